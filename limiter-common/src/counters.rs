@@ -1,0 +1,58 @@
+//! What has been done so far. All counters only grow; a reset is the daemon's subtraction, so that
+//! no increment is ever lost to a writer in user space.
+
+/// Counters of one zone on one CPU: the value of [`crate::names::MAP_ZONE_COUNTERS`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ZoneCounters {
+    /// Connections established within the limit.
+    pub passed: u64,
+    /// Attempts with an empty key or from an exempt source: not accounted.
+    pub skipped: u64,
+    /// Attempts refused because the key is at its limit.
+    pub rejected: u64,
+    /// Connections that would have been refused because the key was at its limit.
+    pub rejected_dry_run: u64,
+    /// Attempts refused because the zone has no room for another key.
+    pub exhausted: u64,
+    /// Connections that would have been refused because the zone had no room.
+    pub exhausted_dry_run: u64,
+    /// Repeated packets of attempts that had been refused already.
+    pub syn_retransmits: u64,
+    /// Slots whose entry was gone, or in another life, at release.
+    pub evicted: u64,
+    /// Slots taken. `opened` − `closed` summed over all CPUs is the number of connections.
+    pub opened: u64,
+    /// Slots given back.
+    pub closed: u64,
+    /// Connections that were established although a limit says no (a lost race), and were handed
+    /// to the daemon for destruction.
+    pub excess: u64,
+    /// Connections that could not be tracked: no memory for the socket's token.
+    pub untracked: u64,
+}
+
+/// Counters of the event path on one CPU: the value of [`crate::names::MAP_EVENT_COUNTERS`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventCounters {
+    /// Events put into the ring.
+    pub sent: u64,
+    /// Events that found the ring full.
+    pub lost: u64,
+    /// Events held back by the budgets.
+    pub suppressed: u64,
+    /// Start of the current budget window, monotonic ns.
+    pub window_start_ns: u64,
+    /// Events sent in the current window.
+    pub window_sent: u64,
+}
+
+/// Events per second and CPU at the most.
+pub const EVENTS_PER_SECOND_PER_CPU: u64 = 4_096;
+
+/// Shortest time between two events for one key, ns.
+pub const KEY_EVENT_INTERVAL_NS: u64 = 1_000_000_000;
+
+const _: () = assert!(size_of::<ZoneCounters>() == 96);
+const _: () = assert!(size_of::<EventCounters>() == 40);

@@ -1,0 +1,75 @@
+//! The value of a zone's map, and the zone's own state.
+
+/// What a zone knows of one key.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ZoneEntry {
+    /// Generation (upper 32 bits) and connections (lower 32 bits), see [`Occupancy`].
+    pub occupancy: u64,
+    /// Attempts refused since the entry was made, dry run included.
+    pub rejected: u64,
+    /// Monotonic time of the last event for this key, ns; 0: none yet.
+    pub last_event_ns: u64,
+    /// Value of `rejected` that the last event has reported.
+    pub reported: u64,
+}
+
+const _: () = assert!(size_of::<ZoneEntry>() == 32 && align_of::<ZoneEntry>() == 8);
+
+/// One word that says how many connections a key has, and which life of the entry this is. Both
+/// change together, in one compare-and-exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Occupancy {
+    /// Number of this life of the entry, never 0; 0 marks an entry that is being removed.
+    pub generation: u32,
+    /// Connections that hold a slot.
+    pub connections: u32,
+}
+
+impl Occupancy {
+    /// The word in an entry that is being removed.
+    pub const REMOVED: u64 = 0;
+
+    /// From the word in memory.
+    #[inline(always)]
+    pub const fn from_word(word: u64) -> Self {
+        Self {
+            generation: (word >> 32) as u32,
+            connections: word as u32,
+        }
+    }
+
+    /// To the word in memory.
+    #[inline(always)]
+    pub const fn word(self) -> u64 {
+        (self.generation as u64) << 32 | self.connections as u64
+    }
+}
+
+/// What all keys of one zone share: the value of [`crate::names::MAP_ZONE_STATES`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ZoneState {
+    /// Keys with at least one connection. A slot is taken before a key's first connection is
+    /// counted, and given back after its last one is gone.
+    pub live: u64,
+    /// Keys in the map, live and idle.
+    pub entries: u64,
+    /// Number of the newest life of an entry; only grows.
+    pub generation: u64,
+    /// Live keys at the most, written by the daemon.
+    pub capacity: u64,
+    /// Idle keys that may stay in the map, written by the daemon.
+    pub idle: u64,
+}
+
+const _: () = assert!(size_of::<ZoneState>() == 40);
+
+/// Keys per MiB of a zone's size: 64 bytes each, as nginx documents for 64-bit platforms.
+pub const KEYS_PER_MIB: u64 = 16_384;
+
+/// Bytes of configured zone size that one key takes.
+pub const BYTES_PER_KEY: u64 = (1 << 20) / KEYS_PER_MIB;
+
+/// Smallest zone, bytes: eight pages of 4 KiB, as in nginx.
+pub const MIN_ZONE_BYTES: u64 = 8 * 4096;

@@ -1,0 +1,78 @@
+//! What the daemon is told at once.
+
+use crate::addr::Addr;
+
+/// One record in the event ring.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Event {
+    /// Monotonic time (`CLOCK_MONOTONIC`), ns.
+    pub time_ns: u64,
+    /// Attempts of the same key that were refused since its last event and not reported.
+    pub suppressed: u64,
+    /// Client address.
+    pub remote: Addr,
+    /// Local address.
+    pub local: Addr,
+    /// Connections of the key at the verdict.
+    pub connections: u32,
+    /// The limit that decided; 0 if none did.
+    pub limit: u32,
+    /// Client port, host order.
+    pub remote_port: u16,
+    /// Local port, host order.
+    pub local_port: u16,
+    /// Index of the zone that decided.
+    pub zone: u16,
+    /// Index of the server.
+    pub server: u16,
+    /// One of the `STATUS_` values.
+    pub status: u8,
+    /// One of the `REASON_` values.
+    pub reason: u8,
+    /// One of the `HOOK_` values.
+    pub hook: u8,
+    /// Explicit padding, 0.
+    pub padding: [u8; 5],
+}
+
+const _: () = assert!(size_of::<Event>() == 72 && align_of::<Event>() == 8);
+
+/// `PASSED`
+pub const STATUS_PASSED: u8 = 0;
+/// `REJECTED`
+pub const STATUS_REJECTED: u8 = 1;
+/// `REJECTED_DRY_RUN`
+pub const STATUS_REJECTED_DRY_RUN: u8 = 2;
+
+/// Nothing was refused.
+pub const REASON_NONE: u8 = 0;
+/// The key is at its limit.
+pub const REASON_LIMIT: u8 = 1;
+/// The zone has no room for another key.
+pub const REASON_EXHAUSTED: u8 = 2;
+
+/// Decided on a packet at a listener (`cgroup_skb`).
+pub const HOOK_CGROUP_SKB: u8 = 1;
+/// Decided when the connection was established (`sock_ops`).
+pub const HOOK_SOCK_OPS: u8 = 2;
+
+/// A connection that the daemon has to destroy: one record in the ring of excess connections.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Excess {
+    /// Socket cookie, so that never another socket is hit.
+    pub cookie: u64,
+    /// Client address.
+    pub remote: Addr,
+    /// Local address.
+    pub local: Addr,
+    /// Client port, host order.
+    pub remote_port: u16,
+    /// Local port, host order.
+    pub local_port: u16,
+    /// Address family of the socket, `AF_INET` or `AF_INET6`.
+    pub family: u32,
+}
+
+const _: () = assert!(size_of::<Excess>() == 48);

@@ -1,0 +1,86 @@
+//! What is counted: from a connection to the key of a zone.
+
+use crate::addr::Addr;
+
+/// Set of connection properties that make up a zone's key.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyFields(u8);
+
+impl KeyFields {
+    /// No variable: a constant key, one for the whole zone.
+    pub const NONE: Self = Self(0);
+    /// Client address (`$binary_remote_addr`, `$remote_addr`).
+    pub const REMOTE_ADDR: Self = Self(1);
+    /// Local address (`$server_addr`).
+    pub const SERVER_ADDR: Self = Self(1 << 1);
+    /// Local port (`$server_port`).
+    pub const SERVER_PORT: Self = Self(1 << 2);
+    /// Name of the matching server (`$server_name`).
+    pub const SERVER_NAME: Self = Self(1 << 3);
+
+    /// Both sets together.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether every field of `other` is in the set.
+    #[inline(always)]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// The properties of one connection that keys are built from. Addresses and ports are those that
+/// the socket sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// Client address.
+    pub remote: Addr,
+    /// Local address.
+    pub local: Addr,
+    /// Client port, host order.
+    pub remote_port: u16,
+    /// Local port, host order.
+    pub local_port: u16,
+}
+
+/// Key of a zone's map. Fields that the zone does not count by are zero.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ZoneKey {
+    /// Client address.
+    pub remote: Addr,
+    /// Local address.
+    pub local: Addr,
+    /// Local port, host order.
+    pub port: u16,
+    /// Index of the server plus one.
+    pub server: u16,
+}
+
+// A multiple of four bytes: the kernel hashes such keys word by word (kernel/bpf/hashtab.c,
+// htab_map_hash, jhash2).
+const _: () = assert!(size_of::<ZoneKey>() == 36 && align_of::<ZoneKey>() == 4);
+
+impl ZoneKey {
+    /// The key under which a connection to `server` counts in a zone that counts by `fields`.
+    #[inline(always)]
+    pub fn new(fields: KeyFields, connection: &Connection, server: u16) -> Self {
+        let mut key = Self::default();
+        if fields.contains(KeyFields::REMOTE_ADDR) {
+            key.remote = connection.remote;
+        }
+        if fields.contains(KeyFields::SERVER_ADDR) {
+            key.local = connection.local;
+        }
+        if fields.contains(KeyFields::SERVER_PORT) {
+            key.port = connection.local_port;
+        }
+        if fields.contains(KeyFields::SERVER_NAME) {
+            key.server = server + 1;
+        }
+        key
+    }
+}

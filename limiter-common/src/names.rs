@@ -1,0 +1,58 @@
+//! Names of programs and maps. A test finds each of them in the committed object.
+
+/// `sock_ops`: counts a connection from establishment to close.
+pub const PROGRAM_COUNT: &str = "limiter_count";
+/// `cgroup_skb/ingress`: refuses handshakes at a listener.
+pub const PROGRAM_ENFORCE: &str = "limiter_enforce";
+/// `iter/tcp`: adopts connections that were open before the programs were attached.
+pub const PROGRAM_ADOPT: &str = "limiter_adopt";
+/// Every program of the object.
+pub const PROGRAMS: [&str; 3] = [PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_ADOPT];
+
+/// Which half of the policy is in force, and switches for the programs.
+pub const MAP_CONTROL: &str = "CONTROL";
+/// Port → server, two halves.
+pub const MAP_PORTS: &str = "PORTS";
+/// Port class and local address → server, two halves.
+pub const MAP_LISTENERS: &str = "LISTENERS";
+/// Servers with their limits, two halves.
+pub const MAP_SERVERS: &str = "SERVERS";
+/// The zones: an array of LRU hash maps.
+pub const MAP_ZONES: &str = "ZONES";
+/// Capacity and shared counts of each zone.
+pub const MAP_ZONE_STATES: &str = "ZONE_STATES";
+/// The definition that zone maps are made from.
+pub const MAP_ZONE_TEMPLATE: &str = "ZONE_TEMPLATE";
+/// Per-CPU counters of each zone.
+pub const MAP_ZONE_COUNTERS: &str = "ZONE_COUNTERS";
+/// Socket → what it is charged for.
+pub const MAP_TOKENS: &str = "TOKENS";
+/// Socket cookie → connection to adopt.
+pub const MAP_CANDIDATES: &str = "CANDIDATES";
+/// Fingerprints of refused attempts, to recognise retransmissions.
+pub const MAP_ATTEMPTS: &str = "ATTEMPTS";
+/// Event ring.
+pub const MAP_EVENTS: &str = "EVENTS";
+/// Ring of excess connections that the daemon has to destroy.
+pub const MAP_EXCESS: &str = "EXCESS";
+/// Per-CPU counters of the event path.
+pub const MAP_EVENT_COUNTERS: &str = "EVENT_COUNTERS";
+/// Event budget of keys that have no entry, because their zone is full.
+pub const MAP_EXHAUSTED_BUDGET: &str = "EXHAUSTED_BUDGET";
+/// Every map of the object that the daemon opens by name.
+pub const MAPS: [&str; 14] = [
+    MAP_CONTROL,
+    MAP_PORTS,
+    MAP_LISTENERS,
+    MAP_SERVERS,
+    MAP_ZONES,
+    MAP_ZONE_STATES,
+    MAP_ZONE_COUNTERS,
+    MAP_TOKENS,
+    MAP_CANDIDATES,
+    MAP_ATTEMPTS,
+    MAP_EVENTS,
+    MAP_EXCESS,
+    MAP_EVENT_COUNTERS,
+    MAP_EXHAUSTED_BUDGET,
+];

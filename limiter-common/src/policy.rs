@@ -1,0 +1,86 @@
+//! What the daemon tells the programs.
+//!
+//! The policy stands in two halves; [`Control::active`] names the half in force. The daemon writes
+//! the idle half and switches with one write, so that a program sees the old policy or the new
+//! one, never a mixture.
+
+use crate::{addr::Addr, key::KeyFields};
+
+/// Zones at the most.
+pub const MAX_ZONES: u32 = 64;
+/// Servers at the most.
+pub const MAX_SERVERS: u32 = 256;
+/// Limits of one server at the most.
+pub const MAX_LIMITS: usize = 8;
+/// `listen` entries with an address at the most.
+pub const MAX_LISTENERS: u32 = 65_536;
+/// Ports: every value of the 16-bit field.
+pub const PORTS: u32 = 65_536;
+
+/// Which half of the policy is in force, and switches for the programs.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Control {
+    /// 0 or 1.
+    pub active: u32,
+    /// Not 0: report passed connections as events, too.
+    pub report_passed: u32,
+    /// Secret of this run, mixed into hashes that an outsider must not be able to steer.
+    pub seed: u64,
+}
+
+/// What listens on a port: the value of [`crate::names::MAP_PORTS`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortEntry {
+    /// Index plus one of the server that covers every address of this port; 0: none.
+    pub server: u16,
+    /// Not 0: the port has listeners with an address, under this class in
+    /// [`crate::names::MAP_LISTENERS`].
+    pub class: u16,
+}
+
+/// Key of [`crate::names::MAP_LISTENERS`]. The value is the server's index plus one.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ListenerKey {
+    /// Half of the policy, 0 or 1.
+    pub half: u16,
+    /// [`PortEntry::class`].
+    pub class: u16,
+    /// Local address; [`Addr::UNSPECIFIED_V4`] and [`Addr::UNSPECIFIED`] stand for every IPv4 and
+    /// every IPv6 address.
+    pub addr: Addr,
+}
+
+/// One `limit_conn ZONE NUMBER`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limit {
+    /// Connections per key at the most, 1 to 65535.
+    pub number: u32,
+    /// Index of the zone.
+    pub zone: u16,
+    /// What the zone counts by.
+    pub fields: KeyFields,
+    /// Explicit padding, 0.
+    pub padding: u8,
+}
+
+/// One server: the value of [`crate::names::MAP_SERVERS`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServerPolicy {
+    /// How many of `limits` are in use.
+    pub limit_count: u32,
+    /// Not 0: account and report, but refuse nobody.
+    pub dry_run: u32,
+    /// In the order of the configuration.
+    pub limits: [Limit; MAX_LIMITS],
+}
+
+const _: () = assert!(size_of::<Control>() == 16);
+const _: () = assert!(size_of::<PortEntry>() == 4);
+const _: () = assert!(size_of::<ListenerKey>() == 20);
+const _: () = assert!(size_of::<Limit>() == 8);
+const _: () = assert!(size_of::<ServerPolicy>() == 8 + 8 * MAX_LIMITS);

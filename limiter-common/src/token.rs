@@ -1,0 +1,58 @@
+//! What a counted socket remembers, so that it is released from exactly what it was charged for.
+
+use crate::{key::KeyFields, policy::MAX_LIMITS};
+
+/// One slot that a socket holds.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Charge {
+    /// Life of the entry that was charged, see [`crate::entry::Occupancy`].
+    pub generation: u32,
+    /// Index of the zone.
+    pub zone: u16,
+    /// What the zone counted by at that time: with the socket's own addresses, the key.
+    pub fields: KeyFields,
+    /// Explicit padding, 0.
+    pub padding: u8,
+}
+
+/// Value of the socket storage of a counted socket.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Token {
+    /// Monotonic time of the charge, ns.
+    pub charged_ns: u64,
+    /// Index of the server at that time.
+    pub server: u16,
+    /// How many of `charges` are held. 0 once released.
+    pub count: u16,
+    /// [`Token::EXCESS`] or 0.
+    pub flags: u32,
+    /// The slots held.
+    pub charges: [Charge; MAX_LIMITS],
+}
+
+impl Token {
+    /// The connection was established although a limit says no; it holds no slot and the daemon
+    /// was asked to destroy it.
+    pub const EXCESS: u32 = 1;
+}
+
+/// A connection that was open before the programs were attached: the value of
+/// [`crate::names::MAP_CANDIDATES`], keyed by socket cookie.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Client address.
+    pub remote: crate::addr::Addr,
+    /// Local address.
+    pub local: crate::addr::Addr,
+    /// Client port, host order.
+    pub remote_port: u16,
+    /// Local port, host order.
+    pub local_port: u16,
+}
+
+const _: () = assert!(size_of::<Charge>() == 8);
+const _: () = assert!(size_of::<Token>() == 16 + 8 * MAX_LIMITS);
+const _: () = assert!(size_of::<Candidate>() == 36);

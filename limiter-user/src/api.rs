@@ -1,0 +1,255 @@
+//! The JSON shapes of the control socket and of `--json`. Names are a contract; more fields may
+//! follow.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::policy::{Action, LogLevel};
+
+/// `GET /status`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the daemon.
+    pub version: String,
+    /// Process of the daemon.
+    pub pid: u32,
+    /// Seconds since the daemon became ready.
+    pub uptime_s: u64,
+    /// What is attached where.
+    pub attached: Vec<Attached>,
+    /// The policy in force, server by server.
+    pub servers: Vec<ServerStatus>,
+    /// All zones.
+    pub zones: Vec<ZoneStatus>,
+    /// The event path since start.
+    pub events: EventStatus,
+}
+
+/// One attachment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attached {
+    /// `cgroup`.
+    pub kind: String,
+    /// Path or name.
+    pub target: String,
+    /// Programs attached there.
+    pub programs: Vec<String>,
+}
+
+/// One server in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerStatus {
+    /// Name.
+    pub server: String,
+    /// As in the configuration; empty: every port.
+    pub listen: Vec<String>,
+    /// Limits in force.
+    pub limits: Vec<LimitStatus>,
+    /// Dry run in force.
+    pub dry_run: bool,
+    /// Level of log lines about refusals.
+    pub log_level: LogLevel,
+    /// How attempts are refused.
+    pub action: Action,
+}
+
+/// One limit in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitStatus {
+    /// Zone.
+    pub zone: String,
+    /// Connections per key at the most.
+    pub limit: u32,
+}
+
+/// One zone: `GET /zones` gives a list of these.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneStatus {
+    /// Name.
+    pub zone: String,
+    /// Key as written.
+    pub key: String,
+    /// Live keys at the most.
+    pub capacity: u64,
+    /// Live keys.
+    pub keys: u64,
+    /// Connections that hold a slot.
+    pub connections: u64,
+    /// Connections established within the limit.
+    pub passed: u64,
+    /// Attempts not accounted.
+    pub skipped: u64,
+    /// Attempts refused because the key was at its limit.
+    pub rejected: u64,
+    /// Connections that dry run let through although the key was at its limit.
+    pub rejected_dry_run: u64,
+    /// Attempts refused because the zone was full.
+    pub exhausted: u64,
+    /// Connections that dry run let through although the zone was full.
+    pub exhausted_dry_run: u64,
+    /// Repeated packets of attempts that were refused already.
+    pub syn_retransmits: u64,
+    /// Connections established in a lost race and destroyed by the daemon.
+    pub excess: u64,
+    /// Slots whose entry was gone when they were given back.
+    pub evicted: u64,
+    /// Slots corrected by the audit.
+    pub drift: u64,
+    /// Memory that the kernel charges for the zone's map, bytes.
+    pub memory_bytes: u64,
+    /// The keys with most connections; only in `GET /zones/NAME?top=N`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top: Option<Vec<KeyStatus>>,
+}
+
+/// One key of a zone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyStatus {
+    /// Client address, if the zone counts by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_addr: Option<IpAddr>,
+    /// Local address, if the zone counts by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_addr: Option<IpAddr>,
+    /// Local port, if the zone counts by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_port: Option<u16>,
+    /// Server, if the zone counts by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    /// Connections that hold a slot.
+    pub connections: u32,
+    /// Attempts refused while the key has been in the map.
+    pub rejected: u64,
+}
+
+/// The event path since start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventStatus {
+    /// Events sent by the programs.
+    pub sent: u64,
+    /// Events lost because the ring was full.
+    pub lost: u64,
+    /// Events held back by the budgets.
+    pub suppressed: u64,
+}
+
+/// One line of `GET /events`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// RFC 3339, UTC, microseconds.
+    pub time: jiff::Timestamp,
+    /// Verdict.
+    pub status: EventState,
+    /// What decided.
+    pub reason: Reason,
+    /// Zone that decided.
+    pub zone: String,
+    /// Server.
+    pub server: String,
+    /// Client address.
+    pub remote_addr: IpAddr,
+    /// Client port.
+    pub remote_port: u16,
+    /// Local address.
+    pub local_addr: IpAddr,
+    /// Local port.
+    pub local_port: u16,
+    /// Connections of the key at the verdict.
+    pub connections: u32,
+    /// The limit that decided.
+    pub limit: u32,
+    /// How the attempt was refused.
+    pub action: Action,
+    /// Where it was decided: `cgroup_skb` or `sock_ops`.
+    pub hook: String,
+    /// Refusals of the same key since its last event that were not reported.
+    pub suppressed: u64,
+}
+
+/// nginx's `$limit_conn_status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum EventState {
+    /// Let through.
+    Passed,
+    /// Refused.
+    Rejected,
+    /// Would have been refused.
+    RejectedDryRun,
+}
+
+/// What decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reason {
+    /// Nothing: the connection passed.
+    None,
+    /// The key is at its limit.
+    Limit,
+    /// The zone has no room for another key.
+    Exhausted,
+}
+
+/// `POST /dry-run`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetDryRun {
+    /// On or off.
+    pub on: bool,
+    /// One server; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+}
+
+/// `POST /log-level`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetLogLevel {
+    /// The new level; `debug` is not allowed.
+    pub level: LogLevel,
+    /// One server; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+}
+
+/// `POST /limit`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetLimit {
+    /// Zone.
+    pub zone: String,
+    /// 1 to 65535.
+    pub number: u16,
+    /// One server; every server that uses the zone if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+}
+
+/// `POST /reset`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResetCounters {
+    /// One zone; all if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+}
+
+/// Body of every answer that is not a success.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// What went wrong.
+    pub error: ErrorDetail,
+}
+
+/// nginx's error object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorDetail {
+    /// HTTP status.
+    pub status: u16,
+    /// A sentence.
+    pub text: String,
+    /// A name for programs, for instance `LimitConnNotFound`.
+    pub code: String,
+}

@@ -1,0 +1,23 @@
+//! limiter caps the number of concurrent connections per key inside the Linux kernel.
+//!
+//! The way of the data:
+//!
+//! ```text
+//! config   text → syntax → [`policy::Policy`] → daemon → [`kernel`] → policy maps
+//! events   ring buffer → [`kernel`] → daemon → control socket → commands → render
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`config`] | the configuration file: grammar, directives, diagnostics |
+//! | [`policy`] | what was typed, checked once; nothing behind it validates again |
+//! | [`kernel`] | the only place that imports aya |
+//! | [`daemon`] | what `limiter run` does |
+//! | [`control`] | HTTP with JSON on the Unix socket, both ends |
+//! | [`api`] | the JSON shapes, a contract |
+//! | [`commands`] | one file per verb |
+//! | [`render`] | what a person reads on a terminal |
+
+pub mod api;
+pub mod kernel;
+pub mod policy;

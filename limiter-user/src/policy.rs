@@ -1,0 +1,200 @@
+//! What was typed, checked once: a file or the flags of `run` become one [`Policy`], and nothing
+//! behind it validates again.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::PathBuf,
+};
+
+use limiter_common::{entry::BYTES_PER_KEY, key::KeyFields};
+use serde::{Deserialize, Serialize};
+
+/// Everything the daemon enforces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// In the order of the configuration; a zone's position is its index in the kernel.
+    pub zones: Vec<Zone>,
+    /// In the order of the configuration; a server's position is its index in the kernel.
+    pub servers: Vec<Server>,
+    /// Where to attach; empty: the root of the cgroup2 hierarchy.
+    pub attach: Vec<Attach>,
+    /// Where the daemon's log goes, and from which level on.
+    pub error_log: ErrorLog,
+    /// Control socket, if the configuration names one.
+    pub control: Option<PathBuf>,
+}
+
+/// `limit_conn_zone KEY zone=NAME:SIZE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone {
+    /// Name, unique.
+    pub name: String,
+    /// What is counted.
+    pub key: Key,
+    /// Configured size, bytes.
+    pub size_bytes: u64,
+}
+
+impl Zone {
+    /// Live keys at the most.
+    pub fn capacity(&self) -> u64 {
+        self.size_bytes / BYTES_PER_KEY
+    }
+}
+
+/// KEY: text, variables, or both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// As written, for instance `$binary_remote_addr$server_port`.
+    pub text: String,
+    /// The variables in it. Constant parts (text, `$protocol`) distinguish nothing within a zone.
+    pub fields: KeyFields,
+    /// The key is the empty string: connections are not accounted.
+    pub empty: bool,
+}
+
+/// `server { … }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// `server_name`, or a name made up from the position; unique.
+    pub name: String,
+    /// `listen`; empty: every port of every address.
+    pub listen: Vec<Listen>,
+    /// `limit_conn`, own or inherited.
+    pub limits: Vec<LimitConn>,
+    /// `limit_conn_dry_run`.
+    pub dry_run: bool,
+    /// `limit_conn_log_level`.
+    pub log_level: LogLevel,
+    /// How an attempt is refused.
+    pub action: Action,
+}
+
+/// `limit_conn ZONE NUMBER`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitConn {
+    /// Position of the zone in [`Policy::zones`].
+    pub zone: usize,
+    /// Connections per key at the most, 1 to 65535.
+    pub number: u16,
+}
+
+/// `listen [ADDR:]PORT[-PORT]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Local address.
+    pub addr: ListenAddr,
+    /// First port, not 0.
+    pub first_port: u16,
+    /// Last port, not below the first.
+    pub last_port: u16,
+}
+
+/// The address part of `listen`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenAddr {
+    /// None written, or `*`: every address of either family.
+    Any,
+    /// One address. `0.0.0.0` is every IPv4 address, `[::]` every IPv6 address.
+    Ip(IpAddr),
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.addr {
+            ListenAddr::Any => {}
+            ListenAddr::Ip(IpAddr::V4(v4)) => write!(f, "{v4}:")?,
+            ListenAddr::Ip(IpAddr::V6(v6)) => write!(f, "[{v6}]:")?,
+        }
+        write!(f, "{}", self.first_port)?;
+        if self.last_port != self.first_port {
+            write!(f, "-{}", self.last_port)?;
+        }
+        Ok(())
+    }
+}
+
+impl ListenAddr {
+    /// `0.0.0.0`
+    pub const ANY_V4: Self = Self::Ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    /// `[::]`
+    pub const ANY_V6: Self = Self::Ip(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+}
+
+/// `attach cgroup PATH`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attach {
+    /// A directory of the cgroup2 hierarchy.
+    Cgroup(PathBuf),
+}
+
+/// `limit_conn_log_level`, and the level of `error_log`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// For debugging; only as the level of `error_log`.
+    Debug,
+    /// Of interest.
+    Info,
+    /// Normal but significant.
+    Notice,
+    /// A warning.
+    Warn,
+    /// An error.
+    Error,
+}
+
+impl LogLevel {
+    /// As it is written in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Notice => "notice",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// How an attempt is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// The packet is dropped silently.
+    Drop,
+}
+
+/// `error_log TARGET LEVEL`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorLog {
+    /// Where to.
+    pub target: LogTarget,
+    /// From which level on.
+    pub level: LogLevel,
+}
+
+impl Default for ErrorLog {
+    fn default() -> Self {
+        Self {
+            target: LogTarget::Stderr,
+            level: LogLevel::Notice,
+        }
+    }
+}
+
+/// Where the daemon's log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    /// Standard error.
+    Stderr,
+    /// Appended to a file.
+    File(PathBuf),
+}

@@ -32,6 +32,27 @@ pub struct ZoneCounters {
     pub untracked: u64,
 }
 
+impl ZoneCounters {
+    /// The counters of two CPUs together.
+    #[must_use]
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            passed: self.passed + other.passed,
+            skipped: self.skipped + other.skipped,
+            rejected: self.rejected + other.rejected,
+            rejected_dry_run: self.rejected_dry_run + other.rejected_dry_run,
+            exhausted: self.exhausted + other.exhausted,
+            exhausted_dry_run: self.exhausted_dry_run + other.exhausted_dry_run,
+            syn_retransmits: self.syn_retransmits + other.syn_retransmits,
+            evicted: self.evicted + other.evicted,
+            opened: self.opened + other.opened,
+            closed: self.closed + other.closed,
+            excess: self.excess + other.excess,
+            untracked: self.untracked + other.untracked,
+        }
+    }
+}
+
 /// Counters of the event path on one CPU: the value of [`crate::names::MAP_EVENT_COUNTERS`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +67,20 @@ pub struct EventCounters {
     pub window_start_ns: u64,
     /// Events sent in the current window.
     pub window_sent: u64,
+}
+
+impl EventCounters {
+    /// The counters of two CPUs together; the budget windows have no sum.
+    #[must_use]
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            sent: self.sent + other.sent,
+            lost: self.lost + other.lost,
+            suppressed: self.suppressed + other.suppressed,
+            window_start_ns: 0,
+            window_sent: 0,
+        }
+    }
 }
 
 /// Events per second and CPU at the most.

@@ -38,21 +38,5 @@ impl Token {
     pub const EXCESS: u32 = 1;
 }
 
-/// A connection that was open before the programs were attached: the value of
-/// [`crate::names::MAP_CANDIDATES`], keyed by socket cookie.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    /// Client address.
-    pub remote: crate::addr::Addr,
-    /// Local address.
-    pub local: crate::addr::Addr,
-    /// Client port, host order.
-    pub remote_port: u16,
-    /// Local port, host order.
-    pub local_port: u16,
-}
-
 const _: () = assert!(size_of::<Charge>() == 8);
 const _: () = assert!(size_of::<Token>() == 16 + 8 * MAX_LIMITS);
-const _: () = assert!(size_of::<Candidate>() == 36);

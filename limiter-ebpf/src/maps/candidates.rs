@@ -1,0 +1,16 @@
+//! Connections that the daemon found open and wants to be adopted.
+
+use aya_ebpf::{bindings::BPF_F_NO_PREALLOC, btf_maps::HashMap, macros::btf_map};
+use limiter_common::key::Connection;
+
+/// Not preallocated: empty but for the moments of adoption.
+#[btf_map]
+static CANDIDATES: HashMap<u64, Connection, 4_194_304, { BPF_F_NO_PREALLOC as usize }> =
+    HashMap::new();
+
+/// The connection with this socket cookie.
+#[inline(always)]
+pub fn find(cookie: u64) -> Option<Connection> {
+    // SAFETY: only the daemon writes this map, and not while an iterator of its own runs.
+    unsafe { CANDIDATES.get(cookie) }.copied()
+}

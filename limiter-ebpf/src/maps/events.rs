@@ -1,0 +1,177 @@
+//! The rings to the daemon, and the budgets that keep a flood out of them.
+
+use aya_ebpf::{
+    btf_maps::{Array, PerCpuArray, RingBuf},
+    helpers::generated::bpf_ktime_get_ns,
+    macros::btf_map,
+};
+use limiter_common::{
+    admission::Word,
+    attempt::{finish, mix},
+    counters::{EVENTS_PER_SECOND_PER_CPU, EventCounters, KEY_EVENT_INTERVAL_NS},
+    event::{Event, Excess},
+    key::ZoneKey,
+};
+
+use crate::{atomic::AtomicWord, maps::zones::Entry};
+
+#[btf_map]
+static EVENTS: RingBuf<Event, { 1 << 20 }> = RingBuf::new();
+
+#[btf_map]
+static EXCESS: RingBuf<Excess, { 1 << 16 }> = RingBuf::new();
+
+#[btf_map]
+static EVENT_COUNTERS: PerCpuArray<EventCounters, 1> = PerCpuArray::new();
+
+#[btf_map]
+static EXHAUSTED_BUDGET: Array<Budget, BUDGET_SLOTS> = Array::new();
+
+const BUDGET_SLOTS: usize = 16_384;
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// Event budget of a key that has no entry.
+#[repr(C)]
+struct Budget {
+    /// Hash of the key.
+    tag: u64,
+    last_event_ns: u64,
+    suppressed: u64,
+}
+
+/// Leave to send one event.
+pub struct Leave {
+    /// Refusals of the key since its last event.
+    suppressed: u64,
+}
+
+/// Asks for an event about a refusal of this entry's key: one a key and second, within the budget
+/// of this CPU. A refusal without leave is counted as suppressed.
+#[inline(always)]
+pub fn leave_for_entry(entry: Entry, now_ns: u64) -> Option<Leave> {
+    let refused_before = entry.rejected().fetch_add(1);
+    let counters = counters()?;
+    let last = entry.last_event_ns().load();
+    let granted = now_ns.saturating_sub(last) >= KEY_EVENT_INTERVAL_NS
+        && take_from_cpu_budget(counters, now_ns)
+        && entry.last_event_ns().compare_exchange(last, now_ns) == last;
+    if !granted {
+        suppressed(counters);
+        return None;
+    }
+    let reported = entry.reported().load();
+    entry
+        .reported()
+        .compare_exchange(reported, refused_before + 1);
+    Some(Leave {
+        suppressed: refused_before.saturating_sub(reported),
+    })
+}
+
+/// The same for a key that has no entry because its zone is full. Two keys that share a slot take
+/// turns in it.
+#[inline(always)]
+pub fn leave_for_exhausted(zone: u16, key: &ZoneKey, seed: u64, now_ns: u64) -> Option<Leave> {
+    let counters = counters()?;
+    let tag = tag(zone, key, seed);
+    let budget = EXHAUSTED_BUDGET.get_ptr_mut(tag as u32 & (BUDGET_SLOTS as u32 - 1))?;
+    // SAFETY: aligned words of a map value. Racing writers can only make an event more or less.
+    unsafe {
+        let same = (*budget).tag == tag;
+        if same && now_ns.saturating_sub((*budget).last_event_ns) < KEY_EVENT_INTERVAL_NS
+            || !take_from_cpu_budget(counters, now_ns)
+        {
+            if same {
+                AtomicWord::new(&raw mut (*budget).suppressed).add(1);
+            }
+            suppressed(counters);
+            return None;
+        }
+        let leave = Leave {
+            suppressed: if same { (*budget).suppressed } else { 0 },
+        };
+        (*budget).tag = tag;
+        (*budget).last_event_ns = now_ns;
+        (*budget).suppressed = 0;
+        Some(leave)
+    }
+}
+
+/// Asks for an event that is about no refusal.
+#[inline(always)]
+pub fn leave_for_passed(now_ns: u64) -> Option<Leave> {
+    let counters = counters()?;
+    if take_from_cpu_budget(counters, now_ns) {
+        Some(Leave { suppressed: 0 })
+    } else {
+        suppressed(counters);
+        None
+    }
+}
+
+/// Sends an event. A full ring is counted.
+#[inline(always)]
+pub fn send(leave: Leave, event: &mut Event) {
+    let Some(counters) = counters() else { return };
+    // SAFETY: no arguments, no memory.
+    event.time_ns = unsafe { bpf_ktime_get_ns() };
+    event.suppressed = leave.suppressed;
+    // SAFETY: the counters are aligned words of a map value.
+    unsafe {
+        if EVENTS.output(&*event, 0).is_ok() {
+            AtomicWord::new(&raw mut (*counters).sent).add(1);
+        } else {
+            AtomicWord::new(&raw mut (*counters).lost).add(1);
+        }
+    }
+}
+
+/// Hands a connection to the daemon for destruction. A full ring is counted as a lost event.
+#[inline(always)]
+pub fn send_excess(excess: Excess) {
+    if EXCESS.output(&excess, 0).is_err()
+        && let Some(counters) = counters()
+    {
+        // SAFETY: an aligned word of a map value.
+        unsafe { AtomicWord::new(&raw mut (*counters).lost) }.add(1);
+    }
+}
+
+#[inline(always)]
+fn counters() -> Option<*mut EventCounters> {
+    EVENT_COUNTERS.get_ptr_mut(0)
+}
+
+#[inline(always)]
+fn suppressed(counters: *mut EventCounters) {
+    // SAFETY: an aligned word of a map value.
+    unsafe { AtomicWord::new(&raw mut (*counters).suppressed) }.add(1);
+}
+
+/// A fixed window. It is not atomic: an interruption in between can only let a few more through.
+#[inline(always)]
+fn take_from_cpu_budget(counters: *mut EventCounters, now_ns: u64) -> bool {
+    // SAFETY: aligned words of a map value of this CPU.
+    unsafe {
+        if now_ns.saturating_sub((*counters).window_start_ns) >= SECOND_NS {
+            (*counters).window_start_ns = now_ns;
+            (*counters).window_sent = 0;
+        }
+        if (*counters).window_sent >= EVENTS_PER_SECOND_PER_CPU {
+            return false;
+        }
+        (*counters).window_sent += 1;
+    }
+    true
+}
+
+#[inline(always)]
+fn tag(zone: u16, key: &ZoneKey, seed: u64) -> u64 {
+    let mut hash = seed;
+    for words in [key.remote.words(), key.local.words()] {
+        hash = mix(hash, u64::from(words[0]) << 32 | u64::from(words[1]));
+        hash = mix(hash, u64::from(words[2]) << 32 | u64::from(words[3]));
+    }
+    let rest = u64::from(zone) << 32 | u64::from(key.port) << 16 | u64::from(key.server);
+    finish(mix(hash, rest)) | 1 << 63
+}

@@ -1,0 +1,94 @@
+//! What the daemon has asked for: which server a connection belongs to, and its limits.
+
+use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
+    btf_maps::{Array, HashMap},
+    macros::btf_map,
+};
+use limiter_common::{
+    addr::Addr,
+    policy::{
+        Control, ListenerKey, MAX_LISTENERS, MAX_SERVERS, PORTS as PORT_COUNT, PortEntry,
+        ServerPolicy,
+    },
+};
+
+#[btf_map]
+static CONTROL: Array<Control, 1> = Array::new();
+
+#[btf_map]
+static PORTS: Array<PortEntry, { 2 * PORT_COUNT as usize }> = Array::new();
+
+#[btf_map]
+static LISTENERS: HashMap<
+    ListenerKey,
+    u32,
+    { 2 * MAX_LISTENERS as usize },
+    { BPF_F_NO_PREALLOC as usize },
+> = HashMap::new();
+
+#[btf_map]
+static SERVERS: Array<ServerPolicy, { 2 * MAX_SERVERS as usize }> = Array::new();
+
+/// The policy in force when the program began.
+#[derive(Clone, Copy)]
+pub struct Policy {
+    half: u32,
+    /// Secret of this run.
+    pub seed: u64,
+    /// Whether passed connections are reported.
+    pub report_passed: bool,
+}
+
+/// Reads which policy is in force. Everything else of this run goes by it.
+#[inline(always)]
+pub fn in_force() -> Option<Policy> {
+    let control = CONTROL.get(0)?;
+    Some(Policy {
+        half: control.active & 1,
+        seed: control.seed,
+        report_passed: control.report_passed != 0,
+    })
+}
+
+impl Policy {
+    /// Index of the server that listens on this address and port: the one with this very address,
+    /// else the one for every address of its family, else the one for every address.
+    #[inline(always)]
+    pub fn server_at(self, local: &Addr, port: u16) -> Option<u16> {
+        let entry = *PORTS.get(self.half * PORT_COUNT + u32::from(port))?;
+        let server = if entry.class == 0 {
+            entry.server
+        } else {
+            self.server_with_address(entry, local)
+        };
+        server.checked_sub(1)
+    }
+
+    /// Limits and switches of the server.
+    #[inline(always)]
+    pub fn server(self, index: u16) -> Option<&'static ServerPolicy> {
+        SERVERS.get(self.half * MAX_SERVERS + u32::from(index))
+    }
+
+    #[inline(always)]
+    fn server_with_address(self, entry: PortEntry, local: &Addr) -> u16 {
+        let family = if local.is_v4() {
+            Addr::UNSPECIFIED_V4
+        } else {
+            Addr::UNSPECIFIED
+        };
+        for addr in [*local, family] {
+            let key = ListenerKey {
+                half: self.half as u16,
+                class: entry.class,
+                addr,
+            };
+            // SAFETY: the daemon writes only the half that is not in force.
+            if let Some(server) = unsafe { LISTENERS.get(key) } {
+                return *server as u16;
+            }
+        }
+        entry.server
+    }
+}

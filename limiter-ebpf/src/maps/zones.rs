@@ -1,0 +1,189 @@
+//! The zones: an array of LRU hash maps, and what the keys of each zone share.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    bindings::BPF_NOEXIST,
+    btf_maps::{Array, ArrayOfMaps, LruHashMap},
+    helpers::{bpf_map_delete_elem, bpf_map_lookup_elem, bpf_map_update_elem},
+    macros::btf_map,
+};
+use limiter_common::{
+    admission::{self, Mode, Peek, Slot},
+    entry::{ZoneEntry, ZoneState},
+    key::ZoneKey,
+    policy::MAX_ZONES,
+};
+
+use crate::atomic::AtomicWord;
+
+type ZoneMap = LruHashMap<ZoneKey, ZoneEntry, 1>;
+
+#[btf_map]
+static ZONES: ArrayOfMaps<ZoneMap, { MAX_ZONES as usize }> = ArrayOfMaps::new();
+
+#[btf_map]
+static ZONE_STATES: Array<ZoneState, { MAX_ZONES as usize }> = Array::new();
+
+/// Never used by a program: the daemon makes the maps of zones after it, in their own sizes.
+#[btf_map]
+static ZONE_TEMPLATE: ZoneMap = LruHashMap::new();
+
+/// All zones.
+///
+/// Taking and releasing are functions of the BPF machine with a linkage of their own: the verifier
+/// checks each once, not once a limit and caller (Documentation/bpf/verifier.rst, global functions).
+pub struct Zones;
+
+impl admission::Zones for Zones {
+    #[inline(always)]
+    fn take(&self, index: u16, key: &ZoneKey, number: u32, mode: Mode) -> Slot {
+        let count = u32::from(mode == Mode::Count);
+        Slot::from_word(limiter_take(index.into(), key, number, count))
+    }
+
+    #[inline(always)]
+    fn peek(&self, index: u16, key: &ZoneKey, number: u32) -> Peek {
+        zone_at(index.into()).map_or(Peek::Room, |zone| admission::peek(zone, key, number))
+    }
+
+    #[inline(always)]
+    fn release(&self, index: u16, key: &ZoneKey, generation: u32) -> bool {
+        limiter_release(index.into(), key, generation) != 0
+    }
+}
+
+/// [`admission::take`]; `count` is not 0 in [`Mode::Count`].
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn limiter_take(zone: u32, key: *const ZoneKey, number: u32, count: u32) -> u64 {
+    // SAFETY: the verifier has checked that the pointer is to a key or null.
+    let (Some(zone), Some(key)) = (zone_at(zone), unsafe { key.as_ref() }) else {
+        return Slot::Contended.to_word();
+    };
+    let mode = if count == 0 {
+        Mode::Enforce
+    } else {
+        Mode::Count
+    };
+    admission::take(zone, key, number, mode).to_word()
+}
+
+/// [`admission::release`]; 0 is `false`.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn limiter_release(zone: u32, key: *const ZoneKey, generation: u32) -> u32 {
+    // SAFETY: as above.
+    let (Some(zone), Some(key)) = (zone_at(zone), unsafe { key.as_ref() }) else {
+        return 0;
+    };
+    admission::release(zone, key, generation).into()
+}
+
+/// The zone at `index`.
+#[inline(always)]
+pub fn zone_at(index: u32) -> Option<Zone> {
+    let state = ZONE_STATES.get_ptr_mut(index)?;
+    let map = core::ptr::from_ref(ZONES.get(index)?);
+    Some(Zone {
+        map: map.cast_mut().cast(),
+        state,
+    })
+}
+
+/// One zone.
+#[derive(Clone, Copy)]
+pub struct Zone {
+    map: *mut c_void,
+    state: *mut ZoneState,
+}
+
+/// An entry of a zone's map. Its memory may be reused for another key at any time, see
+/// [`limiter_common::admission`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Entry(*mut ZoneEntry);
+
+impl Entry {
+    /// [`ZoneEntry::rejected`]
+    #[inline(always)]
+    pub fn rejected(self) -> AtomicWord {
+        // SAFETY: an aligned word of a map value.
+        unsafe { AtomicWord::new(&raw mut (*self.0).rejected) }
+    }
+
+    /// [`ZoneEntry::last_event_ns`]
+    #[inline(always)]
+    pub fn last_event_ns(self) -> AtomicWord {
+        // SAFETY: as above.
+        unsafe { AtomicWord::new(&raw mut (*self.0).last_event_ns) }
+    }
+
+    /// [`ZoneEntry::reported`]
+    #[inline(always)]
+    pub fn reported(self) -> AtomicWord {
+        // SAFETY: as above.
+        unsafe { AtomicWord::new(&raw mut (*self.0).reported) }
+    }
+}
+
+impl admission::Zone for Zone {
+    type Word = AtomicWord;
+    type Entry = Entry;
+
+    #[inline(always)]
+    fn find(self, key: &ZoneKey) -> Option<Entry> {
+        // SAFETY: `map` is a zone's map, whose keys are of this type.
+        let value = unsafe { bpf_map_lookup_elem(self.map, core::ptr::from_ref(key).cast()) };
+        (!value.is_null()).then(|| Entry(value.cast()))
+    }
+
+    #[inline(always)]
+    fn insert(self, key: &ZoneKey, entry: &ZoneEntry) -> bool {
+        let key = core::ptr::from_ref(key).cast();
+        let entry = core::ptr::from_ref(entry).cast();
+        // SAFETY: as above, and likewise its values.
+        unsafe { bpf_map_update_elem(self.map, key, entry, BPF_NOEXIST.into()) == 0 }
+    }
+
+    #[inline(always)]
+    fn remove(self, key: &ZoneKey) {
+        // SAFETY: as above.
+        unsafe { bpf_map_delete_elem(self.map, core::ptr::from_ref(key).cast()) };
+    }
+
+    #[inline(always)]
+    fn occupancy(self, entry: Entry) -> AtomicWord {
+        // SAFETY: an aligned word of a map value.
+        unsafe { AtomicWord::new(&raw mut (*entry.0).occupancy) }
+    }
+
+    #[inline(always)]
+    fn live(self) -> AtomicWord {
+        // SAFETY: an aligned word of a map value.
+        unsafe { AtomicWord::new(&raw mut (*self.state).live) }
+    }
+
+    #[inline(always)]
+    fn entries(self) -> AtomicWord {
+        // SAFETY: as above.
+        unsafe { AtomicWord::new(&raw mut (*self.state).entries) }
+    }
+
+    #[inline(always)]
+    fn generation(self) -> AtomicWord {
+        // SAFETY: as above.
+        unsafe { AtomicWord::new(&raw mut (*self.state).generation) }
+    }
+
+    #[inline(always)]
+    fn capacity(self) -> u64 {
+        // SAFETY: written by the daemon before the zone is used, read only here.
+        unsafe { (*self.state).capacity }
+    }
+
+    #[inline(always)]
+    fn idle(self) -> u64 {
+        // SAFETY: as above.
+        unsafe { (*self.state).idle }
+    }
+}

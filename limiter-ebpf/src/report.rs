@@ -1,0 +1,108 @@
+//! What is told of a verdict, the same from every hook.
+
+use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
+use limiter_common::{
+    admission::{Refusal, Zone as _},
+    event::{
+        Event, REASON_EXHAUSTED, REASON_LIMIT, REASON_NONE, STATUS_PASSED, STATUS_REJECTED,
+        STATUS_REJECTED_DRY_RUN,
+    },
+    key::{Connection, KeyFields, ZoneKey},
+    policy::Limit,
+};
+
+use crate::maps::{events, policy, zones::zone_at};
+
+/// One verdict.
+pub struct Verdict<'a> {
+    /// Who.
+    pub connection: &'a Connection,
+    /// To which server.
+    pub server: u16,
+    /// The limit that decided.
+    pub limit: &'a Limit,
+    /// Connections of the key.
+    pub connections: u32,
+    /// One of the `HOOK_` values.
+    pub hook: u8,
+}
+
+/// Reports a refusal, as often as the budgets allow.
+#[inline(always)]
+pub fn refused(verdict: &Verdict<'_>, why: Refusal, dry_run: bool) {
+    let status = if dry_run {
+        STATUS_REJECTED_DRY_RUN
+    } else {
+        STATUS_REJECTED
+    };
+    let reason = match why {
+        Refusal::Full => REASON_LIMIT,
+        Refusal::Exhausted => REASON_EXHAUSTED,
+    };
+    limiter_report(
+        &mut event(verdict, status, reason),
+        verdict.limit.fields.bits().into(),
+    );
+}
+
+/// Reports a passed connection.
+#[inline(always)]
+pub fn passed(verdict: &Verdict<'_>) {
+    limiter_report(&mut event(verdict, STATUS_PASSED, REASON_NONE), 0);
+}
+
+/// Sends the event if a budget gives leave. A global function, see [`crate::charge`].
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn limiter_report(event: *mut Event, fields: u32) -> u32 {
+    // SAFETY: the verifier has checked that the pointer is to an event or null.
+    let (Some(event), Some(policy)) = (unsafe { event.as_mut() }, policy::in_force()) else {
+        return 0;
+    };
+    // SAFETY: no arguments, no memory. Coarse: read from memory, not from the clock.
+    let now_ns = unsafe { bpf_ktime_get_coarse_ns() };
+    let key = || {
+        let connection = Connection {
+            remote: event.remote,
+            local: event.local,
+            remote_port: event.remote_port,
+            local_port: event.local_port,
+        };
+        ZoneKey::new(
+            KeyFields::from_bits(fields as u8),
+            &connection,
+            event.server,
+        )
+    };
+    let leave = match event.reason {
+        REASON_LIMIT => zone_at(event.zone.into())
+            .and_then(|zone| zone.find(&key()))
+            .and_then(|entry| events::leave_for_entry(entry, now_ns)),
+        REASON_EXHAUSTED => events::leave_for_exhausted(event.zone, &key(), policy.seed, now_ns),
+        _ => events::leave_for_passed(now_ns),
+    };
+    if let Some(leave) = leave {
+        events::send(leave, event);
+    }
+    1
+}
+
+#[inline(always)]
+fn event(verdict: &Verdict<'_>, status: u8, reason: u8) -> Event {
+    Event {
+        time_ns: 0,
+        suppressed: 0,
+        remote: verdict.connection.remote,
+        local: verdict.connection.local,
+        connections: verdict.connections,
+        limit: verdict.limit.number,
+        remote_port: verdict.connection.remote_port,
+        local_port: verdict.connection.local_port,
+        zone: verdict.limit.zone,
+        server: verdict.server,
+        status,
+        reason,
+        hook: verdict.hook,
+        padding: [0; 5],
+    }
+}

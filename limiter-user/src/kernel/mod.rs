@@ -1,29 +1,44 @@
-//! Everything that touches the kernel's BPF side. The only module that imports aya.
+//! Everything that touches the kernel. The only module that imports aya.
+//!
+//! | room | holds |
+//! |---|---|
+//! | [`Kernel`] | the loaded and attached programs, as the daemon sees them |
+//! | `object` | the embedded object and how it is loaded |
+//! | `cgroup` | finding, checking and locking cgroups |
+//! | `compile` | from the checked policy to the values of the policy maps |
+//! | `policy` | the policy maps: two halves, one switch |
+//! | `zones` | the zones' maps and counters |
+//! | `events` | the rings |
+//! | `adopt` | connections that were open before |
+//! | `netns`, [`sock_diag`] | network namespaces, and the sockets in them |
+//! | `privilege` | what the process may do |
+
+mod adopt;
+mod cgroup;
+mod compile;
+mod error;
+mod events;
+mod netns;
+mod object;
+mod policy;
+mod privilege;
+mod raw;
+pub mod sock_diag;
+mod zones;
 
 use std::path::PathBuf;
 
+use aya::Ebpf;
 use limiter_common::{
     counters::{EventCounters, ZoneCounters},
     entry::ZoneEntry,
-    event::Event,
     key::ZoneKey,
+    names::{PROGRAM_COUNT, PROGRAM_ENFORCE},
 };
 
-use crate::policy::Policy;
-
-/// What the daemon is told when something in the kernel does not work out.
-#[derive(Debug, thiserror::Error)]
-#[error("{operation} {object}: {cause}")]
-pub struct KernelError {
-    /// What was tried.
-    pub operation: &'static str,
-    /// On what.
-    pub object: String,
-    /// Why it failed.
-    pub cause: String,
-    /// What to do about it.
-    pub hint: Option<String>,
-}
+pub use self::{adopt::Adopted, error::KernelError, events::EventStream};
+use self::{cgroup::Cgroup, policy::PolicyMaps, zones::ZoneMaps};
+use crate::policy::{Attach, LogLevel, Policy};
 
 /// Counts of one zone as the kernel has them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,13 +49,6 @@ pub struct ZoneReading {
     pub keys: u64,
     /// Memory that the kernel charges for the zone's map, bytes.
     pub memory_bytes: u64,
-}
-
-/// What adoption did.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Adopted {
-    /// Connections that were open before and are counted now.
-    pub connections: u64,
 }
 
 /// A cgroup that the programs are attached to.
@@ -54,72 +62,152 @@ pub struct AttachedCgroup {
 
 /// The loaded and attached programs. Dropping it detaches everything.
 pub struct Kernel {
-    _private: (),
+    // Holds the programs and their links; the maps below were taken from it.
+    ebpf: Ebpf,
+    policy: PolicyMaps,
+    zones: ZoneMaps,
+    cgroups: Vec<Cgroup>,
 }
 
 impl Kernel {
     /// Loads the programs, makes the zones, writes the policy, attaches to every cgroup of the
     /// policy (the root of the cgroup2 hierarchy if it names none) and adopts open connections.
     /// Enforcement is in force when this returns.
-    pub fn start(_policy: &Policy) -> Result<(Self, Adopted), KernelError> {
-        todo!()
+    ///
+    /// # Errors
+    ///
+    /// Nothing stays loaded or attached then.
+    pub fn start(policy: &Policy) -> Result<(Self, Adopted), KernelError> {
+        privilege::check()?;
+        let cgroups = open_cgroups(policy)?;
+        let compiled = compile::compile(policy)?;
+        let mut ebpf = object::load(policy.error_log.level == LogLevel::Debug)?;
+        let zones = ZoneMaps::create(&mut ebpf, &policy.zones)?;
+        let policy_maps = PolicyMaps::write(&mut ebpf, &compiled)?;
+        object::load_programs(&mut ebpf)?;
+
+        // Count first, so that from here on no connection is missed; then add those that were
+        // open before; refuse only when the counts are true.
+        for cgroup in &cgroups {
+            object::attach_count(&mut ebpf, cgroup)?;
+        }
+        let adopted = adopt::adopt(&mut ebpf, &cgroups, &compiled)?;
+        for cgroup in &cgroups {
+            object::attach_enforce(&mut ebpf, cgroup)?;
+        }
+        let kernel = Self {
+            ebpf,
+            policy: policy_maps,
+            zones,
+            cgroups,
+        };
+        Ok((kernel, adopted))
     }
 
     /// Puts new limits, dry run switches and actions in force, in one switch. Zones and listeners
     /// must be those that the programs were started with.
-    pub fn switch(&mut self, _policy: &Policy) -> Result<(), KernelError> {
-        todo!()
+    ///
+    /// # Errors
+    ///
+    /// The old policy stays in force then.
+    pub fn switch(&mut self, policy: &Policy) -> Result<(), KernelError> {
+        self.policy.switch(&compile::compile(policy)?)?;
+        self.zones.wait_for_programs()
     }
 
     /// Also report passed connections as events.
-    pub fn report_passed(&mut self, _on: bool) -> Result<(), KernelError> {
-        todo!()
+    ///
+    /// # Errors
+    ///
+    /// If the map cannot be written.
+    pub fn report_passed(&mut self, on: bool) -> Result<(), KernelError> {
+        self.policy.report_passed(on)
     }
 
     /// What is attached where.
     pub fn attached(&self) -> Vec<AttachedCgroup> {
-        todo!()
+        self.cgroups
+            .iter()
+            .map(|cgroup| AttachedCgroup {
+                path: cgroup.path.clone(),
+                programs: vec![PROGRAM_COUNT, PROGRAM_ENFORCE],
+            })
+            .collect()
     }
 
     /// Reads the counts of the zone at `index` of the policy.
-    pub fn read_zone(&self, _index: usize) -> Result<ZoneReading, KernelError> {
-        todo!()
+    ///
+    /// # Errors
+    ///
+    /// If a map cannot be read.
+    pub fn read_zone(&self, index: usize) -> Result<ZoneReading, KernelError> {
+        self.zones.read(index)
     }
 
     /// Reads every key of the zone at `index` of the policy, in no order, idle keys (no
     /// connections) included.
-    pub fn read_keys(&self, _index: usize) -> Result<Vec<(ZoneKey, ZoneEntry)>, KernelError> {
-        todo!()
+    ///
+    /// # Errors
+    ///
+    /// If the map cannot be read.
+    pub fn read_keys(&self, index: usize) -> Result<Vec<(ZoneKey, ZoneEntry)>, KernelError> {
+        self.zones.read_keys(index)
     }
 
     /// Reads the counters of the event path, summed over all CPUs.
+    ///
+    /// # Errors
+    ///
+    /// If the map cannot be read.
     pub fn read_event_counters(&self) -> Result<EventCounters, KernelError> {
-        todo!()
+        events::read_counters(&self.ebpf)
     }
 
     /// The stream of events; can be taken once.
+    ///
+    /// # Errors
+    ///
+    /// If it was taken before.
     pub fn take_events(&mut self) -> Result<EventStream, KernelError> {
-        todo!()
+        EventStream::take(&mut self.ebpf)
     }
 
     /// Serves the programs' other streams (excess connections, debug output) until dropped.
     /// To be spawned on the runtime once.
+    ///
+    /// # Errors
+    ///
+    /// If they were taken before.
     pub fn take_housekeeping(
         &mut self,
     ) -> Result<impl Future<Output = ()> + Send + 'static, KernelError> {
-        Ok(async {})
+        events::housekeeping(&mut self.ebpf)
     }
 }
 
-/// Events from the ring buffer.
-pub struct EventStream {
-    _private: (),
-}
-
-impl EventStream {
-    /// Waits until there are events and appends all that are there to `events`, up to a bounded
-    /// number a call.
-    pub async fn read(&mut self, _events: &mut Vec<Event>) -> Result<(), KernelError> {
-        todo!()
+/// Opens and locks every cgroup of the policy.
+fn open_cgroups(policy: &Policy) -> Result<Vec<Cgroup>, KernelError> {
+    let mut paths: Vec<PathBuf> = policy
+        .attach
+        .iter()
+        .map(|Attach::Cgroup(path)| path.clone())
+        .collect();
+    if paths.is_empty() {
+        paths.push(cgroup::root()?);
     }
+    let mut cgroups: Vec<Cgroup> = Vec::new();
+    for path in paths {
+        let cgroup = Cgroup::open(&path)?;
+        if let Some(other) = cgroups.iter().find(|other| other.overlaps(&cgroup)) {
+            return Err(KernelError::new(
+                "attach to cgroup",
+                path.display(),
+                format!("it overlaps with {}", other.path.display()),
+            )
+            .hint("a cgroup covers everything below it: name only the upper one"));
+        }
+        cgroup.lock()?;
+        cgroups.push(cgroup);
+    }
+    Ok(cgroups)
 }

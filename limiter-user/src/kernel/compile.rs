@@ -1,0 +1,258 @@
+//! From the checked policy to the values of the policy maps.
+
+use std::{collections::HashMap, net::IpAddr};
+
+use limiter_common::{
+    addr::Addr,
+    key::KeyFields,
+    policy::{
+        Limit, MAX_LIMITS, MAX_LISTENERS, MAX_SERVERS, MAX_ZONES, PORTS, PortEntry, ServerPolicy,
+    },
+};
+
+use super::error::KernelError;
+use crate::policy::{Key, ListenAddr, Policy, Server, Zone};
+
+/// One half of the policy maps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Compiled {
+    /// Indexed by port.
+    pub(super) ports: Vec<PortEntry>,
+    /// Class and address → index of the server plus one.
+    pub(super) listeners: HashMap<(u16, Addr), u32>,
+    /// Indexed by server.
+    pub(super) servers: Vec<ServerPolicy>,
+    /// Ports that a `listen` names by itself, not within a range.
+    named: Vec<u16>,
+}
+
+impl Compiled {
+    /// Whether a server listens there.
+    pub(super) fn covers(&self, local: Addr, port: u16) -> bool {
+        let entry = self.ports[usize::from(port)];
+        let family = if local.is_v4() {
+            Addr::UNSPECIFIED_V4
+        } else {
+            Addr::UNSPECIFIED
+        };
+        entry.server != 0
+            || entry.class != 0
+                && [local, family]
+                    .iter()
+                    .any(|addr| self.listeners.contains_key(&(entry.class, *addr)))
+    }
+
+    /// Whether a `listen` names this very port.
+    pub(super) fn names_port(&self, port: u16) -> bool {
+        self.named.contains(&port)
+    }
+}
+
+/// Compiles the policy.
+///
+/// # Errors
+///
+/// If it does not fit into the maps.
+pub(super) fn compile(policy: &Policy) -> Result<Compiled, KernelError> {
+    check_size("zones", policy.zones.len(), MAX_ZONES)?;
+    check_size("servers", policy.servers.len(), MAX_SERVERS)?;
+    let mut ports = vec![PortEntry::default(); PORTS as usize];
+    let mut with_address: HashMap<u16, Vec<(Addr, u16)>> = HashMap::new();
+    let mut named = Vec::new();
+    for (index, server) in (1..).zip(&policy.servers) {
+        for listen in &server.listen {
+            if listen.first_port == listen.last_port {
+                named.push(listen.first_port);
+            }
+            for port in listen.first_port..=listen.last_port {
+                match listen.addr {
+                    ListenAddr::Any => ports[usize::from(port)].server = index,
+                    ListenAddr::Ip(addr) => {
+                        with_address
+                            .entry(port)
+                            .or_default()
+                            .push((wildcard(addr), index));
+                    }
+                }
+            }
+        }
+    }
+    // Servers without `listen` cover what is left.
+    for (index, server) in (1..).zip(&policy.servers) {
+        if server.listen.is_empty() {
+            for entry in ports.iter_mut().filter(|entry| entry.server == 0) {
+                entry.server = index;
+            }
+        }
+    }
+    let listeners = classify(&mut ports, with_address);
+    check_size("listen addresses", listeners.len(), MAX_LISTENERS)?;
+    let servers = policy
+        .servers
+        .iter()
+        .map(|server| compile_server(server, &policy.zones))
+        .collect::<Result<_, _>>()?;
+    Ok(Compiled {
+        ports,
+        listeners,
+        servers,
+        named,
+    })
+}
+
+/// Ports with the same listeners share a class, so that a range takes one entry an address.
+fn classify(
+    ports: &mut [PortEntry],
+    with_address: HashMap<u16, Vec<(Addr, u16)>>,
+) -> HashMap<(u16, Addr), u32> {
+    let mut with_address: Vec<_> = with_address.into_iter().collect();
+    with_address.sort_unstable_by_key(|(port, _)| *port);
+    let mut classes: HashMap<Vec<(Addr, u16)>, u16> = HashMap::new();
+    let mut listeners = HashMap::new();
+    for (port, addresses) in with_address {
+        // 65535 ports at the most: a class of its own for each fits.
+        let next = classes.len() as u16 + 1;
+        let class = *classes.entry(addresses.clone()).or_insert(next);
+        ports[usize::from(port)].class = class;
+        for (addr, server) in addresses {
+            listeners.insert((class, addr), u32::from(server));
+        }
+    }
+    listeners
+}
+
+/// `0.0.0.0` and `[::]` as they stand in the listener map.
+fn wildcard(addr: IpAddr) -> Addr {
+    match addr {
+        IpAddr::V6(v6) if v6.is_unspecified() => Addr::UNSPECIFIED,
+        addr => Addr::from(addr),
+    }
+}
+
+fn compile_server(server: &Server, zones: &[Zone]) -> Result<ServerPolicy, KernelError> {
+    check_size(
+        "limits of one server",
+        server.limits.len(),
+        MAX_LIMITS as u32,
+    )?;
+    let mut compiled = ServerPolicy {
+        limit_count: server.limits.len() as u32,
+        dry_run: server.dry_run.into(),
+        ..ServerPolicy::default()
+    };
+    for (slot, limit) in compiled.limits.iter_mut().zip(&server.limits) {
+        *slot = Limit {
+            number: limit.number.into(),
+            // Below MAX_ZONES.
+            zone: limit.zone as u16,
+            fields: fields(&zones[limit.zone].key),
+            padding: 0,
+        };
+    }
+    Ok(compiled)
+}
+
+fn fields(key: &Key) -> KeyFields {
+    if key.empty {
+        KeyFields::EMPTY
+    } else {
+        key.fields
+    }
+}
+
+fn check_size(what: &str, number: usize, most: u32) -> Result<(), KernelError> {
+    if number as u64 <= u64::from(most) {
+        return Ok(());
+    }
+    Err(KernelError::new(
+        "load",
+        "the policy",
+        format!("{number} {what}, at most {most} are possible"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Action, ErrorLog, LimitConn, Listen, LogLevel};
+
+    fn policy(listens: &[&[Listen]]) -> Policy {
+        Policy {
+            zones: vec![Zone {
+                name: "addr".into(),
+                key: Key {
+                    text: "$binary_remote_addr".into(),
+                    fields: KeyFields::REMOTE_ADDR,
+                    empty: false,
+                },
+                size_bytes: 1 << 20,
+            }],
+            servers: listens
+                .iter()
+                .enumerate()
+                .map(|(i, listen)| Server {
+                    name: i.to_string(),
+                    listen: listen.to_vec(),
+                    limits: vec![LimitConn { zone: 0, number: 7 }],
+                    dry_run: false,
+                    log_level: LogLevel::Error,
+                    action: Action::Drop,
+                })
+                .collect(),
+            attach: Vec::new(),
+            error_log: ErrorLog::default(),
+            control: None,
+        }
+    }
+
+    fn listen(addr: Option<&str>, first_port: u16, last_port: u16) -> Listen {
+        Listen {
+            addr: addr.map_or(ListenAddr::Any, |addr| {
+                ListenAddr::Ip(addr.parse().expect("literal"))
+            }),
+            first_port,
+            last_port,
+        }
+    }
+
+    fn addr(text: &str) -> Addr {
+        Addr::from(text.parse::<IpAddr>().expect("literal"))
+    }
+
+    #[test]
+    fn ports_of_one_range_share_a_class() {
+        let compiled = compile(&policy(&[
+            &[listen(Some("192.0.2.1"), 1000, 2000)],
+            &[listen(Some("192.0.2.2"), 1500, 1500)],
+        ]))
+        .expect("fits");
+        assert_eq!(compiled.ports[1000].class, compiled.ports[2000].class);
+        assert_ne!(compiled.ports[1000].class, compiled.ports[1500].class);
+        assert_eq!(compiled.ports[999], PortEntry::default());
+        assert_eq!(compiled.listeners.len(), 3);
+        assert!(compiled.covers(addr("192.0.2.2"), 1500));
+        assert!(!compiled.covers(addr("192.0.2.2"), 1501));
+    }
+
+    #[test]
+    fn a_server_without_listen_covers_what_is_left() {
+        let compiled = compile(&policy(&[&[listen(None, 80, 80)], &[]])).expect("fits");
+        assert_eq!(compiled.ports[80].server, 1);
+        assert_eq!(compiled.ports[81].server, 2);
+        assert!(compiled.names_port(80) && !compiled.names_port(81));
+    }
+
+    #[test]
+    fn a_wildcard_is_of_its_family() {
+        let compiled = compile(&policy(&[
+            &[listen(Some("0.0.0.0"), 80, 80)],
+            &[listen(Some("::"), 80, 80)],
+        ]))
+        .expect("fits");
+        let class = compiled.ports[80].class;
+        assert_eq!(compiled.listeners[&(class, Addr::UNSPECIFIED_V4)], 1);
+        assert_eq!(compiled.listeners[&(class, Addr::UNSPECIFIED)], 2);
+        assert!(compiled.covers(addr("::1"), 80));
+        assert!(compiled.covers(addr("127.0.0.1"), 80));
+    }
+}

@@ -1,0 +1,128 @@
+//! The rings.
+
+use std::os::fd::AsRawFd;
+
+use aya::{
+    Ebpf,
+    maps::{MapData, PerCpuArray, RingBuf},
+};
+use aya_log::EbpfLogger;
+use limiter_common::{
+    counters::EventCounters,
+    event::{Event, Excess},
+    names::{MAP_EVENT_COUNTERS, MAP_EVENTS, MAP_EXCESS},
+};
+use tokio::io::{Interest, unix::AsyncFd};
+
+use super::{
+    error::{Context, KernelError},
+    netns,
+    policy::take,
+    raw::{Raw, read_record},
+    sock_diag,
+};
+
+/// Events taken from the ring at once, at the most.
+const BATCH: usize = 4_096;
+
+/// Events from the ring buffer.
+pub struct EventStream {
+    ring: AsyncFd<RingBuf<MapData>>,
+}
+
+impl EventStream {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+        Ok(Self {
+            ring: poll(take(ebpf, MAP_EVENTS)?, MAP_EVENTS)?,
+        })
+    }
+
+    /// Waits until there are events and appends all that are there to `events`, up to a bounded
+    /// number a call.
+    ///
+    /// # Errors
+    ///
+    /// If the ring cannot be polled.
+    pub async fn read(&mut self, events: &mut Vec<Event>) -> Result<(), KernelError> {
+        read(&mut self.ring, events)
+            .await
+            .context("read map", MAP_EVENTS)
+    }
+}
+
+/// Sums the counters of the event path over all CPUs.
+pub(super) fn read_counters(ebpf: &Ebpf) -> Result<EventCounters, KernelError> {
+    let map = ebpf
+        .map(MAP_EVENT_COUNTERS)
+        .ok_or_else(|| KernelError::new("find map", MAP_EVENT_COUNTERS, "it is gone"))?;
+    let map: PerCpuArray<&MapData, Raw<EventCounters>> =
+        map.try_into().context("find map", MAP_EVENT_COUNTERS)?;
+    let per_cpu = map.get(&0, 0).context("read map", MAP_EVENT_COUNTERS)?;
+    Ok(per_cpu
+        .iter()
+        .fold(EventCounters::default(), |sum, cpu| sum.plus(&cpu.0)))
+}
+
+/// Destroys excess connections and passes the programs' debug output on.
+pub(super) fn housekeeping(
+    ebpf: &mut Ebpf,
+) -> Result<impl Future<Output = ()> + Send + 'static, KernelError> {
+    let mut excess = poll(take::<RingBuf<MapData>>(ebpf, MAP_EXCESS)?, MAP_EXCESS)?;
+    let debug = EbpfLogger::init(ebpf).ok();
+    Ok(async move {
+        let debug_output = async move {
+            let Some(logger) = debug else { return };
+            let Ok(mut logger) = poll(logger, aya_log::LEVEL) else {
+                return;
+            };
+            while let Ok(mut ready) = logger.readable_mut().await {
+                ready.get_inner_mut().flush();
+                ready.clear_ready();
+            }
+        };
+        let destruction = async move {
+            let mut connections = Vec::new();
+            while read(&mut excess, &mut connections).await.is_ok() {
+                let batch = std::mem::take(&mut connections);
+                // Blocks on netlink, and must not in the runtime.
+                let _ = tokio::task::spawn_blocking(move || destroy(&batch)).await;
+            }
+        };
+        tokio::join!(debug_output, destruction);
+    })
+}
+
+/// Looks for each connection in every network namespace: the cookie is unique over all of them.
+fn destroy(connections: &[Excess]) {
+    netns::in_each(|| {
+        for connection in connections {
+            if let Err(error) = sock_diag::destroy(connection) {
+                tracing::debug!("destroy an excess connection: {error}");
+            }
+        }
+    });
+}
+
+fn poll<T: AsRawFd>(ring: T, name: &str) -> Result<AsyncFd<T>, KernelError> {
+    // SAFETY: a ring owns its descriptor and keeps it while it lives.
+    unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }
+        .map_err(std::io::Error::from)
+        .context("poll map", name)
+}
+
+async fn read<T: super::raw::Boundary>(
+    ring: &mut AsyncFd<RingBuf<MapData>>,
+    records: &mut Vec<T>,
+) -> std::io::Result<()> {
+    let mut ready = ring.readable_mut().await?;
+    let ring = ready.get_inner_mut();
+    for _ in 0..BATCH {
+        let Some(item) = ring.next() else {
+            ready.clear_ready();
+            return Ok(());
+        };
+        records.extend(read_record::<T>(&item));
+    }
+    // There may be more: still ready.
+    Ok(())
+}

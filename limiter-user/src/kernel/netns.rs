@@ -1,0 +1,70 @@
+//! Network namespaces: a cgroup covers sockets in all of them, netlink and iterators see one.
+
+use std::{
+    collections::HashSet,
+    fs::{self, File},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use nix::sched::{CloneFlags, setns};
+
+/// Runs `work` in every network namespace that a process or a mount holds, on a thread of its own;
+/// the caller's namespace does not change. A namespace that goes away meanwhile is left out.
+pub(super) fn in_each(mut work: impl FnMut() + Send) {
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            for namespace in all() {
+                match setns(&namespace, CloneFlags::CLONE_NEWNET) {
+                    Ok(()) => work(),
+                    Err(error) => tracing::debug!("enter a network namespace: {error}"),
+                }
+            }
+        });
+    });
+}
+
+/// Every network namespace that can be found, each once.
+fn all() -> Vec<File> {
+    let mut seen = HashSet::new();
+    of_processes()
+        .into_iter()
+        .chain(of_mounts())
+        .filter_map(|path| {
+            let file = File::open(path).ok()?;
+            let metadata = file.metadata().ok()?;
+            seen.insert((metadata.dev(), metadata.ino()))
+                .then_some(file)
+        })
+        .collect()
+}
+
+fn of_processes() -> Vec<PathBuf> {
+    let Ok(processes) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    processes
+        .flatten()
+        .filter(|entry| {
+            let name = entry.file_name();
+            name.as_encoded_bytes().iter().all(u8::is_ascii_digit)
+        })
+        .map(|entry| entry.path().join("ns/net"))
+        .collect()
+}
+
+/// Namespaces without processes are kept by a mount, as `ip netns` does.
+fn of_mounts() -> Vec<PathBuf> {
+    let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    mountinfo
+        .lines()
+        .filter_map(|line| {
+            let (mount, filesystem) = line.split_once(" - ")?;
+            let mut words = mount.split(' ').skip(3);
+            let (root, mountpoint) = (words.next()?, words.next()?);
+            (filesystem.starts_with("nsfs ") && root.starts_with("net:"))
+                .then(|| Path::new(mountpoint).to_owned())
+        })
+        .collect()
+}

@@ -1,0 +1,140 @@
+//! The embedded object, and how it is loaded and attached.
+
+use aya::{
+    Btf, Ebpf, EbpfLoader,
+    maps::{HashMap, MapData},
+    programs::{
+        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, Iter, Program, ProgramError, SockOps,
+    },
+};
+use limiter_common::{
+    entry::ZoneEntry,
+    key::ZoneKey,
+    names::{MAP_ZONE_TEMPLATE, PROGRAM_ADOPT, PROGRAM_COUNT, PROGRAM_ENFORCE},
+};
+
+use super::{
+    cgroup::Cgroup,
+    error::{Context, KernelError},
+    raw::Raw,
+};
+
+/// Built by `cargo xtask build-ebpf` from limiter-ebpf.
+static OBJECT: &[u8] = aya::include_bytes_aligned!("object/limiter.bpf.o");
+
+/// Makes the maps of the object. With `debug` the programs write debug output.
+pub(super) fn load(debug: bool) -> Result<Ebpf, KernelError> {
+    loader(debug)
+        .load(OBJECT)
+        .context("load", "the eBPF object")
+        .map_err(explain)
+}
+
+/// Makes the map of one zone.
+///
+/// It comes from a definition in the object, so that it has the same BTF as the inner map that the
+/// programs were verified with: up to Linux 6.1 the kernel takes no other.
+pub(super) fn create_zone_map(name: &str, max_entries: u32) -> Result<ZoneMap, KernelError> {
+    let mut ebpf = loader(false)
+        .map_max_entries(MAP_ZONE_TEMPLATE, max_entries)
+        .load(OBJECT)
+        .context("make the map of zone", name)
+        .map_err(|error| {
+            explain(error).hint("the zone may be larger than the memory that is free")
+        })?;
+    let map = ebpf.take_map(MAP_ZONE_TEMPLATE).ok_or_else(|| {
+        KernelError::new("make the map of zone", name, "the object has no template")
+    })?;
+    map.try_into().context("make the map of zone", name)
+}
+
+/// The map of one zone. (aya has one type for hash maps with and without LRU.)
+pub(super) type ZoneMap = HashMap<MapData, Raw<ZoneKey>, Raw<ZoneEntry>>;
+
+/// Has the kernel verify all programs.
+pub(super) fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
+    let verify = |name: &'static str, result: Result<(), ProgramError>| {
+        result.context("load program", name).map_err(explain)
+    };
+    verify(
+        PROGRAM_COUNT,
+        program::<SockOps>(ebpf, PROGRAM_COUNT)?.load(),
+    )?;
+    verify(
+        PROGRAM_ENFORCE,
+        program::<CgroupSkb>(ebpf, PROGRAM_ENFORCE)?.load(),
+    )?;
+    let btf = Btf::from_sys_fs()
+        .context("read", "/sys/kernel/btf/vmlinux")
+        .map_err(|error| error.hint("limiter needs a kernel with CONFIG_DEBUG_INFO_BTF"))?;
+    verify(
+        PROGRAM_ADOPT,
+        program::<Iter>(ebpf, PROGRAM_ADOPT)?.load("tcp", &btf),
+    )
+}
+
+/// Attaches the program that counts.
+pub(super) fn attach_count(ebpf: &mut Ebpf, cgroup: &Cgroup) -> Result<(), KernelError> {
+    // Links refuse the flag for several programs: several links always coexist.
+    program::<SockOps>(ebpf, PROGRAM_COUNT)?
+        .attach(cgroup, CgroupAttachMode::Single)
+        .context("attach to cgroup", cgroup.path.display())
+        .map_err(explain)?;
+    Ok(())
+}
+
+/// Attaches the program that refuses.
+pub(super) fn attach_enforce(ebpf: &mut Ebpf, cgroup: &Cgroup) -> Result<(), KernelError> {
+    program::<CgroupSkb>(ebpf, PROGRAM_ENFORCE)?
+        .attach(
+            cgroup,
+            CgroupSkbAttachType::Ingress,
+            CgroupAttachMode::Single,
+        )
+        .context("attach to cgroup", cgroup.path.display())
+        .map_err(explain)?;
+    Ok(())
+}
+
+/// The program of this name.
+pub(super) fn program<'a, P>(
+    ebpf: &'a mut Ebpf,
+    name: &'static str,
+) -> Result<&'a mut P, KernelError>
+where
+    &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
+{
+    ebpf.program_mut(name)
+        .ok_or_else(|| KernelError::new("find program", name, "the object does not have it"))?
+        .try_into()
+        .context("find program", name)
+}
+
+const LOG_DEBUG: u8 = aya_log::Level::Debug as u8;
+const LOG_OFF: u8 = 0;
+
+fn loader<'a>(debug: bool) -> EbpfLoader<'a> {
+    let mut loader = EbpfLoader::new();
+    // A constant for the verifier: output that is off is not even part of the program.
+    let level = if debug { &LOG_DEBUG } else { &LOG_OFF };
+    loader.override_global(aya_log::LEVEL, level, false);
+    loader
+}
+
+/// Adds what usually helps.
+fn explain(error: KernelError) -> KernelError {
+    if error.hint.is_some() {
+        return error;
+    }
+    let lower = error.cause.to_lowercase();
+    if lower.contains("permission denied") || lower.contains("operation not permitted") {
+        error.hint(
+            "limiter needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN; \
+             a locked-down kernel may refuse even then",
+        )
+    } else if lower.contains("invalid argument") {
+        error.hint("limiter needs Linux 5.15 or later with BTF")
+    } else {
+        error
+    }
+}

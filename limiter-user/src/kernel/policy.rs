@@ -1,0 +1,153 @@
+//! The policy maps: two halves, one switch.
+//!
+//! Only this process writes them. Programs read [`Control::active`] once and then go by that half;
+//! the other one is written in peace and put in force by one write. Before a half is written again,
+//! every program that may still read it has ended: [`super::zones::ZoneMaps::wait_for_programs`].
+
+use aya::{
+    Ebpf,
+    maps::{Array, HashMap, Map, MapData, MapError},
+};
+use limiter_common::{
+    names::{MAP_CONTROL, MAP_LISTENERS, MAP_PORTS, MAP_SERVERS},
+    policy::{Control, ListenerKey, MAX_SERVERS, PORTS, PortEntry, ServerPolicy},
+};
+
+use super::{
+    compile::Compiled,
+    error::{Context, KernelError},
+    raw::Raw,
+};
+
+/// The maps, and what stands in them.
+pub(super) struct PolicyMaps {
+    control: Array<MapData, Raw<Control>>,
+    ports: Array<MapData, Raw<PortEntry>>,
+    listeners: HashMap<MapData, Raw<ListenerKey>, u32>,
+    servers: Array<MapData, Raw<ServerPolicy>>,
+    /// What is in force in `control`.
+    switches: Control,
+    /// What stands in each half.
+    halves: [Half; 2],
+}
+
+#[derive(Clone)]
+struct Half {
+    ports: Vec<PortEntry>,
+    listeners: std::collections::HashMap<(u16, limiter_common::addr::Addr), u32>,
+}
+
+impl Half {
+    fn empty() -> Self {
+        Self {
+            ports: vec![PortEntry::default(); PORTS as usize],
+            listeners: std::collections::HashMap::new(),
+        }
+    }
+}
+
+impl PolicyMaps {
+    /// Takes the maps and writes the first policy.
+    pub(super) fn write(ebpf: &mut Ebpf, compiled: &Compiled) -> Result<Self, KernelError> {
+        let mut maps = Self {
+            control: take(ebpf, MAP_CONTROL)?,
+            ports: take(ebpf, MAP_PORTS)?,
+            listeners: take(ebpf, MAP_LISTENERS)?,
+            servers: take(ebpf, MAP_SERVERS)?,
+            switches: Control {
+                active: 0,
+                report_passed: 0,
+                seed: seed()?,
+            },
+            halves: [Half::empty(), Half::empty()],
+        };
+        maps.switch(compiled)?;
+        Ok(maps)
+    }
+
+    /// Writes the half that is not in force, then puts it in force.
+    pub(super) fn switch(&mut self, compiled: &Compiled) -> Result<(), KernelError> {
+        let half = 1 - self.switches.active;
+        self.write_half(half, compiled)?;
+        self.set_switches(Control {
+            active: half,
+            ..self.switches
+        })
+    }
+
+    /// Sets [`Control::report_passed`].
+    pub(super) fn report_passed(&mut self, on: bool) -> Result<(), KernelError> {
+        self.set_switches(Control {
+            report_passed: on.into(),
+            ..self.switches
+        })
+    }
+
+    /// Writes what differs from what stands there.
+    fn write_half(&mut self, half: u32, compiled: &Compiled) -> Result<(), KernelError> {
+        let known = &mut self.halves[half as usize];
+        for (port, (new, old)) in (0_u32..).zip(compiled.ports.iter().zip(&mut known.ports)) {
+            if new != old {
+                self.ports
+                    .set(half * PORTS + port, Raw(*new), 0)
+                    .context("write map", MAP_PORTS)?;
+                *old = *new;
+            }
+        }
+        let key = |class, addr| {
+            Raw(ListenerKey {
+                half: half as u16,
+                class,
+                addr,
+            })
+        };
+        for &(class, addr) in known.listeners.keys() {
+            if !compiled.listeners.contains_key(&(class, addr)) {
+                self.listeners
+                    .remove(&key(class, addr))
+                    .context("write map", MAP_LISTENERS)?;
+            }
+        }
+        for (&(class, addr), server) in &compiled.listeners {
+            self.listeners
+                .insert(key(class, addr), server, 0)
+                .context("write map", MAP_LISTENERS)?;
+        }
+        known.listeners.clone_from(&compiled.listeners);
+        for (index, server) in (0..).zip(&compiled.servers) {
+            self.servers
+                .set(half * MAX_SERVERS + index, Raw(*server), 0)
+                .context("write map", MAP_SERVERS)?;
+        }
+        Ok(())
+    }
+
+    fn set_switches(&mut self, switches: Control) -> Result<(), KernelError> {
+        self.control
+            .set(0, Raw(switches), 0)
+            .context("write map", MAP_CONTROL)?;
+        self.switches = switches;
+        Ok(())
+    }
+}
+
+/// Takes a map out of the object.
+pub(super) fn take<M>(ebpf: &mut Ebpf, name: &'static str) -> Result<M, KernelError>
+where
+    M: TryFrom<Map, Error = MapError>,
+{
+    ebpf.take_map(name)
+        .ok_or_else(|| KernelError::new("find map", name, "the object does not have it"))?
+        .try_into()
+        .context("find map", name)
+}
+
+fn seed() -> Result<u64, KernelError> {
+    use std::io::Read;
+    const SOURCE: &str = "/dev/urandom";
+    let mut seed = [0; 8];
+    std::fs::File::open(SOURCE)
+        .and_then(|mut source| source.read_exact(&mut seed))
+        .context("read", SOURCE)?;
+    Ok(u64::from_ne_bytes(seed))
+}

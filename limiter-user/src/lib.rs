@@ -22,3 +22,4 @@ pub mod api;
 pub mod config;
 pub mod kernel;
 pub mod policy;
+pub mod render;

@@ -1,7 +1,11 @@
-//! Whatever is in a file: a policy or one message, never a panic.
+//! Whatever is in a file: a policy, which survives being written and read again, or one message.
+//! Never a panic.
 
 use super::values::SAMPLE;
-use crate::config::{parse, render};
+use crate::{
+    config::{parse, render},
+    render::policy::configuration,
+};
 
 /// Small and repeatable (Marsaglia's xorshift64).
 struct Random(u64);
@@ -73,7 +77,12 @@ fn no_mutation_of_the_sample_panics() {
     for _ in 0..5_000 {
         let text = mutate(&mut random);
         match parse("t.conf", &text) {
-            Ok(_) => taken += 1,
+            Ok(loaded) => {
+                let canonical = configuration(&loaded.policy).to_string();
+                let again = parse("t.conf", &canonical).expect(&canonical);
+                assert_eq!(again.policy, loaded.policy, "{canonical}");
+                taken += 1;
+            }
             Err(error) => {
                 let line = error.to_string();
                 assert!(line.starts_with("t.conf:"), "{line}");

@@ -173,7 +173,7 @@ impl Diagnostic for Problem {
         let there = self
             .related
             .as_ref()
-            .filter(|(span, _)| span.same_source(place))
+            .filter(|(span, _)| span.can_be_shown_with(place))
             .map(|(span, label)| LabeledSpan::new_with_span(Some(label.clone()), span.range()));
         Some(Box::new(std::iter::once(here).chain(there)))
     }

@@ -141,7 +141,9 @@ fn quoted(input: &mut Input<'_>) -> Result<String, LexError> {
     let end = input.current_token_start();
     if opt(quote).parse_next(input)?.is_none() {
         return Err(LexError {
-            message: format!("unexpected end of file, probably missing terminating '{quote}'"),
+            message: format!(
+                "unexpected end of file, probably missing terminating \"{quote}\" character"
+            ),
             expected: "this string does not end",
             range: start..start + 1,
         });

@@ -11,6 +11,9 @@ use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanConten
 
 use super::error::shown;
 
+/// Bytes that are shown on either side of a place at the most, however long the line is.
+const MAX_SHOWN_BYTES: usize = 1000;
+
 /// One configuration file, or a text that stands for one.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -54,6 +57,26 @@ impl Source {
             .map_or(self.text.len(), |newline| offset + newline + 1)
     }
 
+    /// The lines around a range, without what is far away on a long line.
+    fn window(&self, range: Range<usize>, lines_before: usize, lines_after: usize) -> Range<usize> {
+        let mut start = range.start;
+        if lines_before > 0 {
+            start = self.line_start(start);
+            for _ in 0..lines_before {
+                start = self.line_start(start.saturating_sub(1));
+            }
+        }
+        // The line of the last byte; that of the place itself, if the range is empty.
+        let last_byte = range.end.saturating_sub(1).max(range.start);
+        let mut end = self.line_end(last_byte.min(self.text.len()));
+        for _ in 0..lines_after {
+            end = self.line_end(end);
+        }
+        let first = start.max(range.start.saturating_sub(MAX_SHOWN_BYTES));
+        let last = end.min(range.end.saturating_add(MAX_SHOWN_BYTES));
+        self.text.floor_char_boundary(first)..self.text.floor_char_boundary(last).max(range.end)
+    }
+
     /// Line and column of a byte, both from 0, the column in characters.
     fn position(&self, offset: usize) -> (usize, usize) {
         let start = self.line_start(offset);
@@ -83,26 +106,19 @@ impl SourceCode for Source {
         if last > self.text.len() {
             return Err(MietteError::OutOfBounds);
         }
-        let mut start = first;
-        if lines_before > 0 {
-            start = self.line_start(first);
-            for _ in 0..lines_before {
-                start = self.line_start(start.saturating_sub(1));
-            }
-        }
-        let mut end = self.line_end(last.max(first + 1).min(self.text.len()).max(1) - 1);
-        for _ in 0..lines_after {
-            end = self.line_end(end);
-        }
-        let (line, column) = self.position(start);
-        let window = start..end.max(start);
+        let window = self.window(first..last, lines_before, lines_after);
+        let (line, column) = self.position(window.start);
+        let lines = self.text.as_bytes()[window.clone()]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count();
         Ok(Box::new(MietteSpanContents::new_named(
             self.name.clone(),
             &self.text.as_bytes()[window.clone()],
             (window.start, window.len()).into(),
             line,
             column,
-            0,
+            lines,
         )))
     }
 }
@@ -155,8 +171,11 @@ impl Span {
         }
     }
 
-    pub(super) fn same_source(&self, other: &Self) -> bool {
+    /// Whether both can be shown: they are in one source, and not far apart on one line.
+    pub(super) fn can_be_shown_with(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.source, &other.source)
+            && (self.start.abs_diff(other.start) < MAX_SHOWN_BYTES
+                || self.source.line_start(self.start) != self.source.line_start(other.start))
     }
 }
 

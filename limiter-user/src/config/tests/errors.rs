@@ -67,7 +67,7 @@ fn grammar() {
         ("{ }", r#"1:1: unexpected "{""#),
         (
             "control '/a\";\nserver { }",
-            "1:9: unexpected end of file, probably missing terminating '''",
+            r#"1:9: unexpected end of file, probably missing terminating "'" character"#,
         ),
         ("control '/a'b;", r#"1:13: unexpected "b""#),
         ("control \"/a\"é;", "1:13: unexpected \"\\u{e9}\""),
@@ -481,6 +481,34 @@ fn the_rendered_message_shows_the_line() {
 "#;
     assert_eq!(render(&error, false), expected);
     assert!(render(&error, true).contains("\u{1b}["));
+}
+
+#[test]
+fn places_next_to_each_other_are_shown_together() {
+    let error = parse("t.conf", "limit_conn_dry_run on\nserver {\n}\n").expect_err("no semicolon");
+    let expected = r#"  × directive "limit_conn_dry_run" is not terminated by ";"
+   ╭─[t.conf:1:22]
+ 1 │ limit_conn_dry_run on
+   ·                      ▲
+   ·                      ╰── expected ";" here
+ 2 │ server {
+   · ───┬──
+   ·    ╰── the next directive begins here
+ 3 │ }
+   ╰────
+  help: if "server" is meant as an argument, put it in quotes
+"#;
+    assert_eq!(render(&error, false), expected);
+}
+
+#[test]
+fn of_a_long_line_only_a_part_is_shown() {
+    let before = "include *.none;".repeat(1000);
+    let text = format!("{before}limit_con;{}", "é;".repeat(5000));
+    let error = parse("t.conf", &text).expect_err("unknown directive");
+    let rendered = render(&error, false);
+    assert!(rendered.contains("[t.conf:1:15001]"), "{rendered}");
+    assert!(rendered.len() < 5000, "{}", rendered.len());
 }
 
 #[test]

@@ -57,8 +57,8 @@ type Input<'a> = LocatingSlice<&'a str>;
 pub(super) fn tokens(text: &str) -> Result<Vec<Token>, LexError> {
     let mut input = LocatingSlice::new(text);
     let mut tokens = Vec::new();
-    // Windows editors put a byte order mark in front.
     let mut first_on_line = true;
+    // Windows editors put a byte order mark in front.
     opt('\u{feff}').parse_next(&mut input)?;
     loop {
         first_on_line |= blanks(&mut input)?;
@@ -70,7 +70,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, LexError> {
             return Err(LexError {
                 message: format!("too long parameter, {MAX_WORD_BYTES} bytes at the most"),
                 expected: "starts here",
-                range: range.start..range.start + 1,
+                range: range.start..range.start,
             });
         }
         tokens.push(Token {

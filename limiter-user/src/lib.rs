@@ -19,5 +19,7 @@
 //! | [`render`] | what a person reads on a terminal |
 
 pub mod api;
+pub mod config;
 pub mod kernel;
 pub mod policy;
+pub mod render;

@@ -57,7 +57,7 @@ pub struct Key {
 /// `server { … }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// `server_name`, or a name made up from the position; unique.
+    /// `server_name`, else the first `listen`, else `default`; unique.
     pub name: String,
     /// `listen`; empty: every port of every address.
     pub listen: Vec<Listen>,

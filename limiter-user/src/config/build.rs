@@ -1,0 +1,193 @@
+//! From directives to the policy. Zones may be named before they are defined.
+
+use std::path::{Path, PathBuf};
+
+use limiter_common::policy::MAX_SERVERS;
+
+use super::{
+    Loaded, claims,
+    directives::Kind,
+    error::{ConfigError, Warning, shown},
+    expand::{Item, duplicate, unsupported},
+    level::{Level, Once},
+    server::{self, Draft},
+    syntax::Word,
+    word::{self, WordError},
+    zones::Zones,
+};
+use crate::policy::{Attach, ErrorLog, LogTarget, Policy};
+
+/// Bytes of a Unix socket's path at the most (unix(7): 108 with the final zero).
+const MAX_SOCKET_PATH: usize = 107;
+/// Cgroups at the most.
+const MAX_ATTACH: usize = 64;
+
+/// Gives the directives of the main context their meaning.
+pub(super) fn build(items: &[Item]) -> Result<Loaded, ConfigError> {
+    let mut main = Main::default();
+    for item in items {
+        main.take(item)?;
+    }
+    main.finish()
+}
+
+/// The main context while it is being read.
+#[derive(Default)]
+struct Main {
+    zones: Zones,
+    level: Level,
+    servers: Vec<Draft>,
+    attach: Vec<(Attach, Word)>,
+    error_log: Once<ErrorLog>,
+    control: Once<PathBuf>,
+}
+
+impl Main {
+    fn take(&mut self, item: &Item) -> Result<(), ConfigError> {
+        match item.kind {
+            Kind::LimitConnZone => self.zones.define(item),
+            Kind::LimitConn
+            | Kind::LimitConnDryRun
+            | Kind::LimitConnLogLevel
+            | Kind::LimitConnAction => self.level.take(item),
+            Kind::Server => self.server(item),
+            Kind::Attach => self.attach(item),
+            Kind::ErrorLog => self.error_log.set(item, error_log(item)?),
+            Kind::Control => self.control.set(item, control(item)?),
+            // `expand` resolves the first two and keeps the others out of the main context.
+            Kind::Include | Kind::Stream | Kind::Listen | Kind::ServerName => Ok(()),
+        }
+    }
+
+    fn server(&mut self, item: &Item) -> Result<(), ConfigError> {
+        if self.servers.len() == MAX_SERVERS as usize {
+            let message = format!("too many servers, {MAX_SERVERS} at the most");
+            return Err(ConfigError::at(&item.word.span, message));
+        }
+        self.servers.push(Draft::read(item)?);
+        Ok(())
+    }
+
+    fn attach(&mut self, item: &Item) -> Result<(), ConfigError> {
+        let kind = item.argument(0);
+        match kind.value.as_str() {
+            "cgroup" => {}
+            "interface" => return Err(unsupported(kind, "attach interface")),
+            _ => return Err(invalid_value(item, kind, "it must be \"cgroup\"")),
+        }
+        refuse_parameters(item, 2)?;
+        let attach = Attach::Cgroup(absolute_path(item, item.argument(1))?);
+        if let Some((_, first)) = self.attach.iter().find(|(other, _)| *other == attach) {
+            return Err(duplicate(&item.word, first));
+        }
+        if self.attach.len() == MAX_ATTACH {
+            let message = format!("too many cgroups, {MAX_ATTACH} at the most");
+            return Err(ConfigError::at(&item.word.span, message));
+        }
+        self.attach.push((attach, item.word.clone()));
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Loaded, ConfigError> {
+        if self.servers.is_empty() {
+            self.servers.push(Draft::default());
+        }
+        claims::check(&self.servers)?;
+        let servers = server::resolve(self.servers, &self.level, &self.zones)?;
+        let mut warnings = self.zones.unused(&servers);
+        if servers.iter().all(|server| server.limits.is_empty()) {
+            warnings.push(
+                Warning::placeless("nothing is limited: no \"limit_conn\" is in effect")
+                    .help("limit_conn ZONE NUMBER;"),
+            );
+        }
+        let policy = Policy {
+            zones: self.zones.into_zones(),
+            servers,
+            attach: self.attach.into_iter().map(|(attach, _)| attach).collect(),
+            error_log: self.error_log.into_value().unwrap_or_default(),
+            control: self.control.into_value(),
+        };
+        Ok(Loaded { policy, warnings })
+    }
+}
+
+/// `error_log stderr|PATH [LEVEL]`. Without LEVEL, the level is that of a configuration without
+/// `error_log`.
+fn error_log(item: &Item) -> Result<ErrorLog, ConfigError> {
+    let mut log = ErrorLog::default();
+    let target = item.argument(0);
+    log.target = match target.value.as_str() {
+        "stderr" => LogTarget::Stderr,
+        "journal" => {
+            return Err(unsupported(target, "error_log journal")
+                .expected("use \"stderr\"")
+                .help("under systemd, \"stderr\" goes to the journal, too"));
+        }
+        _ => LogTarget::File(absolute_path(item, target)?),
+    };
+    if let Some(level) = item.arguments.get(1) {
+        log.level = word::log_level(&level.value).map_err(|error| misread(level, error))?;
+    }
+    Ok(log)
+}
+
+fn control(item: &Item) -> Result<PathBuf, ConfigError> {
+    let word = item.argument(0);
+    let path = absolute_path(item, word)?;
+    if word.value.len() > MAX_SOCKET_PATH {
+        let message = format!(
+            "\"{}\" is too long for the path of a Unix socket",
+            shown(&word.value)
+        );
+        return Err(ConfigError::at(&word.span, message)
+            .expected(format!("{MAX_SOCKET_PATH} bytes at the most")));
+    }
+    Ok(path)
+}
+
+/// A path that means the same wherever the daemon was started.
+fn absolute_path(item: &Item, word: &Word) -> Result<PathBuf, ConfigError> {
+    let path = Path::new(&word.value);
+    if path.is_absolute() {
+        return Ok(path.to_owned());
+    }
+    let message = format!(
+        "\"{}\" is not an absolute path in \"{}\" directive",
+        shown(&word.value),
+        item.word.value
+    );
+    Err(ConfigError::at(&word.span, message).expected("expected a path that begins with \"/\""))
+}
+
+/// A word that means nothing.
+pub(super) fn misread(word: &Word, error: WordError) -> ConfigError {
+    let place = match error.part {
+        Some(part) => word.part(part),
+        None => word.span.clone(),
+    };
+    ConfigError::at(&place, error.message).expected(error.expected)
+}
+
+/// nginx's sentence about a word that is none of a few.
+pub(super) fn invalid_value(item: &Item, word: &Word, expected: &str) -> ConfigError {
+    let message = format!(
+        "invalid value \"{}\" in \"{}\" directive, {expected}",
+        shown(&word.value),
+        item.word.value
+    );
+    ConfigError::at(&word.span, message).expected(expected)
+}
+
+/// Refuses arguments from this position on.
+pub(super) fn refuse_parameters(item: &Item, from: usize) -> Result<(), ConfigError> {
+    match item.arguments.get(from) {
+        None => Ok(()),
+        Some(word) => Err(invalid_parameter(word)),
+    }
+}
+
+pub(super) fn invalid_parameter(word: &Word) -> ConfigError {
+    let message = format!("invalid parameter \"{}\"", shown(&word.value));
+    ConfigError::at(&word.span, message).expected("not expected here")
+}

@@ -1,0 +1,223 @@
+//! Every directive that limiter knows: where it may stand, and what it looks like.
+
+use super::suggest;
+
+/// A directive with a meaning in this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Attach,
+    Control,
+    ErrorLog,
+    Include,
+    LimitConn,
+    LimitConnAction,
+    LimitConnDryRun,
+    LimitConnLogLevel,
+    LimitConnZone,
+    Listen,
+    Server,
+    ServerName,
+    Stream,
+}
+
+/// What follows the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// `;` after so many arguments.
+    Simple { least: usize, most: usize },
+    /// `{ … }`, without arguments.
+    Block,
+}
+
+/// Where a directive may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Context {
+    /// Outside of every block.
+    Main,
+    /// In `stream { … }`, which holds what the main context holds.
+    Stream,
+    /// In `server { … }`.
+    Server,
+}
+
+/// One directive of this version.
+#[derive(Debug)]
+pub(super) struct Directive {
+    pub(super) kind: Kind,
+    pub(super) shape: Shape,
+    contexts: &'static [Context],
+    /// How it is written, for hints.
+    pub(super) usage: &'static str,
+}
+
+impl Directive {
+    pub(super) fn is_allowed_in(&self, context: Context) -> bool {
+        self.contexts.contains(&context)
+    }
+
+    /// Where it belongs, for hints.
+    pub(super) fn place(&self) -> &'static str {
+        match (
+            self.is_allowed_in(Context::Main),
+            self.is_allowed_in(Context::Server),
+        ) {
+            (true, true) => "it belongs outside of every block or in a \"server\" block",
+            (false, true) => "it belongs in a \"server\" block",
+            _ => "it belongs outside of every block",
+        }
+    }
+}
+
+/// What a word means as the name of a directive.
+#[derive(Debug)]
+pub(super) enum Known {
+    /// A directive of this version.
+    Ready(&'static Directive),
+    /// A directive of limiter that this version lacks.
+    Later,
+    /// A directive of nginx for which limiter has something else, or nothing.
+    Foreign {
+        /// Completes `"…" directive is not supported: `.
+        instead: &'static str,
+    },
+}
+
+/// Looks a name up; names are case-sensitive, as in nginx.
+pub(super) fn find(name: &str) -> Option<Known> {
+    if let Some((_, directive)) = READY.iter().find(|(text, _)| *text == name) {
+        return Some(Known::Ready(directive));
+    }
+    if LATER.contains(&name) {
+        return Some(Known::Later);
+    }
+    FOREIGN
+        .iter()
+        .find(|(text, _)| *text == name)
+        .map(|(_, instead)| Known::Foreign { instead })
+}
+
+/// The known directive that somebody who wrote `name` probably meant.
+pub(super) fn closest(name: &str) -> Option<&'static str> {
+    suggest::closest(name, READY.iter().map(|(text, _)| *text))
+}
+
+const EVERYWHERE: &[Context] = &[Context::Main, Context::Stream, Context::Server];
+const MAIN: &[Context] = &[Context::Main, Context::Stream];
+const SERVER: &[Context] = &[Context::Server];
+
+const fn simple(
+    kind: Kind,
+    least: usize,
+    most: usize,
+    contexts: &'static [Context],
+    usage: &'static str,
+) -> Directive {
+    Directive {
+        kind,
+        shape: Shape::Simple { least, most },
+        contexts,
+        usage,
+    }
+}
+
+const fn block(kind: Kind, contexts: &'static [Context], usage: &'static str) -> Directive {
+    Directive {
+        kind,
+        shape: Shape::Block,
+        contexts,
+        usage,
+    }
+}
+
+#[rustfmt::skip]
+static READY: [(&str, Directive); 13] = [
+    ("attach", simple(Kind::Attach, 2, 3, MAIN, "attach cgroup PATH;")),
+    ("control", simple(Kind::Control, 1, 1, MAIN, "control PATH;")),
+    ("error_log", simple(Kind::ErrorLog, 1, 2, MAIN, "error_log stderr|PATH [debug|info|notice|warn|error];")),
+    ("include", simple(Kind::Include, 1, 1, EVERYWHERE, "include FILES;")),
+    ("limit_conn", simple(Kind::LimitConn, 2, 2, EVERYWHERE, "limit_conn ZONE NUMBER;")),
+    ("limit_conn_action", simple(Kind::LimitConnAction, 1, 2, EVERYWHERE, "limit_conn_action drop;")),
+    ("limit_conn_dry_run", simple(Kind::LimitConnDryRun, 1, 1, EVERYWHERE, "limit_conn_dry_run on|off;")),
+    ("limit_conn_log_level", simple(Kind::LimitConnLogLevel, 1, 1, EVERYWHERE, "limit_conn_log_level info|notice|warn|error;")),
+    ("limit_conn_zone", simple(Kind::LimitConnZone, 2, 5, MAIN, "limit_conn_zone KEY zone=NAME:SIZE;")),
+    ("listen", simple(Kind::Listen, 1, 1, SERVER, "listen [ADDRESS:]PORT[-PORT];")),
+    ("server", block(Kind::Server, MAIN, "server { … }")),
+    ("server_name", simple(Kind::ServerName, 1, 1, SERVER, "server_name NAME;")),
+    ("stream", block(Kind::Stream, &[Context::Main], "stream { … }")),
+];
+
+static LATER: [&str; 4] = [
+    "limit_conn_exempt",
+    "limit_conn_override",
+    "metrics",
+    "upstream",
+];
+
+const REQUESTS: &str =
+    "limiter counts connections, not requests, use \"limit_conn\" or leave it to the web server";
+
+static FOREIGN: [(&str, &str); 16] = [
+    (
+        "http",
+        "write its \"server\" blocks without it, with \"listen\" and \"limit_conn\"",
+    ),
+    (
+        "location",
+        "a connection has no location yet, use \"limit_conn\" in the \"server\" block",
+    ),
+    (
+        "limit_conn_status",
+        "a refused connection gets no HTTP status, use \"limit_conn_action\"",
+    ),
+    (
+        "limit_zone",
+        "use \"limit_conn_zone KEY zone=NAME:SIZE\" instead",
+    ),
+    ("limit_req", REQUESTS),
+    ("limit_req_dry_run", REQUESTS),
+    ("limit_req_log_level", REQUESTS),
+    ("limit_req_status", REQUESTS),
+    ("limit_req_zone", REQUESTS),
+    ("limit_rate", REQUESTS),
+    (
+        "events",
+        "the kernel handles the connections, remove the block",
+    ),
+    (
+        "worker_processes",
+        "there are no worker processes, remove it",
+    ),
+    (
+        "worker_connections",
+        "use \"limit_conn\" with a key such as \"$server_port\" to cap all connections",
+    ),
+    ("user", "limiter needs its privileges, remove it"),
+    ("pid", "\"limiter status\" shows the process, remove it"),
+    (
+        "proxy_pass",
+        "limiter forwards nothing, leave it in the configuration of the proxy",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usage_of_a_directive_begins_with_its_name() {
+        for (name, directive) in &READY {
+            assert!(directive.usage.starts_with(&format!("{name} ")), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_name_is_in_two_tables() {
+        let ready = READY.iter().map(|(name, _)| *name);
+        let foreign = FOREIGN.iter().map(|(name, _)| *name);
+        let mut names: Vec<_> = ready.chain(LATER).chain(foreign).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

@@ -1,0 +1,168 @@
+//! A policy from the flags of `limiter run`, without a file.
+
+use std::path::{self, PathBuf};
+
+use limiter_common::key::KeyFields;
+
+use super::{
+    Loaded, claims,
+    error::{ConfigError, shown},
+    key, listen,
+    server::DEFAULT_NAME,
+    word::{self, WordError},
+    zones,
+};
+use crate::policy::{
+    Action, Attach, ErrorLog, Key, LimitConn, Listen, LogLevel, Policy, Server, Zone,
+};
+
+/// Name of the only zone.
+const ZONE_NAME: &str = "addr";
+const DEFAULT_KEY: &str = "$binary_remote_addr";
+const DEFAULT_ZONE_BYTES: u64 = 10 << 20;
+
+/// What `limiter run` takes instead of a file. The words are checked by [`Flags::policy`], so that
+/// they are the same words, with the same messages, as in a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct Flags {
+    /// Limit the connections to sockets of this cgroup and those below [default: all]
+    #[arg(long, value_name = "PATH")]
+    pub cgroup: Vec<PathBuf>,
+    /// Limit the connections to this endpoint [default: all]
+    #[arg(long, value_name = "[ADDR:]PORT[-PORT]")]
+    pub listen: Vec<String>,
+    /// Connections per key at the most
+    #[arg(long, value_name = "N")]
+    pub limit: Option<String>,
+    /// What to count by: text and variables, as in `limit_conn_zone` [default: $binary_remote_addr]
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Room for keys; 1m holds 16384 of them [default: 10m]
+    #[arg(long, value_name = "SIZE")]
+    pub zone_size: Option<String>,
+    /// Count and report, but refuse nobody
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Level at which refusals are logged: info, notice, warn or error [default: error]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+}
+
+impl Flags {
+    /// Whether no flag was given.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The policy that the flags describe: one zone, `addr`, and one server, `default`.
+    ///
+    /// # Errors
+    ///
+    /// A word that means nothing, two equal endpoints, or no `--limit`; the message names the
+    /// flag.
+    pub fn policy(&self) -> Result<Loaded, ConfigError> {
+        let Some(limit) = &self.limit else {
+            return Err(ConfigError::placeless("--limit is missing").help(
+                "--limit N caps the connections per key; \
+                 --config FILE reads everything from a file",
+            ));
+        };
+        let number = word::connections(limit).map_err(|error| misread("--limit", error))?;
+        let log_level = match &self.log_level {
+            Some(text) => {
+                word::refusal_level(text).map_err(|error| misread("--log-level", error))?
+            }
+            None => LogLevel::Error,
+        };
+        let policy = Policy {
+            zones: vec![Zone {
+                name: ZONE_NAME.to_owned(),
+                key: self.key()?,
+                size_bytes: self.zone_bytes()?,
+            }],
+            servers: vec![Server {
+                name: DEFAULT_NAME.to_owned(),
+                listen: self.endpoints()?,
+                limits: vec![LimitConn { zone: 0, number }],
+                dry_run: self.dry_run,
+                log_level,
+                action: Action::Drop,
+            }],
+            attach: self.attach()?,
+            error_log: ErrorLog::default(),
+            control: None,
+        };
+        Ok(Loaded {
+            policy,
+            warnings: Vec::new(),
+        })
+    }
+
+    fn key(&self) -> Result<Key, ConfigError> {
+        match &self.key {
+            Some(text) => key::parse(text).map_err(|error| misread("--key", error)),
+            None => Ok(Key {
+                text: DEFAULT_KEY.to_owned(),
+                fields: KeyFields::REMOTE_ADDR,
+                empty: false,
+            }),
+        }
+    }
+
+    fn zone_bytes(&self) -> Result<u64, ConfigError> {
+        const FLAG: &str = "--zone-size";
+        let Some(text) = &self.zone_size else {
+            return Ok(DEFAULT_ZONE_BYTES);
+        };
+        let bytes = word::size(text).ok_or_else(|| {
+            let message = format!("invalid zone size \"{}\"", shown(text));
+            misread(
+                FLAG,
+                WordError::new(message, "expected a size such as 64k, 10m or 1g"),
+            )
+        })?;
+        zones::check_size(ZONE_NAME, bytes)
+            .map_err(|(message, expected)| misread(FLAG, WordError::new(message, expected)))?;
+        Ok(bytes)
+    }
+
+    fn endpoints(&self) -> Result<Vec<Listen>, ConfigError> {
+        let mut endpoints: Vec<Listen> = Vec::new();
+        for text in &self.listen {
+            let listen = listen::parse(text).map_err(|error| misread("--listen", error))?;
+            if let Some(first) = endpoints
+                .iter()
+                .find(|other| claims::overlap(**other, listen))
+            {
+                return Err(ConfigError::placeless(format!(
+                    "--listen: \"{listen}\" is already covered by \"{first}\""
+                )));
+            }
+            endpoints.push(listen);
+        }
+        Ok(endpoints)
+    }
+
+    /// A path on the command line starts from the working directory; in the policy it is absolute.
+    fn attach(&self) -> Result<Vec<Attach>, ConfigError> {
+        let mut attach: Vec<Attach> = Vec::new();
+        for path in &self.cgroup {
+            let shown_path = shown(&path.to_string_lossy()).to_string();
+            let absolute = path::absolute(path).map_err(|error| {
+                ConfigError::placeless(format!("--cgroup: invalid path \"{shown_path}\": {error}"))
+            })?;
+            let cgroup = Attach::Cgroup(absolute);
+            if attach.contains(&cgroup) {
+                return Err(ConfigError::placeless(format!(
+                    "--cgroup: \"{shown_path}\" is given twice"
+                )));
+            }
+            attach.push(cgroup);
+        }
+        Ok(attach)
+    }
+}
+
+fn misread(flag: &str, error: WordError) -> ConfigError {
+    ConfigError::placeless(format!("{flag}: {}", error.message)).help(error.expected)
+}

@@ -1,0 +1,193 @@
+//! From text to tokens, by nginx's rules (src/core/ngx_conf_file.c, ngx_conf_read_token).
+//!
+//! Two differences, both in favour of the person who types: `}` ends an unquoted word unless it
+//! closes `${name}`, and a backslash before a character that would end an unquoted word is
+//! removed.
+
+use std::ops::Range;
+
+use winnow::{
+    Parser, Result,
+    combinator::{alt, dispatch, eof, opt, peek, repeat},
+    error::ParserError,
+    stream::{LocatingSlice, Location},
+    token::{any, one_of, take_till, take_while},
+};
+
+/// Bytes of one word at the most.
+pub(super) const MAX_WORD_BYTES: usize = 4096;
+
+/// What the grammar is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum TokenKind {
+    /// A word without its quotes and escapes.
+    Word(String),
+    /// `;`
+    Semicolon,
+    /// `{`
+    OpenBrace,
+    /// `}`
+    CloseBrace,
+}
+
+/// One token with its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Token {
+    pub(super) kind: TokenKind,
+    pub(super) range: Range<usize>,
+    /// Nothing but blanks stands before it on its line.
+    pub(super) first_on_line: bool,
+}
+
+/// A text that cannot be cut into tokens.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct LexError {
+    pub(super) message: String,
+    pub(super) expected: &'static str,
+    pub(super) range: Range<usize>,
+}
+
+type Input<'a> = LocatingSlice<&'a str>;
+
+/// Every token of a text.
+///
+/// # Errors
+///
+/// A quoted string that does not end, or that touches the next word; a word that is too long.
+pub(super) fn tokens(text: &str) -> Result<Vec<Token>, LexError> {
+    let mut input = LocatingSlice::new(text);
+    let mut tokens = Vec::new();
+    let mut first_on_line = true;
+    // Windows editors put a byte order mark in front.
+    opt('\u{feff}').parse_next(&mut input)?;
+    loop {
+        first_on_line |= blanks(&mut input)?;
+        if input.is_empty() {
+            return Ok(tokens);
+        }
+        let (kind, range) = token.with_span().parse_next(&mut input)?;
+        if range.len() > MAX_WORD_BYTES {
+            return Err(LexError {
+                message: format!("too long parameter, {MAX_WORD_BYTES} bytes at the most"),
+                expected: "starts here",
+                range: range.start..range.start,
+            });
+        }
+        tokens.push(Token {
+            kind,
+            range,
+            first_on_line,
+        });
+        first_on_line = false;
+    }
+}
+
+/// Skips blanks and comments; whether a line ended.
+fn blanks(input: &mut Input<'_>) -> Result<bool, LexError> {
+    let skipped = repeat::<_, _, (), _, _>(
+        0..,
+        alt((
+            one_of((' ', '\t', '\r', '\n')).void(),
+            ('#', take_till(0.., '\n')).void(),
+        )),
+    )
+    .take()
+    .parse_next(input)?;
+    Ok(skipped.contains('\n'))
+}
+
+fn token(input: &mut Input<'_>) -> Result<TokenKind, LexError> {
+    dispatch! { peek(any);
+        ';' => any.value(TokenKind::Semicolon),
+        '{' => any.value(TokenKind::OpenBrace),
+        '}' => any.value(TokenKind::CloseBrace),
+        '"' | '\'' => quoted.map(TokenKind::Word),
+        _ => bare.map(TokenKind::Word),
+    }
+    .parse_next(input)
+}
+
+/// A word without quotes. Quotes and `#` inside of it are ordinary characters.
+fn bare(input: &mut Input<'_>) -> Result<String, LexError> {
+    repeat(
+        1..,
+        alt((
+            ('\\', any)
+                .take()
+                .map(|escape: &str| match escape.as_bytes()[1] {
+                    b' ' | b';' | b'{' | b'}' | b'#' => &escape[1..],
+                    _ => unescaped(escape),
+                }),
+            ("${", take_while(0.., |c| !ends_word(c)), opt('}')).take(),
+            one_of(('\\', '$')).take(),
+            take_while(1.., |c| !ends_word(c) && c != '\\' && c != '$'),
+        )),
+    )
+    .parse_next(input)
+}
+
+/// A string in single or double quotes; what it may touch is a blank, `;`, a brace or the end.
+fn quoted(input: &mut Input<'_>) -> Result<String, LexError> {
+    let start = input.current_token_start();
+    let quote = any.parse_next(input)?;
+    let word = repeat(
+        0..,
+        alt((
+            ('\\', any).take().map(unescaped),
+            take_till(1.., |c| c == quote || c == '\\'),
+        )),
+    )
+    .parse_next(input)?;
+    let end = input.current_token_start();
+    if opt(quote).parse_next(input)?.is_none() {
+        return Err(LexError {
+            message: format!(
+                "unexpected end of file, probably missing terminating \"{quote}\" character"
+            ),
+            expected: "this string does not end",
+            range: start..start + 1,
+        });
+    }
+    match peek(alt((any.map(Some), eof.value(None)))).parse_next(input)? {
+        Some(next) if !ends_word(next) => Err(LexError {
+            message: format!("unexpected \"{}\"", next.escape_default()),
+            expected: "expected a blank, \";\" or a brace after the closing quote",
+            range: end + 1..end + 1 + next.len_utf8(),
+        }),
+        _ => Ok(word),
+    }
+}
+
+fn ends_word(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r' | '\n' | ';' | '{' | '}')
+}
+
+/// nginx's escapes; any other backslash stays, as systemd's `\x2d` in the path of a cgroup.
+fn unescaped(escape: &str) -> &str {
+    match &escape[1..] {
+        quote @ ("\"" | "'" | "\\") => quote,
+        "t" => "\t",
+        "r" => "\r",
+        "n" => "\n",
+        _ => escape,
+    }
+}
+
+/// Every parser above accepts any text that is left, or says itself what is wrong; this is what
+/// winnow asks for in between.
+impl<'a> ParserError<Input<'a>> for LexError {
+    type Inner = Self;
+
+    fn from_input(input: &Input<'a>) -> Self {
+        let at = input.current_token_start();
+        Self {
+            message: "unexpected character".to_owned(),
+            expected: "",
+            range: at..at,
+        }
+    }
+
+    fn into_inner(self) -> Result<Self, Self> {
+        Ok(self)
+    }
+}

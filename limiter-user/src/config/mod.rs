@@ -1,0 +1,82 @@
+//! The configuration: nginx's grammar, limiter's directives.
+//!
+//! ```text
+//! text ─ lexer ─ syntax ─────── expand ────────────────── build ─ Policy
+//!        tokens  tree as typed  known directives in       values, names, inheritance,
+//!                               their places, includes    conflicts
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | `source`, `error` | places in a text, and messages about them |
+//! | `lexer`, `syntax` | nginx's lexical rules, and the tree as typed |
+//! | `directives` | the table of what may stand where |
+//! | `files`, `expand` | `include`, and the check against the table |
+//! | `word`, `listen`, `key` | single words, the same for a file and for flags |
+//! | `build`, `zones`, `level`, `server`, `claims` | from directives to a [`Policy`] |
+//! | `flags` | the same from the flags of `run` |
+//!
+//! Every input gives a [`Loaded`] or one [`ConfigError`]; sizes, nesting and the number of files
+//! are bounded.
+
+mod build;
+mod claims;
+mod directives;
+mod error;
+mod expand;
+mod files;
+mod flags;
+mod key;
+mod level;
+mod lexer;
+mod listen;
+mod server;
+mod source;
+mod suggest;
+mod syntax;
+mod word;
+mod zones;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+pub use self::{
+    error::{ConfigError, Warning, render, render_warning},
+    flags::Flags,
+};
+use self::{expand::expand, files::Files};
+use crate::policy::Policy;
+
+/// A configuration that can be enforced.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What was typed, checked.
+    pub policy: Policy,
+    /// What was hardly meant that way.
+    pub warnings: Vec<Warning>,
+}
+
+/// Reads a configuration file and everything that it includes.
+///
+/// # Errors
+///
+/// The first thing that is wrong, be it a file that cannot be read, the grammar, or the meaning.
+pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
+    let mut files = Files::default();
+    let first = files.open_first(path)?;
+    build::build(&expand(&first, files)?)
+}
+
+/// Reads a configuration from memory. `name` stands for the file in messages; what the text
+/// includes is looked for in the directory of `name`.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn parse(name: &str, text: &str) -> Result<Loaded, ConfigError> {
+    let mut files = Files::default();
+    let first = files.take_first(Path::new(name), text)?;
+    build::build(&expand(&first, files)?)
+}

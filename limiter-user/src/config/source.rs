@@ -1,0 +1,223 @@
+//! The text that was typed, and places in it.
+
+use std::{
+    fmt,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
+
+use super::error::shown;
+
+/// Bytes that are shown on either side of a place at the most, however long the line is.
+const MAX_SHOWN_BYTES: usize = 1000;
+
+/// One configuration file, or a text that stands for one.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// As a person would name it in a message.
+    name: String,
+    directory: PathBuf,
+    text: String,
+}
+
+impl Source {
+    pub(super) fn new(path: &Path, text: String) -> Arc<Self> {
+        Arc::new(Self {
+            name: shown(&path.to_string_lossy()).to_string(),
+            directory: path.parent().unwrap_or(path).to_owned(),
+            text,
+        })
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The directory that a relative `include` starts from; empty: the working directory.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Where the line of the byte at `offset` begins.
+    fn line_start(&self, offset: usize) -> usize {
+        self.text.as_bytes()[..offset]
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |newline| newline + 1)
+    }
+
+    /// Where the line of the byte at `offset` ends, its line feed included.
+    fn line_end(&self, offset: usize) -> usize {
+        self.text.as_bytes()[offset..]
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .map_or(self.text.len(), |newline| offset + newline + 1)
+    }
+
+    /// The lines around a range, without what is far away on a long line.
+    fn window(&self, range: Range<usize>, lines_before: usize, lines_after: usize) -> Range<usize> {
+        let mut start = range.start;
+        if lines_before > 0 {
+            start = self.line_start(start);
+            for _ in 0..lines_before {
+                start = self.line_start(start.saturating_sub(1));
+            }
+        }
+        // The line of the last byte; that of the place itself, if the range is empty.
+        let last_byte = range.end.saturating_sub(1).max(range.start);
+        let mut end = self.line_end(last_byte.min(self.text.len()));
+        for _ in 0..lines_after {
+            end = self.line_end(end);
+        }
+        let first = start.max(range.start.saturating_sub(MAX_SHOWN_BYTES));
+        let last = end.min(range.end.saturating_add(MAX_SHOWN_BYTES));
+        self.text.floor_char_boundary(first)..self.text.floor_char_boundary(last).max(range.end)
+    }
+
+    /// Line and column of a byte, both from 0, the column in characters.
+    fn position(&self, offset: usize) -> (usize, usize) {
+        let start = self.line_start(offset);
+        let line = self.text.as_bytes()[..start]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count();
+        // Byte offsets of the lexer are character boundaries; should one not be, count bytes.
+        let column = self
+            .text
+            .get(start..offset)
+            .map_or(offset - start, |before| before.chars().count());
+        (line, column)
+    }
+}
+
+/// miette counts columns in bytes and takes a lone carriage return for the end of a line; this
+/// implementation keeps what it prints equal to the one-line form of the message.
+impl SourceCode for Source {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        lines_before: usize,
+        lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let (first, last) = (span.offset(), span.offset() + span.len());
+        if last > self.text.len() {
+            return Err(MietteError::OutOfBounds);
+        }
+        let window = self.window(first..last, lines_before, lines_after);
+        let (line, column) = self.position(window.start);
+        let lines = self.text.as_bytes()[window.clone()]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count();
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.name.clone(),
+            &self.text.as_bytes()[window.clone()],
+            (window.start, window.len()).into(),
+            line,
+            column,
+            lines,
+        )))
+    }
+}
+
+/// A range of bytes of one source.
+#[derive(Clone, Debug)]
+pub(super) struct Span {
+    source: Arc<Source>,
+    start: usize,
+    end: usize,
+}
+
+impl Span {
+    pub(super) fn new(source: &Arc<Source>, range: Range<usize>) -> Self {
+        Self {
+            source: Arc::clone(source),
+            start: range.start,
+            end: range.end,
+        }
+    }
+
+    pub(super) fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    pub(super) fn range(&self) -> Range<usize> {
+        self.start..self.end
+    }
+
+    /// The text it covers.
+    pub(super) fn text(&self) -> &str {
+        self.source.text.get(self.range()).unwrap_or_default()
+    }
+
+    /// A part of it, in bytes from its start.
+    pub(super) fn part(&self, range: Range<usize>) -> Self {
+        Self {
+            source: Arc::clone(&self.source),
+            start: (self.start + range.start).min(self.end),
+            end: (self.start + range.end).min(self.end),
+        }
+    }
+
+    /// The place right behind it.
+    pub(super) fn behind(&self) -> Self {
+        Self {
+            source: Arc::clone(&self.source),
+            start: self.end,
+            end: self.end,
+        }
+    }
+
+    /// Whether both can be shown: they are in one source, and not far apart on one line.
+    pub(super) fn can_be_shown_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.source, &other.source)
+            && (self.start.abs_diff(other.start) < MAX_SHOWN_BYTES
+                || self.source.line_start(self.start) != self.source.line_start(other.start))
+    }
+}
+
+/// `FILE:LINE:COLUMN`, from 1, the column in characters.
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, column) = self.source.position(self.start);
+        write!(f, "{}:{}:{}", self.source.name, line + 1, column + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_counts_characters() {
+        let source = Source::new(Path::new("t"), "a;\r\n# é\n  ü x".to_owned());
+        let x = source.text().find('x').expect("x");
+        assert_eq!(Span::new(&source, x..x + 1).to_string(), "t:3:5");
+    }
+
+    #[test]
+    fn every_span_of_a_text_can_be_read() {
+        for text in ["", "\n", "a", "a\n", "\n\n", "a\r\nb\n\nc"] {
+            let source = Source::new(Path::new("t"), text.to_owned());
+            for start in 0..=text.len() {
+                for end in start..=text.len() {
+                    for context in 0..3 {
+                        let span = SourceSpan::from((start, end - start));
+                        let contents = source
+                            .read_span(&span, context, context)
+                            .expect("in bounds");
+                        let window = contents.span();
+                        assert!(window.offset() <= start, "{text:?} {start}..{end}");
+                        assert!(
+                            window.offset() + window.len() >= end,
+                            "{text:?} {start}..{end}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! What a right configuration comes to.
+
+use std::path::PathBuf;
+
+use limiter_common::key::KeyFields;
+
+use crate::{
+    config::{Loaded, parse},
+    policy::{
+        Action, Attach, ErrorLog, Key, LimitConn, Listen, ListenAddr, LogLevel, LogTarget, Policy,
+        Server, Zone,
+    },
+};
+
+/// Every directive of this version, and most ways to write a word.
+pub(super) const SAMPLE: &str = r#"# limiter
+error_log /var/log/limiter/error.log info;
+control "/run/limiter/limiter.sock";
+attach cgroup /sys/fs/cgroup/system.slice/a\x2db.service;
+attach cgroup '/sys/fs/cgroup/with blank';
+
+stream {
+    limit_conn_zone $binary_remote_addr   zone=addr:10m;
+    limit_conn_zone "${server_addr} $server_port" "zone=per server:64k" on_full=reject;
+
+    limit_conn addr 20;
+    limit_conn_log_level notice;
+
+    server {
+        server_name web; listen 443; listen *:8000-8100; listen [2001:db8::1]:80;
+        limit_conn addr 10; limit_conn "per server" 65535;
+        limit_conn_dry_run on;
+        limit_conn_action drop;
+        limit_conn_log_level warn;
+    }
+    server { listen 192.0.2.1:443; } # and the rest
+    server{}
+}
+"#;
+
+fn loaded(text: &str) -> Loaded {
+    match parse("t.conf", text) {
+        Ok(loaded) => loaded,
+        Err(error) => panic!("{error}\n{text}"),
+    }
+}
+
+#[test]
+fn the_sample_comes_to_this_policy() {
+    let Loaded { policy, warnings } = loaded(SAMPLE);
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let any = |first_port, last_port| Listen {
+        addr: ListenAddr::Any,
+        first_port,
+        last_port,
+    };
+    let at = |address: &str, port| Listen {
+        addr: ListenAddr::Ip(address.parse().expect("an address")),
+        first_port: port,
+        last_port: port,
+    };
+    let inherits = |name: &str, listen| Server {
+        name: name.to_owned(),
+        listen,
+        limits: vec![LimitConn {
+            zone: 0,
+            number: 20,
+        }],
+        dry_run: false,
+        log_level: LogLevel::Notice,
+        action: Action::Drop,
+    };
+    let expected = Policy {
+        zones: vec![
+            Zone {
+                name: "addr".to_owned(),
+                key: Key {
+                    text: "$binary_remote_addr".to_owned(),
+                    fields: KeyFields::REMOTE_ADDR,
+                    empty: false,
+                },
+                size_bytes: 10 << 20,
+            },
+            Zone {
+                name: "per server".to_owned(),
+                key: Key {
+                    text: "${server_addr} $server_port".to_owned(),
+                    fields: KeyFields::SERVER_ADDR.union(KeyFields::SERVER_PORT),
+                    empty: false,
+                },
+                size_bytes: 64 << 10,
+            },
+        ],
+        servers: vec![
+            Server {
+                name: "web".to_owned(),
+                listen: vec![any(443, 443), any(8000, 8100), at("2001:db8::1", 80)],
+                limits: vec![
+                    LimitConn {
+                        zone: 0,
+                        number: 10,
+                    },
+                    LimitConn {
+                        zone: 1,
+                        number: 65535,
+                    },
+                ],
+                dry_run: true,
+                log_level: LogLevel::Warn,
+                action: Action::Drop,
+            },
+            inherits("192.0.2.1:443", vec![at("192.0.2.1", 443)]),
+            inherits("default", Vec::new()),
+        ],
+        attach: vec![
+            Attach::Cgroup(PathBuf::from(r"/sys/fs/cgroup/system.slice/a\x2db.service")),
+            Attach::Cgroup(PathBuf::from("/sys/fs/cgroup/with blank")),
+        ],
+        error_log: ErrorLog {
+            target: LogTarget::File(PathBuf::from("/var/log/limiter/error.log")),
+            level: LogLevel::Info,
+        },
+        control: Some(PathBuf::from("/run/limiter/limiter.sock")),
+    };
+    assert_eq!(policy, expected);
+}
+
+#[test]
+fn words_follow_the_rules_of_nginx() {
+    // Each case: a word, and the name of the server that has it for a name.
+    let table = [
+        ("a", "a"),
+        ("a#b", "a#b"),
+        ("a\"b'c", "a\"b'c"),
+        (r"a\ b", "a b"),
+        (r"a\;b\{c\}", "a;b{c}"),
+        (r"\#a", "#a"),
+        (r#"a\"b\\c"#, r#"a"b\c"#),
+        (r"a\.b\dc", r"a\.b\dc"),
+        ("a${b}c", "a${b}c"),
+        ("'a b'", "a b"),
+        ("'a;{}#\"'", "a;{}#\""),
+        (r#""a\"b""#, "a\"b"),
+        (r#""a\;b""#, r"a\;b"),
+        ("'ü€'", "ü€"),
+    ];
+    for (word, name) in table {
+        let text = format!("server {{ server_name {word}\n; }}");
+        assert_eq!(loaded(&text).policy.servers[0].name, name, "{word}");
+    }
+    let blanks = "\u{feff}server\t{\r\n  server_name # comment ; }\r still\n a;}# end";
+    assert_eq!(loaded(blanks).policy.servers[0].name, "a");
+}
+
+#[test]
+fn no_server_means_one_for_every_port() {
+    let text = "limit_conn a 3; limit_conn_zone x zone=a:1m;";
+    let policy = loaded(text).policy;
+    assert_eq!(policy.servers.len(), 1);
+    let server = &policy.servers[0];
+    assert_eq!((server.name.as_str(), server.listen.len()), ("default", 0));
+    assert_eq!(server.limits, [LimitConn { zone: 0, number: 3 }]);
+}
+
+#[test]
+fn a_server_without_a_name_gets_one() {
+    let text = "
+        server { listen 80; }
+        server { server_name 90; listen 100; }
+        server { listen 90-90; listen 91; }
+        server { server_name default; listen 101; }
+        server { server_name server5; listen 102; }
+        server { }
+        server { listen [::1]:1-9; }";
+    let servers = loaded(text).policy.servers;
+    let names: Vec<_> = servers.iter().map(|server| server.name.as_str()).collect();
+    let expected = [
+        "80",
+        "90",
+        "server3",
+        "default",
+        "server5",
+        "server6",
+        "[::1]:1-9",
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn a_specific_address_is_no_conflict_with_a_wildcard() {
+    let text = "
+        server { listen 443; listen 192.0.2.1:444; }
+        server { listen 192.0.2.1:443; listen 444; listen 192.0.2.1:445-65535; }
+        server { listen 0.0.0.0:443; listen [::]:443; listen 192.0.2.2:1-65535; }";
+    assert_eq!(loaded(text).policy.servers.len(), 3);
+}
+
+#[test]
+fn an_empty_key_is_no_key() {
+    let zones = loaded("limit_conn_zone '' zone=a:1m; limit_conn a 1;")
+        .policy
+        .zones;
+    assert!(zones[0].key.empty);
+}
+
+#[test]
+fn defaults_are_those_of_the_documentation() {
+    let policy = loaded("").policy;
+    assert_eq!(policy.error_log, ErrorLog::default());
+    assert_eq!((policy.control, policy.attach.len()), (None, 0));
+    let server = &policy.servers[0];
+    assert_eq!((server.dry_run, server.log_level), (false, LogLevel::Error));
+    let log = loaded("error_log stderr;").policy.error_log;
+    assert_eq!(log, ErrorLog::default());
+}
+
+#[test]
+fn what_limits_nothing_is_worth_a_warning() {
+    let warnings = |text| -> Vec<String> {
+        let warnings = loaded(text).warnings;
+        warnings.iter().map(ToString::to_string).collect()
+    };
+    let nothing = "nothing is limited: no \"limit_conn\" is in effect";
+    assert_eq!(warnings(""), [nothing]);
+    assert_eq!(
+        warnings("limit_conn_zone x zone=a:1m;"),
+        ["t.conf:1:19: zone \"a\" is not used by any server", nothing]
+    );
+    let overridden = "limit_conn_zone x zone=a:1m; limit_conn_zone x zone=b:1m;
+        limit_conn a 1; server { limit_conn b 1; }";
+    assert_eq!(
+        warnings(overridden),
+        ["t.conf:1:19: zone \"a\" is not used by any server"]
+    );
+}

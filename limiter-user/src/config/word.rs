@@ -1,0 +1,179 @@
+//! Single words with a meaning of their own: sizes, numbers, switches. The same for a file and
+//! for the flags of `run`.
+
+use std::ops::Range;
+
+use super::error::shown;
+use crate::policy::LogLevel;
+
+/// A word that does not mean what it should. Whoever reads the word adds whose it is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct WordError {
+    /// nginx's sentence, without the directive.
+    pub(super) message: String,
+    /// What the word should have been.
+    pub(super) expected: String,
+    /// The part of the word that is wrong, bytes; `None`: all of it.
+    pub(super) part: Option<Range<usize>>,
+}
+
+impl WordError {
+    pub(super) fn new(message: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            expected: expected.into(),
+            part: None,
+        }
+    }
+
+    pub(super) fn at(mut self, part: Range<usize>) -> Self {
+        self.part = Some(part);
+        self
+    }
+}
+
+/// `limit_conn ZONE NUMBER`: 1 to 65535.
+pub(super) fn connections(word: &str) -> Result<u16, WordError> {
+    let expected = "expected a number from 1 to 65535";
+    let digits = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    match word.parse::<u16>() {
+        Ok(number) if digits && number > 0 => Ok(number),
+        // The number itself is fine, but too large; nginx has words for that.
+        Err(_) if digits => Err(WordError::new(
+            "connection limit must be less 65536",
+            expected,
+        )),
+        _ => Err(WordError::new(
+            format!("invalid number of connections \"{}\"", shown(word)),
+            expected,
+        )),
+    }
+}
+
+/// Bytes: a number, then `k`, `m` or `g` for powers of 1024. A number beyond 64 bits is an error.
+pub(super) fn size(word: &str) -> Option<u64> {
+    let (digits, shift) = match word.as_bytes().last()? {
+        b'k' | b'K' => (&word[..word.len() - 1], 10),
+        b'm' | b'M' => (&word[..word.len() - 1], 20),
+        b'g' | b'G' => (&word[..word.len() - 1], 30),
+        _ => (word, 0),
+    };
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
+/// `on` or `off`; as in nginx, in any case.
+pub(super) fn switch(word: &str) -> Result<bool, WordError> {
+    one_of(word, &[("on", true), ("off", false)])
+}
+
+/// `limit_conn_log_level`.
+pub(super) fn refusal_level(word: &str) -> Result<LogLevel, WordError> {
+    // `debug` is for what the daemon itself has to tell.
+    one_of(word, &LEVELS[1..])
+}
+
+/// The level of `error_log`.
+pub(super) fn log_level(word: &str) -> Result<LogLevel, WordError> {
+    one_of(word, &LEVELS).map_err(|error| WordError {
+        message: format!("invalid log level \"{}\"", shown(word)),
+        ..error
+    })
+}
+
+const LEVELS: [(&str, LogLevel); 5] = [
+    ("debug", LogLevel::Debug),
+    ("info", LogLevel::Info),
+    ("notice", LogLevel::Notice),
+    ("warn", LogLevel::Warn),
+    ("error", LogLevel::Error),
+];
+
+fn one_of<T: Copy>(word: &str, choices: &[(&str, T)]) -> Result<T, WordError> {
+    choices
+        .iter()
+        .find(|(text, _)| word.eq_ignore_ascii_case(text))
+        .map(|(_, value)| *value)
+        .ok_or_else(|| {
+            let names: Vec<String> = choices
+                .iter()
+                .map(|(text, _)| format!("\"{text}\""))
+                .collect();
+            WordError::new(
+                format!("invalid value \"{}\"", shown(word)),
+                format!("it must be {}", either(&names)),
+            )
+        })
+}
+
+/// `a`, `a or b`, `a, b or c`.
+pub(super) fn either(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [only] => only.clone(),
+        [init @ .., last] => format!("{} or {last}", init.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_powers_of_1024() {
+        let table = [
+            ("0", Some(0)),
+            ("32768", Some(32768)),
+            ("64k", Some(65536)),
+            ("10m", Some(10 << 20)),
+            ("10M", Some(10 << 20)),
+            ("2g", Some(2 << 30)),
+            ("", None),
+            ("m", None),
+            ("-1m", None),
+            ("+1m", None),
+            ("1.5m", None),
+            ("1t", None),
+            ("10mb", None),
+            ("1é", None),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("17179869184g", None),
+        ];
+        for (word, bytes) in table {
+            assert_eq!(size(word), bytes, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_number_of_connections_is_decimal_and_at_least_one() {
+        for (word, number) in [("1", 1), ("010", 10), ("65535", 65535)] {
+            assert_eq!(connections(word), Ok(number));
+        }
+        for word in [
+            "",
+            "0",
+            "-1",
+            "+1",
+            "ten",
+            "1.5",
+            "65536",
+            "99999999999999999999",
+        ] {
+            assert!(connections(word).is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn debug_is_no_level_for_refusals() {
+        assert_eq!(log_level("debug"), Ok(LogLevel::Debug));
+        assert_eq!(refusal_level("WARN"), Ok(LogLevel::Warn));
+        let error = refusal_level("debug").expect_err("refused");
+        assert_eq!(
+            error.expected,
+            "it must be \"info\", \"notice\", \"warn\" or \"error\""
+        );
+    }
+}

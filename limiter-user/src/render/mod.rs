@@ -1,0 +1,3 @@
+//! What a person reads on a terminal.
+
+pub mod policy;

@@ -168,6 +168,14 @@ pub struct Event {
     pub suppressed: u64,
 }
 
+/// A line of `GET /events` in place of events that the subscriber was too slow for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Missed {
+    /// How many, whether they match the subscriber's filter or not.
+    pub missed: u64,
+}
+
 /// nginx's `$limit_conn_status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

@@ -19,5 +19,6 @@
 //! | [`render`] | what a person reads on a terminal |
 
 pub mod api;
+pub mod control;
 pub mod kernel;
 pub mod policy;

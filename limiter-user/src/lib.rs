@@ -20,5 +20,6 @@
 
 pub mod api;
 pub mod control;
+pub mod daemon;
 pub mod kernel;
 pub mod policy;

@@ -63,6 +63,36 @@ pub struct LimitStatus {
     pub limit: u32,
 }
 
+/// `check --json`: a policy that is not in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyStatus {
+    /// Zones that it would make.
+    pub zones: Vec<ZonePolicy>,
+    /// Servers with everything that they inherit.
+    pub servers: Vec<ServerStatus>,
+    /// Cgroups to attach to; empty: the root of the cgroup2 hierarchy.
+    pub cgroups: Vec<String>,
+    /// `stderr` or a path.
+    pub error_log: String,
+    /// From which level on.
+    pub error_log_level: LogLevel,
+    /// Control socket, if the configuration names one.
+    pub control: Option<String>,
+}
+
+/// One zone of a policy that is not in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZonePolicy {
+    /// Name.
+    pub zone: String,
+    /// Key as written.
+    pub key: String,
+    /// Live keys at the most.
+    pub capacity: u64,
+    /// Configured size, bytes.
+    pub size_bytes: u64,
+}
+
 /// One zone: `GET /zones` gives a list of these.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZoneStatus {

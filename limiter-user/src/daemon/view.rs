@@ -8,9 +8,36 @@ use limiter_common::{
 };
 
 use crate::{
-    api::{KeyStatus, LimitStatus, ServerStatus},
-    policy::{Policy, Server},
+    api::{KeyStatus, LimitStatus, PolicyStatus, ServerStatus, ZonePolicy},
+    policy::{Attach, LogTarget, Policy, Server},
 };
+
+/// All of a policy.
+pub fn policy(policy: &Policy) -> PolicyStatus {
+    let zones = policy.zones.iter().map(|zone| ZonePolicy {
+        zone: zone.name.clone(),
+        key: zone.key.text.clone(),
+        capacity: zone.capacity(),
+        size_bytes: zone.size_bytes,
+    });
+    let cgroups = policy.attach.iter();
+    PolicyStatus {
+        zones: zones.collect(),
+        servers: servers(policy),
+        cgroups: cgroups
+            .map(|Attach::Cgroup(path)| path.display().to_string())
+            .collect(),
+        error_log: match &policy.error_log.target {
+            LogTarget::Stderr => "stderr".to_owned(),
+            LogTarget::File(path) => path.display().to_string(),
+        },
+        error_log_level: policy.error_log.level,
+        control: policy
+            .control
+            .as_ref()
+            .map(|path| path.display().to_string()),
+    }
+}
 
 /// Every server in force.
 pub fn servers(policy: &Policy) -> Vec<ServerStatus> {
@@ -79,10 +106,8 @@ fn connections(entry: &ZoneEntry) -> u32 {
 pub(crate) mod tests {
     use std::net::IpAddr;
 
-    use super::*;
-    use crate::policy::{
-        Action, Attach, ErrorLog, Key, LimitConn, Listen, ListenAddr, LogLevel, Zone,
-    };
+    use super::{policy as policy_status, *};
+    use crate::policy::{Action, ErrorLog, Key, LimitConn, Listen, ListenAddr, LogLevel, Zone};
 
     /// Two zones, two servers.
     pub(crate) fn policy() -> Policy {
@@ -162,6 +187,15 @@ pub(crate) mod tests {
             .map(|l| (l.zone.as_str(), l.limit))
             .collect();
         assert_eq!(limits, [("addr", 10), ("server", 15)]);
+    }
+
+    #[test]
+    fn a_policy_shows_what_it_would_make() {
+        let status = policy_status(&policy());
+        assert_eq!(status.zones[1].key, "$server_name$server_port");
+        assert_eq!(status.zones[1].capacity, 163_840);
+        assert_eq!(status.cgroups, ["/sys/fs/cgroup/web.slice"]);
+        assert_eq!(status.error_log, "stderr");
     }
 
     #[test]

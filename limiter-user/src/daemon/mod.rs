@@ -87,7 +87,7 @@ pub async fn run(
 
 fn announce(policy: &Policy, kernel: &Kernel, adopted: u64) {
     notice!(
-        "limiter {}, pid {}: {} servers, {} zones",
+        "limiter {}, pid {}, servers: {}, zones: {}",
         env!("CARGO_PKG_VERSION"),
         std::process::id(),
         policy.servers.len(),

@@ -25,5 +25,5 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if args.json {
         return output::json(&view::policy(&policy));
     }
-    output::text(&render::policy::policy(&policy))
+    output::text(&render::policy::configuration(&policy).to_string())
 }

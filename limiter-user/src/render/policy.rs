@@ -1,12 +1,12 @@
 //! A policy as canonical configuration text: every value written out, nothing inherited.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use super::{on_off, servers::action};
 use crate::policy::{Attach, LogTarget, Policy, Server, Zone};
 
 /// Text that gives the same policy when it is read again.
-pub fn policy(policy: &Policy) -> String {
+pub fn configuration(policy: &Policy) -> impl fmt::Display + '_ {
     let mut text = format!(
         "error_log {} {};\n",
         log_target(policy),
@@ -34,7 +34,7 @@ pub fn policy(policy: &Policy) -> String {
 }
 
 /// A number of bytes as the configuration writes it.
-pub(crate) fn size(bytes: u64) -> String {
+fn size(bytes: u64) -> String {
     for (unit, size) in [("g", 1 << 30), ("m", 1 << 20), ("k", 1 << 10)] {
         if bytes > 0 && bytes.is_multiple_of(size) {
             return format!("{}{unit}", bytes / size);
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_policy_is_written_out_in_full() {
         assert_eq!(
-            policy(&tests::policy()),
+            configuration(&tests::policy()).to_string(),
             "\
 error_log stderr notice;
 attach cgroup /sys/fs/cgroup/web.slice;

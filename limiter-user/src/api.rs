@@ -63,6 +63,36 @@ pub struct LimitStatus {
     pub limit: u32,
 }
 
+/// `check --json`: a policy that is not in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyStatus {
+    /// Zones that it would make.
+    pub zones: Vec<ZonePolicy>,
+    /// Servers with everything that they inherit.
+    pub servers: Vec<ServerStatus>,
+    /// Cgroups to attach to; empty: the root of the cgroup2 hierarchy.
+    pub cgroups: Vec<String>,
+    /// `stderr` or a path.
+    pub error_log: String,
+    /// From which level on.
+    pub error_log_level: LogLevel,
+    /// Control socket, if the configuration names one.
+    pub control: Option<String>,
+}
+
+/// One zone of a policy that is not in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZonePolicy {
+    /// Name.
+    pub zone: String,
+    /// Key as written.
+    pub key: String,
+    /// Live keys at the most.
+    pub capacity: u64,
+    /// Configured size, bytes.
+    pub size_bytes: u64,
+}
+
 /// One zone: `GET /zones` gives a list of these.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZoneStatus {
@@ -166,6 +196,14 @@ pub struct Event {
     pub hook: String,
     /// Refusals of the same key since its last event that were not reported.
     pub suppressed: u64,
+}
+
+/// A line of `GET /events` in place of events that the subscriber was too slow for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Missed {
+    /// How many, whether they match the subscriber's filter or not.
+    pub missed: u64,
 }
 
 /// nginx's `$limit_conn_status`.

@@ -19,7 +19,10 @@
 //! | [`render`] | what a person reads on a terminal |
 
 pub mod api;
+pub mod commands;
 pub mod config;
+pub mod control;
+pub mod daemon;
 pub mod kernel;
 pub mod policy;
 pub mod render;

@@ -1,0 +1,136 @@
+//! Why a command failed: one table from kind to exit code.
+
+use std::{io, process::ExitCode};
+
+use super::policy_source::config;
+use crate::{
+    control::{client::ClientError, socket::SocketError},
+    daemon::log::LogError,
+    kernel::KernelError,
+};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("{text}")]
+    Usage {
+        text: &'static str,
+        hint: &'static str,
+    },
+    #[error(transparent)]
+    Config(#[from] config::ConfigError),
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("the daemon has stopped")]
+    DaemonStopped,
+    #[error("start the runtime: {0}")]
+    Runtime(io::Error),
+    #[error("write to standard output: {0}")]
+    Output(io::Error),
+}
+
+impl Failure {
+    /// The contract with scripts.
+    fn exit_code(&self) -> u8 {
+        match self {
+            // `limiter … | head`: who reads has seen enough.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Self::Kernel(_)
+            | Self::Socket(_)
+            | Self::Log(_)
+            | Self::DaemonStopped
+            | Self::Runtime(_)
+            | Self::Output(_)
+            | Self::Client(
+                ClientError::Open { .. } | ClientError::Refused(_) | ClientError::Broken { .. },
+            ) => 1,
+            Self::Usage { .. } | Self::Config(_) => 2,
+            Self::Client(ClientError::NoDaemon { .. }) => 3,
+        }
+    }
+
+    fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Usage { hint, .. } => Some(hint),
+            Self::Kernel(error) => error.hint.as_deref(),
+            Self::Socket(error) => error.hint,
+            Self::Client(ClientError::Open { cause, .. })
+                if cause.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                Some("root and members of the socket's group may talk to the daemon")
+            }
+            Self::Config(_)
+            | Self::Log(_)
+            | Self::Client(_)
+            | Self::DaemonStopped
+            | Self::Runtime(_)
+            | Self::Output(_) => None,
+        }
+    }
+
+    /// Says on standard error what went wrong.
+    pub(super) fn report(&self) -> ExitCode {
+        let code = self.exit_code();
+        if code != 0 {
+            eprint!("{}", self.message());
+        }
+        ExitCode::from(code)
+    }
+
+    fn message(&self) -> String {
+        if let Self::Config(error) = self {
+            return config::render(error, false);
+        }
+        let mut message = format!("limiter: {self}\n");
+        if let Some(hint) = self.hint() {
+            message.push_str(&format!("hint: {hint}\n"));
+        }
+        message
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_daemon_is_one_sentence_and_code_3() {
+        let failure = Failure::from(ClientError::NoDaemon {
+            path: "/run/limiter/limiter.sock".into(),
+        });
+        assert_eq!(failure.exit_code(), 3);
+        assert_eq!(
+            failure.message(),
+            "limiter: no daemon answers at /run/limiter/limiter.sock \
+             (is `limiter run` running? --control names another socket)\n"
+        );
+    }
+
+    #[test]
+    fn a_closed_pipe_is_no_failure() {
+        let closed = Failure::Output(io::ErrorKind::BrokenPipe.into());
+        assert_eq!(closed.exit_code(), 0);
+        let full = Failure::Output(io::ErrorKind::StorageFull.into());
+        assert_eq!(full.exit_code(), 1);
+    }
+
+    #[test]
+    fn a_hint_stands_on_its_own_line() {
+        let failure = Failure::from(KernelError {
+            operation: "attach",
+            object: "limiter_count".to_owned(),
+            cause: "Operation not permitted".to_owned(),
+            hint: Some("run as root".to_owned()),
+        });
+        assert_eq!(
+            failure.message(),
+            "limiter: attach limiter_count: Operation not permitted\nhint: run as root\n"
+        );
+    }
+}

@@ -1,0 +1,140 @@
+//! The command line: one file per verb, each with its arguments and what it does.
+
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use self::failure::Failure;
+use crate::control::{DEFAULT_SOCKET, client::Client};
+
+mod check;
+mod dry_run;
+mod events;
+mod failure;
+mod level;
+mod limit;
+mod log_level;
+mod output;
+mod policy_source;
+mod reset;
+mod run;
+mod status;
+mod zones;
+
+/// Caps the number of concurrent connections per key inside the Linux kernel.
+#[derive(Debug, Parser)]
+#[command(name = "limiter", version, arg_required_else_help = true)]
+struct Cli {
+    /// The daemon's control socket [default: /run/limiter/limiter.sock]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "LIMITER_CONTROL",
+        hide_env_values = true
+    )]
+    control: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Args),
+    Check(check::Args),
+    Status(status::Args),
+    Zones(zones::Args),
+    Reset(reset::Args),
+    Events(events::Args),
+    DryRun(dry_run::Args),
+    LogLevel(log_level::Args),
+    Limit(limit::Args),
+}
+
+/// Carries out the command line and says how it went.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return parse_error(&error),
+    };
+    match execute(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn execute(cli: Cli) -> Result<(), Failure> {
+    let Cli { control, command } = cli;
+    let client = || Client::new(control.clone().unwrap_or_else(|| DEFAULT_SOCKET.into()));
+    match command {
+        Command::Run(args) => run::run(args, control),
+        Command::Check(args) => check::run(&args),
+        Command::Status(args) => block_on(status::run(&args, &client())),
+        Command::Zones(args) => block_on(zones::run(&args, &client())),
+        Command::Reset(args) => block_on(reset::run(args, &client())),
+        Command::Events(args) => block_on(events::run(args, &client())),
+        Command::DryRun(args) => block_on(dry_run::run(args, &client())),
+        Command::LogLevel(args) => block_on(log_level::run(args, &client())),
+        Command::Limit(args) => block_on(limit::run(args, &client())),
+    }
+}
+
+/// For a command that only talks to the daemon one thread is enough.
+fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Runtime)?
+        .block_on(command)
+}
+
+/// clap's exit codes are ours: 0 for help and version, 2 for wrong usage.
+fn parse_error(error: &clap::Error) -> ExitCode {
+    // A closed pipe behind `--help` is nobody's problem.
+    let _ = error.print();
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        for line in [
+            "limiter",
+            "limiter nothing",
+            "limiter dry-run maybe",
+            "limiter log-level debug",
+            "limiter limit addr 0",
+            "limiter limit addr 65536",
+            "limiter limit addr",
+            "limiter events -n 0",
+            "limiter zones --top 3",
+            "limiter run --config x --limit 3",
+            "limiter run --config x --dry-run",
+        ] {
+            let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_socket_may_be_named_anywhere() {
+        for line in [
+            "limiter --control /x status",
+            "limiter status --control /x",
+            "limiter run --control /x --limit 3",
+        ] {
+            let cli = Cli::try_parse_from(line.split(' ')).expect(line);
+            assert_eq!(cli.control, Some(PathBuf::from("/x")), "{line}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `limiter run`
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{
+    failure::Failure,
+    policy_source::{self, Flags},
+};
+use crate::{
+    control::{DEFAULT_SOCKET, socket::ControlSocket},
+    daemon::{self, clock::SystemClock, log},
+    policy::Policy,
+};
+
+/// Enforce a policy until SIGINT or SIGTERM
+///
+/// The policy comes from a file or from flags; without both, from /etc/limiter/limiter.conf. Prints
+/// `ready` on standard error once everything is enforced.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", conflicts_with = "Flags")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+pub(super) fn run(args: Args, control: Option<PathBuf>) -> Result<(), Failure> {
+    let policy = policy_source::choose(args.config, &args.flags)?;
+    let path = control
+        .or_else(|| policy.control.clone())
+        .unwrap_or_else(|| DEFAULT_SOCKET.into());
+    // Written out last of all, when everybody who logs is gone.
+    let _log = log::install(&policy.error_log)?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Runtime)?
+        .block_on(enforce(policy, &path))
+}
+
+async fn enforce(policy: Policy, path: &Path) -> Result<(), Failure> {
+    // From here on a signal is a clean stop, also one that comes before everything is up.
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
+    let stop = async {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    // Before the kernel is touched: a second daemon must not disturb the first.
+    let socket = ControlSocket::claim(path)?;
+    daemon::run(policy, socket, Arc::new(SystemClock), stop, || {
+        eprintln!("ready");
+    })
+    .await?;
+    Ok(())
+}

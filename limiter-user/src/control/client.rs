@@ -1,0 +1,281 @@
+//! The command line's end of the control socket.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use form_urlencoded::Serializer;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Method, Request, Response, body::Incoming, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::{net::UnixStream, time::timeout};
+
+use super::route::EventFilter;
+use crate::api::{
+    ErrorBody, ErrorDetail, Event, Missed, ResetCounters, ServerStatus, SetDryRun, SetLimit,
+    SetLogLevel, Status, ZoneStatus,
+};
+
+/// Longest wait for an answer. Reading every key of a large zone takes the daemon a second or two.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Largest answer, bytes: a safeguard, far above all keys of the largest zone anyone looks at.
+const MAX_ANSWER_BYTES: usize = 256 << 20;
+
+/// Largest line of the event stream, bytes.
+const MAX_LINE_BYTES: usize = 64 * 1024;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// There is no socket, or nobody listens on it.
+    #[error(
+        "no daemon answers at {} (is `limiter run` running? --control names another socket)",
+        path.display()
+    )]
+    NoDaemon {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The socket cannot be opened.
+    #[error("open control socket {}: {cause}", path.display())]
+    Open {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The daemon refuses.
+    #[error("{}", .0.text)]
+    Refused(ErrorDetail),
+    /// The conversation broke off or made no sense.
+    #[error("control socket {}: {cause}", path.display())]
+    Broken {
+        /// The socket.
+        path: PathBuf,
+        /// What happened.
+        cause: String,
+    },
+}
+
+/// Talks to the daemon at one socket; every request is a connection of its own.
+#[derive(Clone, Debug)]
+pub struct Client {
+    path: PathBuf,
+}
+
+impl Client {
+    /// Does nothing yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// The daemon's state.
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        self.get("/status").await
+    }
+
+    /// All zones, without keys.
+    pub async fn zones(&self) -> Result<Vec<ZoneStatus>, ClientError> {
+        self.get("/zones").await
+    }
+
+    /// One zone with the `top` keys that have most connections.
+    pub async fn zone(&self, name: &str, top: usize) -> Result<ZoneStatus, ClientError> {
+        let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
+        self.get(&format!("/zones/{name}?top={top}")).await
+    }
+
+    /// The event stream. When this returns, the daemon has subscribed us.
+    pub async fn events(&self, filter: &EventFilter) -> Result<EventLines, ClientError> {
+        let mut query = Serializer::new(String::new());
+        if filter.all {
+            query.append_pair("all", "1");
+        }
+        if let Some(zone) = &filter.zone {
+            query.append_pair("zone", zone);
+        }
+        if let Some(server) = &filter.server {
+            query.append_pair("server", server);
+        }
+        let path = format!("/events?{}", query.finish());
+        let response = self.send(Method::GET, &path, Bytes::new()).await?;
+        let body = self.accepted(response).await?.into_body();
+        Ok(EventLines {
+            client: self.clone(),
+            body,
+            buffer: BytesMut::new(),
+        })
+    }
+
+    /// Switches dry run; the servers concerned as they are now.
+    pub async fn set_dry_run(&self, change: &SetDryRun) -> Result<Vec<ServerStatus>, ClientError> {
+        self.post("/dry-run", change).await
+    }
+
+    /// Sets the level of log lines about refusals; the servers concerned as they are now.
+    pub async fn set_log_level(
+        &self,
+        change: &SetLogLevel,
+    ) -> Result<Vec<ServerStatus>, ClientError> {
+        self.post("/log-level", change).await
+    }
+
+    /// Sets a limit; the servers concerned as they are now.
+    pub async fn set_limit(&self, change: &SetLimit) -> Result<Vec<ServerStatus>, ClientError> {
+        self.post("/limit", change).await
+    }
+
+    /// Sets counters back to zero.
+    pub async fn reset(&self, reset: &ResetCounters) -> Result<(), ClientError> {
+        let body = self.to_json(reset)?;
+        let response = self.send(Method::POST, "/reset", body).await?;
+        self.accepted(response).await.map(drop)
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let response = self.send(Method::GET, path, Bytes::new()).await?;
+        self.read_json(self.accepted(response).await?).await
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        change: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let body = self.to_json(change)?;
+        let response = self.send(Method::POST, path, body).await?;
+        self.read_json(self.accepted(response).await?).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let stream = UnixStream::connect(&self.path)
+            .await
+            .map_err(|error| self.not_connected(error))?;
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "limiter")
+            .body(Full::new(body))
+            .map_err(|error| self.broken(error))?;
+        let exchange = async {
+            let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+            // Ends when the answer's body has been read or dropped.
+            tokio::spawn(connection);
+            sender.send_request(request).await
+        };
+        match timeout(ANSWER_TIMEOUT, exchange).await {
+            Ok(response) => response.map_err(|error| self.broken(error)),
+            Err(_) => Err(self.silent()),
+        }
+    }
+
+    /// Turns an error object into an error.
+    async fn accepted(
+        &self,
+        response: Response<Incoming>,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = self.read_body(response).await?;
+        Err(match serde_json::from_slice::<ErrorBody>(&body) {
+            Ok(body) => ClientError::Refused(body.error),
+            Err(_) => self.broken(format!("answered {status}")),
+        })
+    }
+
+    async fn read_json<T: DeserializeOwned>(
+        &self,
+        response: Response<Incoming>,
+    ) -> Result<T, ClientError> {
+        let body = self.read_body(response).await?;
+        serde_json::from_slice(&body).map_err(|error| self.broken(error))
+    }
+
+    async fn read_body(&self, response: Response<Incoming>) -> Result<Bytes, ClientError> {
+        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES);
+        match timeout(ANSWER_TIMEOUT, body.collect()).await {
+            Ok(Ok(body)) => Ok(body.to_bytes()),
+            Ok(Err(error)) => Err(self.broken(error)),
+            Err(_) => Err(self.silent()),
+        }
+    }
+
+    fn to_json(&self, value: &impl Serialize) -> Result<Bytes, ClientError> {
+        serde_json::to_vec(value)
+            .map(Bytes::from)
+            .map_err(|error| self.broken(error))
+    }
+
+    fn not_connected(&self, cause: io::Error) -> ClientError {
+        let path = self.path.clone();
+        match cause.kind() {
+            io::ErrorKind::NotFound
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::NotADirectory => ClientError::NoDaemon { path },
+            _ => ClientError::Open { path, cause },
+        }
+    }
+
+    fn broken(&self, cause: impl ToString) -> ClientError {
+        ClientError::Broken {
+            path: self.path.clone(),
+            cause: cause.to_string(),
+        }
+    }
+
+    fn silent(&self) -> ClientError {
+        self.broken(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))
+    }
+}
+
+/// The event stream, line by line.
+pub struct EventLines {
+    client: Client,
+    body: Incoming,
+    buffer: BytesMut,
+}
+
+/// One line of the event stream.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum EventLine {
+    /// An event.
+    Event(Event),
+    /// The daemon had to leave some out, because we were too slow.
+    Missed(Missed),
+}
+
+impl EventLines {
+    /// Waits for the next line. `None`: the daemon has stopped.
+    pub async fn next(&mut self) -> Result<Option<EventLine>, ClientError> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line = self.buffer.split_to(end + 1);
+                return serde_json::from_slice(&line)
+                    .map(Some)
+                    .map_err(|error| self.client.broken(error));
+            }
+            if self.buffer.len() > MAX_LINE_BYTES {
+                return Err(self.client.broken("a line of the event stream is too long"));
+            }
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(self.client.broken(error)),
+                Some(Ok(frame)) => {
+                    if let Some(data) = frame.data_ref() {
+                        self.buffer.extend_from_slice(data);
+                    }
+                }
+            }
+        }
+    }
+}

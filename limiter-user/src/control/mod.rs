@@ -1,0 +1,39 @@
+//! HTTP with JSON on the Unix socket, both ends. The only place that opens sockets.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`socket`] | who owns the path: one daemon at a time, stale files, permissions |
+//! | [`peer`] | who is at the other end, and what they may do |
+//! | [`route`] | from method, path and query to a typed request; pure |
+//! | [`service`] | what the server needs from the daemon |
+//! | [`server`] | connections, bounds, answers |
+//! | [`subscription`] | one reader of the event stream |
+//! | [`refusal`] | answers that are not a success |
+//! | [`client`] | the command line's end |
+
+use std::time::Duration;
+
+pub mod client;
+mod limits;
+pub mod peer;
+pub mod refusal;
+pub mod route;
+pub mod server;
+pub mod service;
+pub mod socket;
+pub mod subscription;
+
+/// Where the daemon listens if neither the command line nor the configuration names a socket.
+pub const DEFAULT_SOCKET: &str = "/run/limiter/limiter.sock";
+
+/// Connections to the control socket at the most.
+pub const MAX_CONNECTIONS: usize = 1024;
+
+/// Largest body of a request, bytes.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// Headers of a request at the most.
+pub const MAX_HEADERS: usize = 64;
+
+/// Longest wait for a request's headers, its body, or for a peer to take more of an answer.
+pub const IO_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,0 +1,251 @@
+//! From method, path and query to a typed request. Pure: no body, no daemon.
+
+use std::borrow::Cow;
+
+use hyper::Method;
+use percent_encoding::percent_decode_str;
+
+use super::refusal::Refusal;
+
+/// Keys in `GET /zones/NAME` unless the query says otherwise.
+pub const DEFAULT_TOP: usize = 10;
+
+/// What is asked for; a change's details are in the body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// `GET /status`
+    Status,
+    /// `GET /zones`
+    Zones,
+    /// `GET /zones/NAME[?top=N]`
+    Zone {
+        /// Name as the configuration has it.
+        name: String,
+        /// Keys at the most.
+        top: usize,
+    },
+    /// `GET /events[?all=1&zone=Z&server=S]`
+    Events(EventFilter),
+    /// A POST.
+    Change(Change),
+}
+
+/// The changes; each has its own body in [`crate::api`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// `POST /dry-run`
+    DryRun,
+    /// `POST /log-level`
+    LogLevel,
+    /// `POST /limit`
+    Limit,
+    /// `POST /reset`
+    Reset,
+}
+
+/// Which events a subscriber wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Passed connections, too.
+    pub all: bool,
+    /// One zone only.
+    pub zone: Option<String>,
+    /// One server only.
+    pub server: Option<String>,
+}
+
+impl Route {
+    /// Understands the first line of a request.
+    pub fn parse(method: &Method, path: &str, query: &str) -> Result<Self, Refusal> {
+        let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        match segments.as_slice() {
+            ["status"] => {
+                only(method, path, "GET")?;
+                no_query(query)?;
+                Ok(Self::Status)
+            }
+            ["zones"] => {
+                only(method, path, "GET")?;
+                no_query(query)?;
+                Ok(Self::Zones)
+            }
+            ["zones", name] if !name.is_empty() => {
+                only(method, path, "GET")?;
+                Ok(Self::Zone {
+                    name: decode(name)?,
+                    top: parse_top(query)?,
+                })
+            }
+            ["events"] => {
+                only(method, path, "GET")?;
+                parse_filter(query).map(Self::Events)
+            }
+            ["dry-run"] => change(method, path, query, Change::DryRun),
+            ["log-level"] => change(method, path, query, Change::LogLevel),
+            ["limit"] => change(method, path, query, Change::Limit),
+            ["reset"] => change(method, path, query, Change::Reset),
+            _ => Err(Refusal::unknown_path(path)),
+        }
+    }
+}
+
+fn change(method: &Method, path: &str, query: &str, change: Change) -> Result<Route, Refusal> {
+    only(method, path, "POST")?;
+    no_query(query)?;
+    Ok(Route::Change(change))
+}
+
+fn only(method: &Method, path: &str, allowed: &'static str) -> Result<(), Refusal> {
+    if method.as_str() == allowed {
+        return Ok(());
+    }
+    Err(Refusal::method_not_allowed(method.as_str(), path, allowed))
+}
+
+fn no_query(query: &str) -> Result<(), Refusal> {
+    match parameters(query).next() {
+        None => Ok(()),
+        Some((name, _)) => Err(unknown_parameter(&name)),
+    }
+}
+
+fn parse_top(query: &str) -> Result<usize, Refusal> {
+    let mut top = DEFAULT_TOP;
+    for (name, value) in parameters(query) {
+        match name.as_ref() {
+            "top" => {
+                top = value.parse().map_err(|_| {
+                    Refusal::bad_request(format!("parameter top: {value:?} is not a number"))
+                })?;
+            }
+            _ => return Err(unknown_parameter(&name)),
+        }
+    }
+    Ok(top)
+}
+
+fn parse_filter(query: &str) -> Result<EventFilter, Refusal> {
+    let mut filter = EventFilter::default();
+    for (name, value) in parameters(query) {
+        match name.as_ref() {
+            "all" => {
+                filter.all = match value.as_ref() {
+                    "1" | "true" => true,
+                    "0" | "false" => false,
+                    other => {
+                        return Err(Refusal::bad_request(format!(
+                            "parameter all: {other:?} is neither 1 nor 0"
+                        )));
+                    }
+                };
+            }
+            "zone" => filter.zone = Some(value.into_owned()),
+            "server" => filter.server = Some(value.into_owned()),
+            _ => return Err(unknown_parameter(&name)),
+        }
+    }
+    Ok(filter)
+}
+
+fn parameters(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    form_urlencoded::parse(query.as_bytes())
+}
+
+fn unknown_parameter(name: &str) -> Refusal {
+    Refusal::bad_request(format!("unknown parameter {name:?}"))
+}
+
+fn decode(segment: &str) -> Result<String, Refusal> {
+    percent_decode_str(segment)
+        .decode_utf8()
+        .map(Cow::into_owned)
+        .map_err(|_| Refusal::bad_request(format!("{segment:?} is not UTF-8")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(path: &str, query: &str) -> Result<Route, Refusal> {
+        Route::parse(&Method::GET, path, query)
+    }
+
+    #[test]
+    fn every_path_has_one_method() {
+        for path in ["/status", "/zones", "/zones/addr", "/events"] {
+            assert!(get(path, "").is_ok(), "GET {path}");
+            let refusal = Route::parse(&Method::POST, path, "").expect_err(path);
+            assert_eq!(refusal.status, 405, "POST {path}");
+        }
+        for path in ["/dry-run", "/log-level", "/limit", "/reset"] {
+            assert!(Route::parse(&Method::POST, path, "").is_ok(), "POST {path}");
+            assert_eq!(get(path, "").expect_err(path).status, 405, "GET {path}");
+        }
+    }
+
+    #[test]
+    fn unknown_paths_are_not_found() {
+        for path in ["/", "/nothing", "/zones/", "/zones/a/b", "/status/x"] {
+            let refusal = get(path, "").expect_err(path);
+            assert_eq!(
+                (refusal.status.as_u16(), refusal.code),
+                (404, "PathNotFound")
+            );
+        }
+    }
+
+    #[test]
+    fn a_zone_name_may_be_escaped() {
+        let route = get("/zones/per%20addr%2Fport", "top=3");
+        let zone = Route::Zone {
+            name: "per addr/port".to_owned(),
+            top: 3,
+        };
+        assert_eq!(route, Ok(zone));
+    }
+
+    #[test]
+    fn the_event_filter_is_read_from_the_query() {
+        let route = get("/events", "all=1&zone=addr&server=a+b");
+        let filter = EventFilter {
+            all: true,
+            zone: Some("addr".to_owned()),
+            server: Some("a b".to_owned()),
+        };
+        assert_eq!(route, Ok(Route::Events(filter)));
+        assert_eq!(
+            get("/events", ""),
+            Ok(Route::Events(EventFilter::default()))
+        );
+    }
+
+    #[test]
+    fn bad_parameters_are_named() {
+        for (path, query, text) in [
+            (
+                "/zones/addr",
+                "top=many",
+                "parameter top: \"many\" is not a number",
+            ),
+            (
+                "/zones/addr",
+                "top=-1",
+                "parameter top: \"-1\" is not a number",
+            ),
+            ("/zones/addr", "tops=1", "unknown parameter \"tops\""),
+            (
+                "/events",
+                "all=maybe",
+                "parameter all: \"maybe\" is neither 1 nor 0",
+            ),
+            ("/status", "verbose=1", "unknown parameter \"verbose\""),
+        ] {
+            let refusal = get(path, query).expect_err(query);
+            assert_eq!(
+                (refusal.status.as_u16(), refusal.text.as_str()),
+                (400, text)
+            );
+        }
+        assert_eq!(get("/zones/%ff", "").expect_err("not UTF-8").status, 400);
+    }
+}

@@ -1,0 +1,50 @@
+//! What the server needs from the daemon. The server's own work (bounds, parsing, permissions,
+//! streaming) is tested behind a service without a kernel.
+
+use super::{refusal::Refusal, route::EventFilter, subscription::Subscription};
+use crate::api::{
+    ResetCounters, ServerStatus, SetDryRun, SetLimit, SetLogLevel, Status, ZoneStatus,
+};
+
+/// Answers requests that were understood and permitted.
+pub trait Service: Send + Sync + 'static {
+    /// `GET /status`.
+    fn status(&self) -> impl Future<Output = Result<Status, Refusal>> + Send;
+
+    /// `GET /zones`, without keys.
+    fn zones(&self) -> impl Future<Output = Result<Vec<ZoneStatus>, Refusal>> + Send;
+
+    /// `GET /zones/NAME`, with the `top` keys that have most connections.
+    fn zone(
+        &self,
+        name: String,
+        top: usize,
+    ) -> impl Future<Output = Result<ZoneStatus, Refusal>> + Send;
+
+    /// `GET /events`. Every event after the return is in the subscription.
+    fn subscribe(
+        &self,
+        filter: EventFilter,
+    ) -> impl Future<Output = Result<Subscription, Refusal>> + Send;
+
+    /// `POST /dry-run`. The servers concerned, as they are now.
+    fn set_dry_run(
+        &self,
+        change: SetDryRun,
+    ) -> impl Future<Output = Result<Vec<ServerStatus>, Refusal>> + Send;
+
+    /// `POST /log-level`. The servers concerned, as they are now.
+    fn set_log_level(
+        &self,
+        change: SetLogLevel,
+    ) -> impl Future<Output = Result<Vec<ServerStatus>, Refusal>> + Send;
+
+    /// `POST /limit`. The servers concerned, as they are now.
+    fn set_limit(
+        &self,
+        change: SetLimit,
+    ) -> impl Future<Output = Result<Vec<ServerStatus>, Refusal>> + Send;
+
+    /// `POST /reset`.
+    fn reset(&self, reset: ResetCounters) -> impl Future<Output = Result<(), Refusal>> + Send;
+}

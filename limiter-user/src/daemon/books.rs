@@ -1,0 +1,103 @@
+//! Counters since the last reset. The kernel's only grow; a reset is a subtraction here, so that
+//! no increment is lost to a writer in user space.
+
+use limiter_common::counters::ZoneCounters;
+
+use crate::{api::ZoneStatus, kernel::ZoneReading, policy::Zone};
+
+/// What the daemon keeps of one zone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ZoneBook {
+    baseline: ZoneCounters,
+    /// Slots corrected by the audit.
+    drift: u64,
+}
+
+impl ZoneBook {
+    /// Counts from here on start at zero, connections excepted.
+    pub fn reset(&mut self, counters: ZoneCounters) {
+        self.baseline = counters;
+        self.drift = 0;
+    }
+
+    /// What the API says about the zone.
+    pub fn status(&self, zone: &Zone, reading: &ZoneReading) -> ZoneStatus {
+        let (now, then) = (&reading.counters, &self.baseline);
+        // Saturating: the CPUs' counters are not read at one moment.
+        let since = |field: fn(&ZoneCounters) -> u64| field(now).saturating_sub(field(then));
+        ZoneStatus {
+            zone: zone.name.clone(),
+            key: zone.key.text.clone(),
+            capacity: zone.capacity(),
+            keys: reading.keys,
+            connections: now.opened.saturating_sub(now.closed),
+            passed: since(|c| c.passed),
+            skipped: since(|c| c.skipped),
+            rejected: since(|c| c.rejected),
+            rejected_dry_run: since(|c| c.rejected_dry_run),
+            exhausted: since(|c| c.exhausted),
+            exhausted_dry_run: since(|c| c.exhausted_dry_run),
+            syn_retransmits: since(|c| c.syn_retransmits),
+            excess: since(|c| c.excess),
+            evicted: since(|c| c.evicted),
+            drift: self.drift,
+            memory_bytes: reading.memory_bytes,
+            top: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::view::tests::policy;
+
+    fn reading(counters: ZoneCounters) -> ZoneReading {
+        ZoneReading {
+            counters,
+            keys: 2,
+            memory_bytes: 4096,
+        }
+    }
+
+    #[test]
+    fn a_reset_spares_what_is_open() {
+        let zone = &policy().zones[0];
+        let mut book = ZoneBook::default();
+        let mut counters = ZoneCounters {
+            passed: 10,
+            rejected: 3,
+            evicted: 1,
+            opened: 10,
+            closed: 4,
+            ..ZoneCounters::default()
+        };
+        let before = book.status(zone, &reading(counters));
+        assert_eq!(
+            (before.passed, before.rejected, before.connections),
+            (10, 3, 6)
+        );
+        assert_eq!(before.capacity, 163_840);
+
+        book.reset(counters);
+        let after = book.status(zone, &reading(counters));
+        assert_eq!((after.passed, after.rejected, after.evicted), (0, 0, 0));
+        assert_eq!((after.connections, after.keys), (6, 2));
+
+        counters.rejected += 1;
+        counters.closed += 1;
+        let later = book.status(zone, &reading(counters));
+        assert_eq!((later.rejected, later.connections), (1, 5));
+    }
+
+    #[test]
+    fn a_close_that_is_read_before_its_open_is_not_a_huge_number() {
+        let counters = ZoneCounters {
+            opened: 4,
+            closed: 5,
+            ..ZoneCounters::default()
+        };
+        let status = ZoneBook::default().status(&policy().zones[0], &reading(counters));
+        assert_eq!(status.connections, 0);
+    }
+}

@@ -1,0 +1,112 @@
+//! What `limiter run` does: enforce a policy, answer on the control socket, report events, stop
+//! cleanly.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`clock`] | wall clock and monotonic clock, passed in |
+//! | [`log`] | the `error_log`: levels, lines, a bounded queue to the target |
+//! | [`service`] | the requests of the control socket, carried out |
+//! | [`state`] | kernel, policy in force and counters, which change together |
+//! | [`change`] | changes to a policy; pure |
+//! | [`books`] | counters since the last reset |
+//! | [`view`] | a policy in the words of the API; pure |
+//! | [`convert`] | from the kernel's event to the API's; pure |
+//! | [`refusal_line`] | what a refusal looks like in the log; pure |
+//! | [`feed`] | events: ring → log and subscribers |
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::broadcast, task::JoinHandle, time::timeout};
+
+use self::{clock::Clock, log::notice, service::Daemon};
+use crate::{
+    control::{server, socket::ControlSocket},
+    kernel::{Kernel, KernelError},
+    policy::Policy,
+};
+
+pub mod books;
+pub mod change;
+pub mod clock;
+pub mod convert;
+pub mod feed;
+pub mod log;
+pub mod refusal_line;
+pub mod service;
+pub mod state;
+pub mod view;
+
+/// Events that wait for slow subscribers; shared by all of them.
+const FEED_CAPACITY: usize = 8 * 1024;
+
+/// Longest wait for work in progress when the daemon stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Enforces `policy` and serves `socket` until `stop` resolves, then detaches everything. `ready`
+/// is called once everything is enforced and the socket answers.
+pub async fn run(
+    policy: Policy,
+    socket: ControlSocket,
+    clock: Arc<dyn Clock>,
+    stop: impl Future<Output = ()>,
+    ready: impl FnOnce(),
+) -> Result<(), KernelError> {
+    let (mut kernel, adopted) = Kernel::start(&policy)?;
+    let events = kernel.take_events()?;
+    let housekeeping = tokio::spawn(kernel.take_housekeeping()?);
+    announce(&policy, &kernel, adopted.connections);
+
+    let (feed, _) = broadcast::channel(FEED_CAPACITY);
+    let daemon = Arc::new(Daemon::new(
+        kernel,
+        policy,
+        feed.clone(),
+        Arc::clone(&clock),
+    ));
+    let events = tokio::spawn(feed::run(events, daemon.policy(), feed, clock));
+
+    ready();
+    server::serve(socket.listener(), socket.guard(), Arc::clone(&daemon), stop).await;
+
+    notice!("stopping");
+    end(events).await;
+    end(housekeeping).await;
+    match timeout(STOP_TIMEOUT, daemon.stop()).await {
+        Ok(Some(state)) => {
+            state.log_summary();
+            // Detaches. Only then is the socket's path free for the next daemon.
+            drop(state);
+            notice!("stopped, nothing is limited any more");
+        }
+        // Something holds the kernel side for seconds; the kernel detaches when the process ends.
+        Ok(None) | Err(_) => tracing::warn!("stopped in the middle of a request"),
+    }
+    drop(socket);
+    Ok(())
+}
+
+fn announce(policy: &Policy, kernel: &Kernel, adopted: u64) {
+    notice!(
+        "limiter {}, pid {}, servers: {}, zones: {}",
+        env!("CARGO_PKG_VERSION"),
+        std::process::id(),
+        policy.servers.len(),
+        policy.zones.len()
+    );
+    for cgroup in kernel.attached() {
+        let programs = cgroup.programs.join(", ");
+        notice!("attached to cgroup {}: {programs}", cgroup.path.display());
+    }
+    for server in policy.servers.iter().filter(|server| server.dry_run) {
+        notice!("server {:?}: dry run, nobody is refused", server.name);
+    }
+    if adopted > 0 {
+        notice!("adopted {adopted} connections that were open before");
+    }
+}
+
+async fn end(task: JoinHandle<()>) {
+    task.abort();
+    // Aborted, or a panic that the runtime has reported already.
+    let _ = task.await;
+}

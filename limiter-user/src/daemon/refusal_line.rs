@@ -1,0 +1,104 @@
+//! What a refusal looks like in the log; the words are nginx's as far as they go.
+
+use std::net::SocketAddr;
+
+use crate::api::{Event, EventState, Reason};
+
+/// The line for `event`; none for a passed connection.
+pub fn refusal_line(event: &Event) -> Option<String> {
+    let dry_run = match event.status {
+        EventState::Passed => return None,
+        EventState::Rejected => "",
+        EventState::RejectedDryRun => ", dry run,",
+    };
+    let exhausted = match event.reason {
+        Reason::Exhausted => " zone exhausted,",
+        Reason::Limit | Reason::None => "",
+    };
+    let mut line = format!(
+        "limiting connections{dry_run} by zone \"{}\",{exhausted} client: {}, server: {}, \
+         local: {}, connections: {}, limit: {}",
+        event.zone,
+        SocketAddr::new(event.remote_addr, event.remote_port),
+        event.server,
+        SocketAddr::new(event.local_addr, event.local_port),
+        event.connections,
+        event.limit,
+    );
+    if event.suppressed > 0 {
+        line.push_str(&format!(", suppressed: {}", event.suppressed));
+    }
+    Some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Action;
+
+    fn event() -> Event {
+        Event {
+            time: jiff::Timestamp::UNIX_EPOCH,
+            status: EventState::Rejected,
+            reason: Reason::Limit,
+            zone: "addr".to_owned(),
+            server: "default".to_owned(),
+            remote_addr: "192.0.2.1".parse().expect("literal"),
+            remote_port: 1234,
+            local_addr: "192.0.2.9".parse().expect("literal"),
+            local_port: 443,
+            connections: 10,
+            limit: 10,
+            action: Action::Drop,
+            hook: "cgroup_skb".to_owned(),
+            suppressed: 0,
+        }
+    }
+
+    #[test]
+    fn every_kind_of_refusal_has_its_line() {
+        let rejected = event();
+        assert_eq!(
+            refusal_line(&rejected).as_deref(),
+            Some(
+                "limiting connections by zone \"addr\", client: 192.0.2.1:1234, server: default, \
+                 local: 192.0.2.9:443, connections: 10, limit: 10"
+            )
+        );
+        let dry_run = Event {
+            status: EventState::RejectedDryRun,
+            suppressed: 42,
+            ..event()
+        };
+        assert_eq!(
+            refusal_line(&dry_run).as_deref(),
+            Some(
+                "limiting connections, dry run, by zone \"addr\", client: 192.0.2.1:1234, \
+                 server: default, local: 192.0.2.9:443, connections: 10, limit: 10, suppressed: 42"
+            )
+        );
+        let exhausted = Event {
+            reason: Reason::Exhausted,
+            remote_addr: "2001:db8::1".parse().expect("literal"),
+            connections: 0,
+            ..event()
+        };
+        assert_eq!(
+            refusal_line(&exhausted).as_deref(),
+            Some(
+                "limiting connections by zone \"addr\", zone exhausted, \
+                 client: [2001:db8::1]:1234, server: default, local: 192.0.2.9:443, \
+                 connections: 0, limit: 10"
+            )
+        );
+    }
+
+    #[test]
+    fn passed_connections_are_not_logged() {
+        let passed = Event {
+            status: EventState::Passed,
+            ..event()
+        };
+        assert_eq!(refusal_line(&passed), None);
+    }
+}

@@ -1,0 +1,182 @@
+//! The requests of the control socket, carried out. One at a time has the kernel's side, on a
+//! thread that may block.
+
+use std::{any::Any, sync::Arc, time::Duration};
+
+use tokio::{
+    runtime::Handle,
+    sync::{Mutex, broadcast, watch},
+    task::spawn_blocking,
+    time::timeout,
+};
+use tracing::error;
+
+use super::{change, clock::Clock, state::State, view};
+use crate::{
+    api::{
+        EventStatus, ResetCounters, ServerStatus, SetDryRun, SetLimit, SetLogLevel, Status,
+        ZoneStatus,
+    },
+    control::{
+        refusal::Refusal,
+        route::EventFilter,
+        service::Service,
+        subscription::{Published, Subscription},
+    },
+    kernel::Kernel,
+    policy::Policy,
+};
+
+/// Longest wait for the requests before.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The running daemon.
+pub struct Daemon {
+    /// Empty once the daemon stops.
+    state: Arc<Mutex<Option<State>>>,
+    policy: watch::Receiver<Arc<Policy>>,
+    subscribers: broadcast::Sender<Arc<Published>>,
+    clock: Arc<dyn Clock>,
+    ready_ns: u64,
+}
+
+impl Daemon {
+    /// Takes over a kernel that enforces `policy`.
+    pub fn new(
+        kernel: Kernel,
+        policy: Policy,
+        subscribers: broadcast::Sender<Arc<Published>>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let (state, policy) = State::new(kernel, policy);
+        let ready_ns = clock.monotonic_ns();
+        Self {
+            state: Arc::new(Mutex::new(Some(state))),
+            policy,
+            subscribers,
+            clock,
+            ready_ns,
+        }
+    }
+
+    /// The policy in force, and its changes.
+    pub fn policy(&self) -> watch::Receiver<Arc<Policy>> {
+        self.policy.clone()
+    }
+
+    /// Takes the state away: requests that come later are refused.
+    pub async fn stop(&self) -> Option<State> {
+        self.state.lock().await.take()
+    }
+
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut State) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let queue = Arc::clone(&self.state).lock_owned();
+        let mut state = timeout(QUEUE_TIMEOUT, queue)
+            .await
+            .map_err(|_| Refusal::unavailable("the daemon is busy"))?;
+        let done = spawn_blocking(move || match state.as_mut() {
+            Some(state) => work(state),
+            None => Err(Refusal::unavailable("the daemon is stopping")),
+        });
+        done.await
+            .unwrap_or_else(|e| Err(Refusal::internal(format!("request failed: {e}"))))
+    }
+
+    async fn change(
+        &self,
+        edit: impl FnOnce(&mut Policy) -> Result<Vec<usize>, Refusal> + Send + 'static,
+    ) -> Result<Vec<ServerStatus>, Refusal> {
+        self.with(|state| state.change(edit)).await
+    }
+}
+
+impl Service for Daemon {
+    async fn status(&self) -> Result<Status, Refusal> {
+        let uptime_ns = self.clock.monotonic_ns().saturating_sub(self.ready_ns);
+        self.with(move |state| {
+            let events = state.event_counters()?;
+            Ok(Status {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                pid: std::process::id(),
+                uptime_s: Duration::from_nanos(uptime_ns).as_secs(),
+                attached: state.attached(),
+                servers: view::servers(&state.policy()),
+                zones: state.zones()?,
+                events: EventStatus {
+                    sent: events.sent,
+                    lost: events.lost,
+                    suppressed: events.suppressed,
+                },
+            })
+        })
+        .await
+    }
+
+    async fn zones(&self) -> Result<Vec<ZoneStatus>, Refusal> {
+        self.with(|state| state.zones()).await
+    }
+
+    async fn zone(&self, name: String, top: usize) -> Result<ZoneStatus, Refusal> {
+        self.with(move |state| state.zone(&name, top)).await
+    }
+
+    async fn subscribe(&self, filter: EventFilter) -> Result<Subscription, Refusal> {
+        // A name with a typo would be a silent stream.
+        let policy = Arc::clone(&self.policy.borrow());
+        if let Some(zone) = &filter.zone {
+            change::zone(&policy, zone)?;
+        }
+        if let Some(server) = &filter.server {
+            change::server(&policy, server)?;
+        }
+        let events = self.subscribers.subscribe();
+        let mut lease: Option<Box<dyn Any + Send>> = None;
+        if filter.all {
+            self.with(State::want_passed).await?;
+            lease = Some(Box::new(PassedLease(
+                Arc::clone(&self.state),
+                Handle::current(),
+            )));
+        }
+        Ok(Subscription::new(events, filter, lease))
+    }
+
+    async fn set_dry_run(&self, set: SetDryRun) -> Result<Vec<ServerStatus>, Refusal> {
+        self.change(move |policy| change::set_dry_run(policy, &set))
+            .await
+    }
+
+    async fn set_log_level(&self, set: SetLogLevel) -> Result<Vec<ServerStatus>, Refusal> {
+        self.change(move |policy| change::set_log_level(policy, &set))
+            .await
+    }
+
+    async fn set_limit(&self, set: SetLimit) -> Result<Vec<ServerStatus>, Refusal> {
+        self.change(move |policy| change::set_limit(policy, &set))
+            .await
+    }
+
+    async fn reset(&self, reset: ResetCounters) -> Result<(), Refusal> {
+        self.with(move |state| state.reset(reset.zone.as_deref()))
+            .await
+    }
+}
+
+/// A subscriber's interest in passed connections; it ends with the subscription.
+struct PassedLease(Arc<Mutex<Option<State>>>, Handle);
+
+impl Drop for PassedLease {
+    fn drop(&mut self) {
+        let state = Arc::clone(&self.0);
+        self.1.spawn(async move {
+            let mut state = state.lock_owned().await;
+            // One map write: no need for a thread of its own.
+            if let Some(Err(e)) = state.as_mut().map(State::release_passed) {
+                error!("{e}");
+            }
+        });
+    }
+}

@@ -1,0 +1,219 @@
+//! The kernel's side together with the policy in force and the books. They change together.
+
+use std::sync::Arc;
+
+use limiter_common::counters::EventCounters;
+use tokio::sync::watch;
+
+use super::{books::ZoneBook, change, log::notice, view};
+use crate::{
+    api::{Attached, ServerStatus, ZoneStatus},
+    control::refusal::Refusal,
+    kernel::{Kernel, KernelError},
+    policy::Policy,
+};
+
+/// See the module. Dropping it detaches everything.
+pub struct State {
+    kernel: Kernel,
+    policy: watch::Sender<Arc<Policy>>,
+    /// One per zone of the policy.
+    books: Vec<ZoneBook>,
+    /// Subscribers that asked for passed connections.
+    passed_wanted: usize,
+}
+
+impl State {
+    /// Takes over a kernel that enforces `policy`; the receiver follows its changes.
+    pub fn new(kernel: Kernel, policy: Policy) -> (Self, watch::Receiver<Arc<Policy>>) {
+        let books = vec![ZoneBook::default(); policy.zones.len()];
+        let (policy, follower) = watch::channel(Arc::new(policy));
+        let state = Self {
+            kernel,
+            policy,
+            books,
+            passed_wanted: 0,
+        };
+        (state, follower)
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy.borrow())
+    }
+
+    /// What is attached where.
+    pub fn attached(&self) -> Vec<Attached> {
+        let cgroups = self.kernel.attached().into_iter();
+        cgroups
+            .map(|cgroup| Attached {
+                kind: "cgroup".to_owned(),
+                target: cgroup.path.display().to_string(),
+                programs: cgroup.programs.iter().map(ToString::to_string).collect(),
+            })
+            .collect()
+    }
+
+    /// All zones, without keys.
+    pub fn zones(&self) -> Result<Vec<ZoneStatus>, Refusal> {
+        let policy = self.policy();
+        (0..policy.zones.len())
+            .map(|zone| self.read(&policy, zone))
+            .collect()
+    }
+
+    /// One zone with its busiest keys.
+    pub fn zone(&self, name: &str, top: usize) -> Result<ZoneStatus, Refusal> {
+        let policy = self.policy();
+        let index = change::zone(&policy, name)?;
+        let mut status = self.read(&policy, index)?;
+        let keys = self.kernel.read_keys(index).map_err(failed)?;
+        let fields = policy.zones[index].key.fields;
+        status.top = Some(view::top_keys(&policy, fields, keys, top));
+        Ok(status)
+    }
+
+    /// The event path since start.
+    pub fn event_counters(&self) -> Result<EventCounters, Refusal> {
+        self.kernel.read_event_counters().map_err(failed)
+    }
+
+    /// Edits a copy, puts it in force, and only then makes it the policy: a change that fails
+    /// leaves everything as it was.
+    pub fn change(
+        &mut self,
+        edit: impl FnOnce(&mut Policy) -> Result<Vec<usize>, Refusal>,
+    ) -> Result<Vec<ServerStatus>, Refusal> {
+        let mut policy = Policy::clone(&self.policy.borrow());
+        let changed = edit(&mut policy)?;
+        self.kernel.switch(&policy).map_err(failed)?;
+        let changed = changed.iter().map(|&index| &policy.servers[index]);
+        let changed: Vec<_> = changed
+            .map(|server| view::server(&policy, server))
+            .collect();
+        self.policy.send_replace(Arc::new(policy));
+        for server in &changed {
+            log_change(server);
+        }
+        Ok(changed)
+    }
+
+    /// Counters of one zone, or of all, start at zero.
+    pub fn reset(&mut self, zone: Option<&str>) -> Result<(), Refusal> {
+        let policy = self.policy();
+        let zones = match zone {
+            Some(name) => {
+                let zone = change::zone(&policy, name)?;
+                zone..zone + 1
+            }
+            None => 0..policy.zones.len(),
+        };
+        // All are read before one is changed, so that a failure changes nothing.
+        let readings: Result<Vec<_>, _> = zones
+            .clone()
+            .map(|zone| self.kernel.read_zone(zone))
+            .collect();
+        for (zone, reading) in zones.zip(readings.map_err(failed)?) {
+            self.books[zone].reset(reading.counters);
+            notice!("zone {:?}: counters reset", policy.zones[zone].name);
+        }
+        Ok(())
+    }
+
+    /// One more subscriber wants passed connections.
+    pub fn want_passed(&mut self) -> Result<(), Refusal> {
+        if self.passed_wanted == 0 {
+            self.kernel.report_passed(true).map_err(failed)?;
+        }
+        self.passed_wanted += 1;
+        Ok(())
+    }
+
+    /// One subscriber less wants passed connections.
+    pub fn release_passed(&mut self) -> Result<(), KernelError> {
+        self.passed_wanted = self.passed_wanted.saturating_sub(1);
+        if self.passed_wanted == 0 {
+            self.kernel.report_passed(false)?;
+        }
+        Ok(())
+    }
+
+    /// Says what was seen.
+    pub fn log_summary(&self) {
+        match self.zones() {
+            Ok(zones) => zones.iter().for_each(|zone| notice!("{}", summary(zone))),
+            Err(refusal) => tracing::warn!("{refusal}"),
+        }
+        match self.kernel.read_event_counters() {
+            Ok(events) => notice!(
+                "events: sent {}, lost {}, suppressed {}",
+                events.sent,
+                events.lost,
+                events.suppressed
+            ),
+            Err(error) => tracing::warn!("{error}"),
+        }
+    }
+
+    fn read(&self, policy: &Policy, zone: usize) -> Result<ZoneStatus, Refusal> {
+        let reading = self.kernel.read_zone(zone).map_err(failed)?;
+        Ok(self.books[zone].status(&policy.zones[zone], &reading))
+    }
+}
+
+fn failed(error: KernelError) -> Refusal {
+    tracing::error!("{error}");
+    Refusal::internal(error.to_string())
+}
+
+fn log_change(server: &ServerStatus) {
+    let limits = server.limits.iter();
+    let limits: Vec<_> = limits.map(|l| format!("{} {}", l.zone, l.limit)).collect();
+    notice!(
+        "server {:?} changed: limits {}, dry run {}, log level {}",
+        server.server,
+        limits.join(", "),
+        if server.dry_run { "on" } else { "off" },
+        server.log_level
+    );
+}
+
+fn summary(zone: &ZoneStatus) -> String {
+    format!(
+        "zone {:?}: passed {}, skipped {}, rejected {}, rejected_dry_run {}, exhausted {}, \
+         exhausted_dry_run {}, syn_retransmits {}, excess {}, evicted {}, drift {}, still open {}",
+        zone.zone,
+        zone.passed,
+        zone.skipped,
+        zone.rejected,
+        zone.rejected_dry_run,
+        zone.exhausted,
+        zone.exhausted_dry_run,
+        zone.syn_retransmits,
+        zone.excess,
+        zone.evicted,
+        zone.drift,
+        zone.connections
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_names_every_counter() {
+        let zone = ZoneStatus {
+            zone: "addr".to_owned(),
+            passed: 12,
+            rejected: 3,
+            connections: 2,
+            ..ZoneStatus::default()
+        };
+        assert_eq!(
+            summary(&zone),
+            "zone \"addr\": passed 12, skipped 0, rejected 3, rejected_dry_run 0, exhausted 0, \
+             exhausted_dry_run 0, syn_retransmits 0, excess 0, evicted 0, drift 0, still open 2"
+        );
+    }
+}

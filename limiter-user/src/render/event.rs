@@ -1,0 +1,98 @@
+//! One line per event.
+
+use std::net::SocketAddr;
+
+use jiff::tz::TimeZone;
+
+use crate::api::{Event, EventState, Reason};
+
+/// `12:00:01.123 REJECTED limit zone=addr server=default 192.0.2.1:1234 → 192.0.2.9:443 10/10`,
+/// with the time of day in `zone`.
+pub fn event(event: &Event, zone: &TimeZone) -> String {
+    let time = event.time.to_zoned(zone.clone());
+    let mut line = format!(
+        "{} {} {} zone={} server={} {} → {} {}/{}",
+        time.strftime("%H:%M:%S%.3f"),
+        status(event.status),
+        reason(event.reason),
+        event.zone,
+        event.server,
+        SocketAddr::new(event.remote_addr, event.remote_port),
+        SocketAddr::new(event.local_addr, event.local_port),
+        event.connections,
+        event.limit,
+    );
+    if event.suppressed > 0 {
+        line.push_str(&format!(" (+{} suppressed)", event.suppressed));
+    }
+    line.push('\n');
+    line
+}
+
+fn status(status: EventState) -> &'static str {
+    match status {
+        EventState::Passed => "PASSED",
+        EventState::Rejected => "REJECTED",
+        EventState::RejectedDryRun => "REJECTED_DRY_RUN",
+    }
+}
+
+/// Never empty, so that the columns stay where they are.
+fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::None => "-",
+        Reason::Limit => "limit",
+        Reason::Exhausted => "exhausted",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Action;
+
+    fn rejected() -> Event {
+        Event {
+            time: "2026-01-01T12:00:01.123456Z".parse().expect("a time"),
+            status: EventState::Rejected,
+            reason: Reason::Limit,
+            zone: "addr".to_owned(),
+            server: "default".to_owned(),
+            remote_addr: "192.0.2.1".parse().expect("literal"),
+            remote_port: 1234,
+            local_addr: "192.0.2.9".parse().expect("literal"),
+            local_port: 443,
+            connections: 10,
+            limit: 10,
+            action: Action::Drop,
+            hook: "cgroup_skb".to_owned(),
+            suppressed: 42,
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_one_line() {
+        assert_eq!(
+            event(&rejected(), &TimeZone::UTC),
+            "12:00:01.123 REJECTED limit zone=addr server=default \
+             192.0.2.1:1234 → 192.0.2.9:443 10/10 (+42 suppressed)\n"
+        );
+    }
+
+    #[test]
+    fn a_passed_connection_has_the_same_columns() {
+        let passed = Event {
+            status: EventState::Passed,
+            reason: Reason::None,
+            remote_addr: "2001:db8::1".parse().expect("literal"),
+            connections: 3,
+            suppressed: 0,
+            ..rejected()
+        };
+        assert_eq!(
+            event(&passed, &TimeZone::UTC),
+            "12:00:01.123 PASSED - zone=addr server=default \
+             [2001:db8::1]:1234 → 192.0.2.9:443 3/10\n"
+        );
+    }
+}

@@ -12,6 +12,7 @@
 
 mod atomic;
 mod charge;
+mod debug;
 mod hooks;
 mod maps;
 mod report;

@@ -17,7 +17,7 @@ use limiter_common::{
 };
 
 use crate::{
-    charge,
+    charge, debug,
     maps::{counters, events, policy, tokens},
     report::{self, Verdict},
 };
@@ -104,6 +104,7 @@ fn established(ctx: *mut bpf_sock_ops) {
     // SAFETY: no arguments, no memory.
     token.charged_ns = unsafe { bpf_ktime_get_coarse_ns() };
     watch_state(ctx);
+    debug::established(&connection, index, admission.connections);
     let limit = &server.limits[admission.limit];
     let verdict = Verdict {
         connection: &connection,
@@ -164,7 +165,9 @@ fn closed(ctx: *mut bpf_sock_ops) {
     if token.count == 0 {
         return;
     }
-    charge::closed(&connection(ctx), token);
+    let connection = connection(ctx);
+    debug::closed(&connection, token.server);
+    charge::closed(&connection, token);
 }
 
 /// Addresses are in network order; so is the remote port, in the upper half of its word on little

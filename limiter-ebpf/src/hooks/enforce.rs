@@ -16,7 +16,7 @@ use limiter_common::{
 };
 
 use crate::{
-    charge,
+    charge, debug,
     maps::{
         attempts, counters,
         policy::{self, Policy},
@@ -138,6 +138,7 @@ fn judge(policy: Policy, segment: &Segment, index: u16, server: &ServerPolicy) -
         connections: judgement.connections,
         hook: HOOK_CGROUP_SKB,
     };
+    debug::refused(&segment.connection, index, judgement.connections);
     refuse(&verdict, segment, policy.seed, judgement.why);
     Packet::Refused
 }

@@ -40,7 +40,10 @@ pub(super) fn connections(word: &str) -> Result<u16, WordError> {
         Ok(number) if digits && number > 0 => Ok(number),
         // The number itself is fine, but too large; nginx has words for that.
         Err(_) if digits => Err(WordError::new(
-            "connection limit must be less 65536",
+            format!(
+                "connection limit must be less 65536, not \"{}\"",
+                shown(word)
+            ),
             expected,
         )),
         _ => Err(WordError::new(

@@ -21,7 +21,7 @@ use tokio::{sync::broadcast, task::JoinHandle, time::timeout};
 use self::{clock::Clock, log::notice, service::Daemon};
 use crate::{
     control::{server, socket::ControlSocket},
-    kernel::{Kernel, KernelError},
+    kernel::{Adopted, Kernel, KernelError},
     policy::Policy,
 };
 
@@ -54,7 +54,7 @@ pub async fn run(
     let (mut kernel, adopted) = Kernel::start(&policy)?;
     let events = kernel.take_events()?;
     let housekeeping = tokio::spawn(kernel.take_housekeeping()?);
-    announce(&policy, &kernel, adopted.connections);
+    announce(&policy, &kernel, &adopted);
 
     let (feed, _) = broadcast::channel(FEED_CAPACITY);
     let daemon = Arc::new(Daemon::new(
@@ -85,7 +85,7 @@ pub async fn run(
     Ok(())
 }
 
-fn announce(policy: &Policy, kernel: &Kernel, adopted: u64) {
+fn announce(policy: &Policy, kernel: &Kernel, adopted: &Adopted) {
     notice!(
         "limiter {}, pid {}, servers: {}, zones: {}",
         env!("CARGO_PKG_VERSION"),
@@ -100,8 +100,17 @@ fn announce(policy: &Policy, kernel: &Kernel, adopted: u64) {
     for server in policy.servers.iter().filter(|server| server.dry_run) {
         notice!("server {:?}: dry run, nobody is refused", server.name);
     }
-    if adopted > 0 {
-        notice!("adopted {adopted} connections that were open before");
+    if adopted.connections > 0 {
+        notice!(
+            "adopted {} connections that were open before",
+            adopted.connections
+        );
+    }
+    for listener in &adopted.outside {
+        tracing::warn!(
+            "{listener} listens outside of the cgroups named: it is not limited \
+             (what counts is the cgroup in which a listener was created)"
+        );
     }
 }
 

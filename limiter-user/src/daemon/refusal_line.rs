@@ -17,10 +17,11 @@ pub fn refusal_line(event: &Event) -> Option<String> {
     };
     let mut line = format!(
         "limiting connections{dry_run} by zone \"{}\",{exhausted} client: {}, server: {}, \
-         local: {}, connections: {}, limit: {}",
+         port: {}, local: {}, connections: {}, limit: {}",
         event.zone,
-        SocketAddr::new(event.remote_addr, event.remote_port),
+        event.remote_addr,
         event.server,
+        event.remote_port,
         SocketAddr::new(event.local_addr, event.local_port),
         event.connections,
         event.limit,
@@ -61,7 +62,7 @@ mod tests {
         assert_eq!(
             refusal_line(&rejected).as_deref(),
             Some(
-                "limiting connections by zone \"addr\", client: 192.0.2.1:1234, server: default, \
+                "limiting connections by zone \"addr\", client: 192.0.2.1, server: default, port: 1234, \
                  local: 192.0.2.9:443, connections: 10, limit: 10"
             )
         );
@@ -73,8 +74,8 @@ mod tests {
         assert_eq!(
             refusal_line(&dry_run).as_deref(),
             Some(
-                "limiting connections, dry run, by zone \"addr\", client: 192.0.2.1:1234, \
-                 server: default, local: 192.0.2.9:443, connections: 10, limit: 10, suppressed: 42"
+                "limiting connections, dry run, by zone \"addr\", client: 192.0.2.1, \
+                 server: default, port: 1234, local: 192.0.2.9:443, connections: 10, limit: 10, suppressed: 42"
             )
         );
         let exhausted = Event {
@@ -87,7 +88,7 @@ mod tests {
             refusal_line(&exhausted).as_deref(),
             Some(
                 "limiting connections by zone \"addr\", zone exhausted, \
-                 client: [2001:db8::1]:1234, server: default, local: 192.0.2.9:443, \
+                 client: 2001:db8::1, server: default, port: 1234, local: 192.0.2.9:443, \
                  connections: 0, limit: 10"
             )
         );

@@ -61,7 +61,7 @@ impl Cgroup {
                 Err(KernelError::new(
                     OPERATION,
                     self.path.display(),
-                    format!("another limiter{holder} is attached to it"),
+                    format!("another limiter{holder} is attached to it already"),
                 )
                 .hint("stop it first, or attach to another cgroup"))
             }

@@ -138,3 +138,34 @@ fn explain(error: KernelError) -> KernelError {
         error
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use limiter_common::names::{MAPS, PROGRAMS};
+
+    use super::*;
+
+    #[test]
+    fn every_name_stands_in_the_object() {
+        let object = aya_obj::Object::parse(OBJECT).expect("the object is whole");
+        let programs: BTreeSet<_> = object.programs.keys().map(String::as_str).collect();
+        assert_eq!(programs, BTreeSet::from(PROGRAMS));
+        // The rest belongs to the log, and to constants.
+        let maps: BTreeSet<_> = object
+            .maps
+            .keys()
+            .map(String::as_str)
+            .filter(|name| !name.starts_with('.') && *name != "AYA_LOGS")
+            .collect();
+        let known = MAPS.into_iter().chain([MAP_ZONE_TEMPLATE]).collect();
+        assert_eq!(maps, known);
+    }
+
+    #[test]
+    fn the_programs_are_compatible_with_the_gpl() {
+        let object = aya_obj::Object::parse(OBJECT).expect("the object is whole");
+        assert_eq!(object.license.to_bytes(), b"Dual MIT/GPL");
+    }
+}

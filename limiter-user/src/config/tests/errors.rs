@@ -222,7 +222,7 @@ fn limits() {
         ),
         (
             "limit_conn addr 65536;",
-            "2:17: connection limit must be less 65536",
+            "2:17: connection limit must be less 65536, not \"65536\"",
         ),
         (
             "limit_conn addr;",

@@ -123,7 +123,14 @@ fn check_record(root: &Path) -> Result<()> {
 
 fn build(root: &Path) -> Result<Vec<u8>> {
     let toolchain = Toolchain::prepare()?;
-    let target = root.join("target/ebpf");
+    run(&mut cargo_for_ebpf(root, &toolchain, "build")?)?;
+    strip(&read(
+        &target(root).join("bpfel-unknown-none/release/limiter"),
+    )?)
+}
+
+/// `cargo SUBCOMMAND` for the programs, on their target.
+pub fn cargo_for_ebpf(root: &Path, toolchain: &Toolchain, subcommand: &str) -> Result<Command> {
     let flags = [
         "-Cdebuginfo=2".to_owned(),
         "-Clink-arg=--btf".to_owned(),
@@ -135,15 +142,21 @@ fn build(root: &Path) -> Result<Vec<u8>> {
         format!("--remap-path-prefix={}=cargo", cargo_home()?.display()),
         format!("--remap-path-prefix={}=rust", toolchain.sysroot.display()),
     ];
-    run(Command::new("cargo")
+    let mut cargo = Command::new("cargo");
+    cargo
         .current_dir(root.join("limiter-ebpf"))
+        // Features of nightly on the stable compiler: the atomics, and building `core`.
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
-        .env("CARGO_TARGET_DIR", &target)
+        .env("CARGO_TARGET_DIR", target(root))
         .env_remove("RUSTFLAGS")
-        .args(["build", "--quiet", "--locked", "--release"])
-        .args(["-Z", "build-std=core", "--target", "bpfel-unknown-none"]))?;
-    strip(&read(&target.join("bpfel-unknown-none/release/limiter"))?)
+        .args([subcommand, "--quiet", "--locked", "--release"])
+        .args(["-Z", "build-std=core", "--target", "bpfel-unknown-none"]);
+    Ok(cargo)
+}
+
+fn target(root: &Path) -> PathBuf {
+    root.join("target/ebpf")
 }
 
 /// Keeps what the loader and the verifier's messages need: programs, maps, relocations, BTF.

@@ -4,6 +4,8 @@
 
 mod build_ebpf;
 mod command;
+mod lint;
+mod test;
 mod toolchain;
 
 use clap::{Parser, Subcommand};
@@ -19,10 +21,16 @@ struct Args {
 enum Task {
     /// Build the eBPF object that limiter-user embeds, setting up the toolchain if it is missing
     BuildEbpf(build_ebpf::Args),
+    /// Check format, clippy (workspace and BPF target) and documentation
+    Lint,
+    /// Run all tests, the end-to-end tests on this machine's kernel (as root, or through sudo)
+    Test(test::Args),
 }
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().task {
         Task::BuildEbpf(args) => build_ebpf::run_task(&args),
+        Task::Lint => lint::run_task(),
+        Task::Test(args) => test::run_task(&args),
     }
 }

@@ -140,7 +140,7 @@ fn watch_state(ctx: *mut bpf_sock_ops) {
 /// Hands a connection that was established in spite of a limit to the daemon for destruction.
 #[inline(always)]
 fn hand_over(ctx: *mut bpf_sock_ops, connection: &Connection) {
-    events::send_excess(Excess {
+    events::send_excess(&Excess {
         // SAFETY: as in `operation`.
         cookie: unsafe { bpf_get_socket_cookie(ctx.cast()) },
         remote: connection.remote,

@@ -116,9 +116,10 @@ pub fn send(leave: Leave, event: &mut Event) {
     // SAFETY: no arguments, no memory.
     event.time_ns = unsafe { bpf_ktime_get_ns() };
     event.suppressed = leave.suppressed;
+    let event: &Event = event;
     // SAFETY: the counters are aligned words of a map value.
     unsafe {
-        if EVENTS.output(&*event, 0).is_ok() {
+        if EVENTS.output(event, 0).is_ok() {
             AtomicWord::new(&raw mut (*counters).sent).add(1);
         } else {
             AtomicWord::new(&raw mut (*counters).lost).add(1);
@@ -128,8 +129,8 @@ pub fn send(leave: Leave, event: &mut Event) {
 
 /// Hands a connection to the daemon for destruction. A full ring is counted as a lost event.
 #[inline(always)]
-pub fn send_excess(excess: Excess) {
-    if EXCESS.output(&excess, 0).is_err()
+pub fn send_excess(excess: &Excess) {
+    if EXCESS.output(excess, 0).is_err()
         && let Some(counters) = counters()
     {
         // SAFETY: an aligned word of a map value.

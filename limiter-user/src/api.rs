@@ -122,6 +122,8 @@ pub struct ZoneStatus {
     pub syn_retransmits: u64,
     /// Connections established in a lost race and destroyed by the daemon.
     pub excess: u64,
+    /// Connections that hold no slot: no memory for their token, or other CPUs won every time.
+    pub untracked: u64,
     /// Slots whose entry was gone when they were given back.
     pub evicted: u64,
     /// Slots corrected by the audit.

@@ -39,6 +39,7 @@ impl ZoneBook {
             exhausted_dry_run: since(|c| c.exhausted_dry_run),
             syn_retransmits: since(|c| c.syn_retransmits),
             excess: since(|c| c.excess),
+            untracked: since(|c| c.untracked),
             evicted: since(|c| c.evicted),
             drift: self.drift,
             memory_bytes: reading.memory_bytes,

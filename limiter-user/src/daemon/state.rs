@@ -181,7 +181,7 @@ fn log_change(server: &ServerStatus) {
 fn summary(zone: &ZoneStatus) -> String {
     format!(
         "zone {:?}: passed {}, skipped {}, rejected {}, rejected_dry_run {}, exhausted {}, \
-         exhausted_dry_run {}, syn_retransmits {}, excess {}, evicted {}, drift {}, still open {}",
+         exhausted_dry_run {}, syn_retransmits {}, excess {}, untracked {}, evicted {}, drift {}, still open {}",
         zone.zone,
         zone.passed,
         zone.skipped,
@@ -191,6 +191,7 @@ fn summary(zone: &ZoneStatus) -> String {
         zone.exhausted_dry_run,
         zone.syn_retransmits,
         zone.excess,
+        zone.untracked,
         zone.evicted,
         zone.drift,
         zone.connections
@@ -213,7 +214,7 @@ mod tests {
         assert_eq!(
             summary(&zone),
             "zone \"addr\": passed 12, skipped 0, rejected 3, rejected_dry_run 0, exhausted 0, \
-             exhausted_dry_run 0, syn_retransmits 0, excess 0, evicted 0, drift 0, still open 2"
+             exhausted_dry_run 0, syn_retransmits 0, excess 0, untracked 0, evicted 0, drift 0, still open 2"
         );
     }
 }

@@ -1,6 +1,6 @@
 //! The zones' maps and counters.
 
-use std::{fs, os::fd::AsRawFd};
+use std::{collections::HashMap, fs, os::fd::AsRawFd};
 
 use aya::{
     Ebpf,
@@ -33,6 +33,7 @@ pub(super) struct ZoneMaps {
 struct OneZone {
     name: String,
     map: ZoneMap,
+    max_entries: u32,
     memory_bytes: u64,
 }
 
@@ -56,6 +57,7 @@ impl ZoneMaps {
                 .context("write map", MAP_ZONES)?;
             maps.zones.push(OneZone {
                 name: zone.name.clone(),
+                max_entries: size.max_entries,
                 memory_bytes: memory(map.map())?,
                 map,
             });
@@ -87,15 +89,17 @@ impl ZoneMaps {
     /// Reads every key of one zone.
     pub(super) fn read_keys(&self, index: usize) -> Result<Vec<(ZoneKey, ZoneEntry)>, KernelError> {
         let zone = &self.zones[index];
-        let mut keys = Vec::new();
-        for key in zone.map.keys() {
+        let mut keys = HashMap::new();
+        // The walk begins anew where a key is removed under it (kernel/bpf/hashtab.c,
+        // htab_map_get_next_key): it may meet keys twice, and needs a bound.
+        for key in zone.map.keys().take(2 * zone.max_entries as usize) {
             let key = key.context("read the map of zone", &zone.name)?;
             // A key may have been removed since.
             if let Ok(entry) = zone.map.get(&key, 0) {
-                keys.push((key.0, entry.0));
+                keys.insert(key.0, entry.0);
             }
         }
-        Ok(keys)
+        Ok(keys.into_iter().collect())
     }
 
     /// Returns when every program that is running now has ended: a write to a map of maps waits for

@@ -56,6 +56,7 @@ pub fn zone(zone: &ZoneStatus) -> String {
         ("exhausted, dry run", zone.exhausted_dry_run.to_string()),
         ("repeated SYNs", zone.syn_retransmits.to_string()),
         ("excess", zone.excess.to_string()),
+        ("untracked", zone.untracked.to_string()),
         ("evicted", zone.evicted.to_string()),
         ("drift", zone.drift.to_string()),
         ("memory", bytes(zone.memory_bytes)),

@@ -58,6 +58,16 @@ impl Addr {
         ]
     }
 
+    /// The address that stands for every address of the same family.
+    #[inline(always)]
+    pub const fn unspecified(&self) -> Self {
+        // A mask, not a branch: see `ZoneKey::new`.
+        let mask = 0_u32.wrapping_sub(self.is_v4() as u32);
+        Self {
+            words: [0, 0, Self::MAPPED_PREFIX & mask, 0],
+        }
+    }
+
     /// Whether this is an IPv4 address.
     #[inline(always)]
     pub const fn is_v4(&self) -> bool {

@@ -18,7 +18,7 @@
 //!   together, so that the kernel never has to evict a live key.
 
 use crate::{
-    entry::{Occupancy, ZoneEntry},
+    entry::Occupancy,
     key::{Connection, KeyFields, ZoneKey},
     policy::{Limit, MAX_LIMITS, ServerPolicy},
     token::{Charge, Token},
@@ -46,11 +46,12 @@ pub trait Zone: Copy {
 
     /// Looks the key up.
     fn find(self, key: &ZoneKey) -> Option<Self::Entry>;
-    /// Adds an entry unless the key has one. `false` if it had one, or there is no memory.
-    fn insert(self, key: &ZoneKey, entry: &ZoneEntry) -> bool;
+    /// Adds an entry with this occupancy and nothing else in it, unless the key has one. `false` if
+    /// it had one, or there is no memory.
+    fn insert(self, key: &ZoneKey, occupancy: Occupancy) -> bool;
     /// Removes the key's entry.
     fn remove(self, key: &ZoneKey);
-    /// [`ZoneEntry::occupancy`].
+    /// [`crate::entry::ZoneEntry::occupancy`].
     fn occupancy(self, entry: Self::Entry) -> Self::Word;
     /// [`crate::entry::ZoneState::live`].
     fn live(self) -> Self::Word;
@@ -154,11 +155,7 @@ pub fn take(zone: impl Zone, key: &ZoneKey, number: u32, mode: Mode) -> Slot {
                 generation,
                 connections: 1,
             };
-            let entry = ZoneEntry {
-                occupancy: occupancy.word(),
-                ..ZoneEntry::default()
-            };
-            if zone.insert(key, &entry) {
+            if zone.insert(key, occupancy) {
                 zone.entries().fetch_add(1);
                 return Slot::Taken {
                     generation,

@@ -8,12 +8,12 @@ use crate::addr::Addr;
 pub struct Event {
     /// Monotonic time (`CLOCK_MONOTONIC`), ns.
     pub time_ns: u64,
-    /// Attempts of the same key that were refused since its last event and not reported.
-    pub suppressed: u64,
     /// Client address.
     pub remote: Addr,
     /// Local address.
     pub local: Addr,
+    /// Attempts of the same key that were refused since its last event and not reported.
+    pub suppressed: u64,
     /// Connections of the key at the verdict.
     pub connections: u32,
     /// The limit that decided; 0 if none did.
@@ -33,7 +33,9 @@ pub struct Event {
     /// One of the `HOOK_` values.
     pub hook: u8,
     /// Explicit padding, 0.
-    pub padding: [u8; 5],
+    pub padding: u8,
+    /// Explicit padding, 0.
+    pub padding_to_word: u32,
 }
 
 const _: () = assert!(size_of::<Event>() == 72 && align_of::<Event>() == 8);

@@ -16,6 +16,7 @@ mod debug;
 mod hooks;
 mod maps;
 mod report;
+mod zeroed;
 
 use aya_ebpf::{
     macros::{cgroup_skb, sock_ops},

@@ -103,6 +103,7 @@ fn event(verdict: &Verdict<'_>, status: u8, reason: u8) -> Event {
         status,
         reason,
         hook: verdict.hook,
-        padding: [0; 5],
+        padding: 0,
+        padding_to_word: 0,
     }
 }

@@ -90,7 +90,7 @@ impl<'a> Zone for &'a Table {
             .copied()
     }
 
-    fn insert(self, key: &ZoneKey, entry: &ZoneEntry) -> bool {
+    fn insert(self, key: &ZoneKey, occupancy: Occupancy) -> bool {
         let mut index = self.index.lock().expect("not poisoned");
         if index.places.contains_key(key) {
             return false;
@@ -98,7 +98,7 @@ impl<'a> Zone for &'a Table {
         let Some(place) = index.free.pop() else {
             return false;
         };
-        self.occupancies[place].store(entry.occupancy, SeqCst);
+        self.occupancies[place].store(occupancy.word(), SeqCst);
         index.places.insert(*key, place);
         true
     }

@@ -73,11 +73,7 @@ impl Policy {
 
     #[inline(always)]
     fn server_with_address(self, entry: PortEntry, local: &Addr) -> u16 {
-        let family = if local.is_v4() {
-            Addr::UNSPECIFIED_V4
-        } else {
-            Addr::UNSPECIFIED
-        };
+        let family = local.unspecified();
         for addr in [*local, family] {
             let key = ListenerKey {
                 half: self.half as u16,

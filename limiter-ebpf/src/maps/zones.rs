@@ -1,6 +1,6 @@
 //! The zones: an array of LRU hash maps, and what the keys of each zone share.
 
-use core::ffi::c_void;
+use core::{ffi::c_void, mem::MaybeUninit};
 
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
@@ -10,12 +10,12 @@ use aya_ebpf::{
 };
 use limiter_common::{
     admission::{self, Mode, Peek, Slot},
-    entry::{ZoneEntry, ZoneState},
+    entry::{Occupancy, ZoneEntry, ZoneState},
     key::ZoneKey,
     policy::MAX_ZONES,
 };
 
-use crate::atomic::AtomicWord;
+use crate::{atomic::AtomicWord, zeroed::zeroed};
 
 type ZoneMap = LruHashMap<ZoneKey, ZoneEntry, 1>;
 
@@ -138,7 +138,10 @@ impl admission::Zone for Zone {
     }
 
     #[inline(always)]
-    fn insert(self, key: &ZoneKey, entry: &ZoneEntry) -> bool {
+    fn insert(self, key: &ZoneKey, occupancy: Occupancy) -> bool {
+        let mut entry = MaybeUninit::uninit();
+        let entry: &mut ZoneEntry = zeroed(&mut entry);
+        entry.occupancy = occupancy.word();
         let key = core::ptr::from_ref(key).cast();
         let entry = core::ptr::from_ref(entry).cast();
         // SAFETY: as above, and likewise its values.

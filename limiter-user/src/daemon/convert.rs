@@ -112,7 +112,8 @@ mod tests {
             status: STATUS_REJECTED,
             reason: REASON_LIMIT,
             hook: HOOK_CGROUP_SKB,
-            padding: [0; 5],
+            padding: 0,
+            padding_to_word: 0,
         }
     }
 

@@ -30,11 +30,7 @@ impl Compiled {
     /// Whether a server listens there.
     pub(super) fn covers(&self, local: Addr, port: u16) -> bool {
         let entry = self.ports[usize::from(port)];
-        let family = if local.is_v4() {
-            Addr::UNSPECIFIED_V4
-        } else {
-            Addr::UNSPECIFIED
-        };
+        let family = local.unspecified();
         entry.server != 0
             || entry.class != 0
                 && [local, family]

@@ -21,7 +21,19 @@ impl Cgroup {
     /// # Panics
     /// If no cgroup2 hierarchy is mounted, or it cannot be written.
     pub fn new() -> Self {
-        let path = root().join(random::name("limiter-test-"));
+        Self::below(&root())
+    }
+
+    /// A new one inside of another. It has to go first.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    pub fn inside(parent: &Self) -> Self {
+        Self::below(&parent.path)
+    }
+
+    fn below(parent: &Path) -> Self {
+        let path = parent.join(random::name("limiter-test-"));
         fs::create_dir(&path).unwrap_or_else(|e| panic!("make the cgroup {}: {e}", path.display()));
         Self { path }
     }

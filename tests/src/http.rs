@@ -1,6 +1,7 @@
 //! HTTP/1.1 over a Unix socket, byte by byte, so that a test can also speak it wrongly.
 
 use std::{
+    cell::Cell,
     io::{self, BufRead, BufReader, ErrorKind, Read, Write},
     net::Shutdown,
     os::unix::net::UnixStream,
@@ -102,6 +103,7 @@ pub fn connect(socket: &Path) -> io::Result<UnixStream> {
 pub struct Events {
     stream: UnixStream,
     lines: Receiver<String>,
+    missed: Cell<u64>,
 }
 
 impl Events {
@@ -135,7 +137,11 @@ impl Events {
                 }
             }
         });
-        Self { stream, lines }
+        Self {
+            stream,
+            lines,
+            missed: Cell::new(0),
+        }
     }
 
     /// The next event; None if time is up or the stream has ended.
@@ -143,10 +149,23 @@ impl Events {
     /// # Panics
     /// If a line is not an event.
     pub fn next(&self, patience: Duration) -> Option<Event> {
-        let line = self.next_line(patience)?;
-        let event =
-            serde_json::from_str(&line).unwrap_or_else(|e| panic!("not an event ({e}): {line}"));
-        Some(event)
+        loop {
+            let line = self.next_line(patience)?;
+            let value: Value =
+                serde_json::from_str(&line).unwrap_or_else(|e| panic!("not JSON ({e}): {line}"));
+            if let Some(missed) = value.get("missed").and_then(Value::as_u64) {
+                self.missed.set(self.missed.get() + missed);
+                continue;
+            }
+            let event = serde_json::from_value(value)
+                .unwrap_or_else(|e| panic!("not an event ({e}): {line}"));
+            return Some(event);
+        }
+    }
+
+    /// How many events the daemon has left out because they were not read in time.
+    pub fn missed(&self) -> u64 {
+        self.missed.get()
     }
 
     /// The next line that is not empty, as it is.

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     http::{self, Events, Response},
+    netns::NetNs,
     process::{Output, Process, binary, run},
     settle::PATIENCE,
     world::World,
@@ -54,7 +55,7 @@ impl Limiter {
         let path = world.write("limiter.conf", &(world.attach() + text));
         let mut command = command();
         command.args(["run", "--config"]).arg(path);
-        ready(Self::try_command(world, &world.control(), command))
+        ready(Self::try_command(&world.netns, &world.control(), command))
     }
 
     /// Starts one from flags.
@@ -62,12 +63,28 @@ impl Limiter {
     /// # Errors
     /// If it ends before it is ready.
     pub fn try_start(world: &World, control: &Path, flags: &[&str]) -> Result<Self, Failed> {
+        Self::try_command(&world.netns, control, Self::command(world, flags))
+    }
+
+    /// Starts one from flags in another namespace than that of the servers, as on a host that
+    /// limits containers.
+    ///
+    /// # Panics
+    /// If it does not become ready.
+    #[track_caller]
+    pub fn start_elsewhere(world: &World, netns: &NetNs, flags: &[&str]) -> Self {
+        let command = Self::command(world, flags);
+        ready(Self::try_command(netns, &world.control(), command))
+    }
+
+    /// `limiter run` with flags, attached to the cgroup of the world.
+    pub fn command(world: &World, flags: &[&str]) -> Command {
         let mut command = command();
         command
             .args(["run", "--cgroup"])
             .arg(world.cgroup.path())
             .args(flags);
-        Self::try_command(world, control, command)
+        command
     }
 
     /// Starts a command that is a `limiter run`.
@@ -78,12 +95,12 @@ impl Limiter {
     /// # Panics
     /// If it neither ends nor becomes ready.
     pub fn try_command(
-        world: &World,
+        netns: &NetNs,
         control: &Path,
         mut command: Command,
     ) -> Result<Self, Failed> {
         command.arg("--control").arg(control);
-        let mut process = Process::start(command, Some(&world.netns), None);
+        let mut process = Process::start(command, Some(netns), None);
         let end = Instant::now() + PATIENCE;
         loop {
             let left = end.saturating_duration_since(Instant::now());
@@ -177,6 +194,20 @@ impl Limiter {
     pub fn top(&self, name: &str, count: usize) -> Vec<KeyStatus> {
         let zone: ZoneStatus = self.get(&format!("/zones/{name}?top={count}"));
         zone.top.expect("the keys that were asked for")
+    }
+
+    /// Whether the zone kept its books: nothing lost, nothing corrected.
+    ///
+    /// # Panics
+    /// If it did not.
+    #[track_caller]
+    pub fn must_be_exact(&self, zone: &str) {
+        let zone = self.zone(zone);
+        assert_eq!(
+            (zone.evicted, zone.drift),
+            (0, 0),
+            "evicted and drift of {zone:?}"
+        );
     }
 
     /// Connections of one client address in a zone.

@@ -41,7 +41,12 @@ impl Flow {
 
     /// A RST right after the handshake.
     pub fn rst(&self) -> Vec<u8> {
-        self.segment(Shape::Rst)
+        self.rst_after(0)
+    }
+
+    /// A RST, `sent` bytes after the start of the stream.
+    pub fn rst_after(&self, sent: u32) -> Vec<u8> {
+        self.segment(Shape::Rst { sent })
     }
 
     fn segment(&self, shape: Shape<'_>) -> Vec<u8> {
@@ -75,8 +80,9 @@ impl Flow {
                     .ack(server_isn.wrapping_add(1));
                 (tcp, payload)
             }
-            Shape::Rst => {
-                let tcp = builder.tcp(from, to, self.isn.wrapping_add(1), 0).rst();
+            Shape::Rst { sent } => {
+                let sequence = self.isn.wrapping_add(1).wrapping_add(sent);
+                let tcp = builder.tcp(from, to, sequence, 0).rst();
                 (tcp, &[][..])
             }
         };
@@ -96,7 +102,9 @@ enum Shape<'a> {
         sent: u32,
         payload: &'a [u8],
     },
-    Rst,
+    Rst {
+        sent: u32,
+    },
 }
 
 /// What came back.

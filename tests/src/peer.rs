@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::{
+    cgroup::Cgroup,
     process::{Process, binary},
     settle::PATIENCE,
     world::World,
@@ -36,9 +37,22 @@ impl Server {
     /// # Panics
     /// If it does not listen.
     pub fn start(world: &World, listen: &[&str], flags: &[&str]) -> Self {
+        Self::start_in(world, Some(&world.cgroup), listen, flags)
+    }
+
+    /// Starts one in the namespace of the world, but in another cgroup or in none of the test's.
+    ///
+    /// # Panics
+    /// If it does not listen.
+    pub fn start_in(
+        world: &World,
+        cgroup: Option<&Cgroup>,
+        listen: &[&str],
+        flags: &[&str],
+    ) -> Self {
         let mut command = Command::new(binary("peer", "LIMITER_PEER_BIN"));
         command.arg("serve").args(listen).args(flags);
-        let process = Process::start(command, Some(&world.netns), Some(&world.cgroup));
+        let process = Process::start(command, Some(&world.netns), cgroup);
         let line = process.stdout().next(PATIENCE);
         assert_eq!(
             line.as_deref(),

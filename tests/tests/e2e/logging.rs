@@ -1,8 +1,12 @@
 //! What the daemon writes down about refusals.
 
-use std::fs;
+use std::{fs, path::Path};
 
-use tests::{Limiter, World, settle, world::quoted};
+use tests::{
+    Limiter, World, settle,
+    settle::{PATIENCE, poll},
+    world::quoted,
+};
 
 use crate::{CLIENT, SERVER};
 
@@ -20,15 +24,15 @@ fn a_refusal_is_logged_as_nginx_does() {
     let limiter = Limiter::start_config(&world, &config);
     let _open = world.open(CLIENT, server.address());
     world.must_be_refused(CLIENT, server.address());
-    let expected = format!("limiting connections by zone \"addr\", client: {CLIENT}, server: web");
-    settle("log", true, || read(&log).contains(&expected));
-    let text = read(&log);
-    let line = text
-        .lines()
-        .find(|line| line.contains(&expected))
-        .expect("just seen");
+    let line = must_log(
+        &limiter,
+        &log,
+        &[
+            "limiting connections by zone \"addr\", client: 127.0.0.5",
+            ", server: web",
+        ],
+    );
     assert!(line.to_lowercase().contains("warn"), "its level: {line}");
-    drop(limiter);
 }
 
 #[test]
@@ -42,22 +46,23 @@ fn a_refusal_in_dry_run_or_because_of_exhaustion_is_logged_as_such() {
         server {{ server_name full; listen 8081; limit_conn tiny 1; }}",
         quoted(&log)
     );
-    let _limiter = Limiter::start_config(&world, &config);
+    let limiter = Limiter::start_config(&world, &config);
     let _dry = world.open_many(CLIENT, server.address(), 2);
-    let dry =
-        format!("limiting connections, dry run, by zone \"addr\", client: {CLIENT}, server: web");
-    settle("log of a dry run", true, || read(&log).contains(&dry));
+    must_log(
+        &limiter,
+        &log,
+        &[
+            "limiting connections, dry run, by zone \"addr\", client: 127.0.0.5",
+            ", server: web",
+        ],
+    );
 
     let full = "127.0.0.1:8081".parse().expect("literal");
     let _keys: Vec<_> = (0..512)
         .map(|n| world.open(&format!("127.9.{}.{}", n / 250, n % 250 + 1), full))
         .collect();
     world.must_be_refused(CLIENT, full);
-    settle("log of an exhausted zone", true, || {
-        read(&log)
-            .lines()
-            .any(|line| line.contains("\"tiny\"") && line.contains("exhausted"))
-    });
+    must_log(&limiter, &log, &["\"tiny\"", "exhausted"]);
 }
 
 #[test]
@@ -73,9 +78,7 @@ fn the_level_of_error_log_decides_what_is_shown() {
     let events = limiter.events();
     let _open = world.open(CLIENT, server.address());
     world.must_be_refused(CLIENT, server.address());
-    events
-        .next(settle::PATIENCE)
-        .expect("the daemon has seen it");
+    events.next(PATIENCE).expect("the daemon has seen it");
     // From now on it is an error, and the log follows the same stream of events in order.
     limiter.cli_ok(&["log-level", "error"]);
     settle("log", true, || {
@@ -89,6 +92,26 @@ fn the_level_of_error_log_decides_what_is_shown() {
     );
 }
 
-fn read(path: &std::path::Path) -> String {
+/// Waits for a line with all of these words.
+#[track_caller]
+fn must_log(limiter: &Limiter, path: &Path, words: &[&str]) -> String {
+    let mut found = None;
+    poll(PATIENCE, || {
+        found = read(path)
+            .lines()
+            .find(|line| words.iter().all(|word| line.contains(word)))
+            .map(str::to_owned);
+        found.is_some()
+    });
+    found.unwrap_or_else(|| {
+        panic!(
+            "no line with {words:?} in the log:\n{}\nand on standard error:\n{}",
+            read(path),
+            limiter.stderr()
+        )
+    })
+}
+
+fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }

@@ -16,7 +16,7 @@ fn a_second_limiter_on_the_same_cgroup_is_refused_and_the_first_unharmed() {
     assert_eq!(failed.code, Some(1), "{}", failed.stderr);
     let path = world.cgroup.path().display().to_string();
     assert!(
-        failed.stderr.contains(&path) && failed.stderr.contains("already"),
+        failed.stderr.contains(&path) && failed.stderr.contains("another limiter"),
         "it names the cgroup: {}",
         failed.stderr
     );

@@ -76,13 +76,17 @@ fn open_with_data(
     client::set_option(&socket, libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, 1)?;
     socket.connect(&to.into())?;
     let mut stream = TcpStream::from(socket);
+    // Both wait for the handshake as well.
+    stream.set_write_timeout(Some(patience))?;
     stream.set_read_timeout(Some(patience))?;
-    stream.write_all(b"x")?;
     let mut answer = [0; 2];
-    stream.read_exact(&mut answer).map_err(|e| match e.kind() {
-        ErrorKind::WouldBlock => ErrorKind::TimedOut.into(),
-        _ => e,
-    })?;
+    stream
+        .write_all(b"x")
+        .and_then(|()| stream.read_exact(&mut answer))
+        .map_err(|e| match e.raw_os_error() {
+            Some(libc::EAGAIN | libc::EINPROGRESS) => ErrorKind::TimedOut.into(),
+            _ => e,
+        })?;
     assert_eq!(&answer, b"!x");
     Ok(stream)
 }

@@ -1,1 +1,40 @@
-//! What end-to-end tests share.
+//! What end-to-end tests share: a small world of the test's own, and the means to look into it.
+//!
+//! ```text
+//! World ─ NetNs    a network namespace without a way out
+//!       ─ Cgroup   a directory below the cgroup2 root
+//!       ─ dir      control socket, configuration, logs
+//! Server    a process in that cgroup and namespace that listens     (src/bin/peer.rs serve)
+//! Limiter   the real binary, attached to that cgroup
+//! client    connections from the test's own process, in that namespace
+//! Tun       segments that no well-behaved client sends
+//! sockdiag  what the kernel says is open
+//! ```
+//!
+//! Everything is removed when its guard goes out of scope, also on panic. No test needs a figure
+//! of the clock to pass: waits have an end ([`settle`]), and it is far away.
+
+pub mod cgroup;
+pub mod churn;
+pub mod client;
+pub mod http;
+pub mod limiter;
+pub mod mib;
+pub mod netns;
+pub mod nginx;
+pub mod packet;
+pub mod peer;
+pub mod privilege;
+pub mod process;
+pub mod programs;
+pub mod random;
+pub mod serve;
+pub mod settle;
+pub mod sockdiag;
+pub mod tun;
+pub mod world;
+
+pub use limiter::Limiter;
+pub use peer::Server;
+pub use settle::settle;
+pub use world::World;

@@ -1,0 +1,117 @@
+//! A cgroup of the test's own.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{random, settle::poll};
+
+/// A cgroup below the root of the cgroup2 hierarchy.
+#[derive(Debug)]
+pub struct Cgroup {
+    path: PathBuf,
+}
+
+impl Cgroup {
+    /// A new one.
+    ///
+    /// # Panics
+    /// If no cgroup2 hierarchy is mounted, or it cannot be written.
+    pub fn new() -> Self {
+        Self::below(&root())
+    }
+
+    /// A new one inside of another. It has to go first.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    pub fn inside(parent: &Self) -> Self {
+        Self::below(&parent.path)
+    }
+
+    fn below(parent: &Path) -> Self {
+        let path = parent.join(random::name("limiter-test-"));
+        fs::create_dir(&path).unwrap_or_else(|e| panic!("make the cgroup {}: {e}", path.display()));
+        Self { path }
+    }
+
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its `cgroup.procs`, for writing. A process that writes `0` moves itself in.
+    ///
+    /// # Panics
+    /// If it cannot be opened.
+    pub fn procs(&self) -> File {
+        let path = self.path.join("cgroup.procs");
+        OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .unwrap_or_else(|e| panic!("open {}: {e}", path.display()))
+    }
+}
+
+impl Default for Cgroup {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let removed = poll(Duration::from_secs(10), || {
+            match fs::remove_dir(&self.path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    // Whoever is left in it was started by this test.
+                    let _ = fs::write(self.path.join("cgroup.kill"), "1");
+                    false
+                }
+                _ => true,
+            }
+        });
+        if !removed {
+            eprintln!("the cgroup {} stays behind", self.path.display());
+        }
+    }
+}
+
+/// Where the cgroup2 hierarchy is mounted. Hybrid systems have it at /sys/fs/cgroup/unified.
+///
+/// # Panics
+/// If it is not mounted.
+pub fn root() -> PathBuf {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("read /proc/self/mountinfo");
+    mounts
+        .lines()
+        .find_map(mount_point_of_cgroup2)
+        .expect("the end-to-end tests need a cgroup2 hierarchy, and none is mounted")
+}
+
+// proc_pid_mountinfo(5): fields before " - " are positional, the fifth is the mount point; the
+// first after it is the type.
+fn mount_point_of_cgroup2(line: &str) -> Option<PathBuf> {
+    let (mount, filesystem) = line.split_once(" - ")?;
+    let point = mount.split(' ').nth(4)?;
+    (filesystem.split(' ').next() == Some("cgroup2")).then(|| PathBuf::from(point))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cgroup2_mount_is_told_from_a_cgroup1_mount() {
+        let v2 = "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate";
+        let v1 = "40 31 0:37 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,name=systemd";
+        assert_eq!(
+            mount_point_of_cgroup2(v2),
+            Some(PathBuf::from("/sys/fs/cgroup/unified"))
+        );
+        assert_eq!(mount_point_of_cgroup2(v1), None);
+    }
+}

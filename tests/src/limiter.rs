@@ -1,0 +1,288 @@
+//! The real binary, attached to the cgroup of one test.
+
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus},
+    time::{Duration, Instant},
+};
+
+use limiter::api::{KeyStatus, Status, ZoneStatus};
+use nix::sys::signal::Signal;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    http::{self, Events, Response},
+    netns::NetNs,
+    process::{Output, Process, binary, run},
+    settle::PATIENCE,
+    world::World,
+};
+
+/// A running `limiter run`, killed when dropped.
+#[derive(Debug)]
+pub struct Limiter {
+    process: Process,
+    control: PathBuf,
+}
+
+/// A `limiter run` that ended before it was ready.
+#[derive(Debug)]
+pub struct Failed {
+    /// Exit code; None if a signal ended it.
+    pub code: Option<i32>,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Limiter {
+    /// Starts one from flags and waits until it is ready. The cgroup and the control socket are
+    /// those of the world.
+    ///
+    /// # Panics
+    /// If it does not become ready.
+    #[track_caller]
+    pub fn start(world: &World, flags: &[&str]) -> Self {
+        ready(Self::try_start(world, &world.control(), flags))
+    }
+
+    /// Starts one from a configuration, in front of which `attach cgroup` is put.
+    ///
+    /// # Panics
+    /// If it does not become ready.
+    #[track_caller]
+    pub fn start_config(world: &World, text: &str) -> Self {
+        let path = world.write("limiter.conf", &(world.attach() + text));
+        let mut command = command();
+        command.args(["run", "--config"]).arg(path);
+        ready(Self::try_command(&world.netns, &world.control(), command))
+    }
+
+    /// Starts one from flags.
+    ///
+    /// # Errors
+    /// If it ends before it is ready.
+    pub fn try_start(world: &World, control: &Path, flags: &[&str]) -> Result<Self, Failed> {
+        Self::try_command(&world.netns, control, Self::command(world, flags))
+    }
+
+    /// Starts one from flags in another namespace than that of the servers, as on a host that
+    /// limits containers.
+    ///
+    /// # Panics
+    /// If it does not become ready.
+    #[track_caller]
+    pub fn start_elsewhere(world: &World, netns: &NetNs, flags: &[&str]) -> Self {
+        let command = Self::command(world, flags);
+        ready(Self::try_command(netns, &world.control(), command))
+    }
+
+    /// `limiter run` with flags, attached to the cgroup of the world.
+    pub fn command(world: &World, flags: &[&str]) -> Command {
+        let mut command = command();
+        command
+            .args(["run", "--cgroup"])
+            .arg(world.cgroup.path())
+            .args(flags);
+        command
+    }
+
+    /// Starts a command that is a `limiter run`.
+    ///
+    /// # Errors
+    /// If it ends before it is ready.
+    ///
+    /// # Panics
+    /// If it neither ends nor becomes ready.
+    pub fn try_command(
+        netns: &NetNs,
+        control: &Path,
+        mut command: Command,
+    ) -> Result<Self, Failed> {
+        command.arg("--control").arg(control);
+        let mut process = Process::start(command, Some(netns), None);
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            match process.stderr().next(left) {
+                Some(line) if line.trim() == "ready" => {
+                    return Ok(Self {
+                        process,
+                        control: control.to_owned(),
+                    });
+                }
+                Some(_) => {}
+                None => {
+                    let status = process.wait(PATIENCE);
+                    return Err(Failed {
+                        code: status.code(),
+                        stderr: process.stderr().text(),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Its control socket.
+    pub fn control(&self) -> &Path {
+        &self.control
+    }
+
+    /// What it has said on standard error so far.
+    pub fn stderr(&self) -> String {
+        self.process.stderr().text()
+    }
+
+    /// Runs another command of the binary against it.
+    #[track_caller]
+    pub fn cli(&self, arguments: &[&str]) -> Output {
+        cli(&self.control, arguments)
+    }
+
+    /// The same, and it must succeed.
+    ///
+    /// # Panics
+    /// If it does not.
+    #[track_caller]
+    pub fn cli_ok(&self, arguments: &[&str]) -> String {
+        let output = self.cli(arguments);
+        assert_eq!(
+            output.code,
+            Some(0),
+            "limiter {arguments:?}: {}",
+            output.stderr
+        );
+        output.stdout
+    }
+
+    /// A request on its control socket.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    #[track_caller]
+    pub fn http(&self, method: &str, target: &str, body: Option<&str>) -> Response {
+        http::request(&self.control, method, target, body).unwrap_or_else(|e| {
+            panic!(
+                "{method} {target}: {e}; the limiter said:\n{}",
+                self.stderr()
+            )
+        })
+    }
+
+    /// `GET /status`.
+    #[track_caller]
+    pub fn status(&self) -> Status {
+        self.get("/status")
+    }
+
+    /// `GET /zones/NAME`.
+    #[track_caller]
+    pub fn zone(&self, name: &str) -> ZoneStatus {
+        self.get(&format!("/zones/{name}"))
+    }
+
+    /// The keys of a zone with most connections, at most `count`.
+    ///
+    /// # Panics
+    /// If the daemon leaves them out.
+    #[track_caller]
+    pub fn top(&self, name: &str, count: usize) -> Vec<KeyStatus> {
+        let zone: ZoneStatus = self.get(&format!("/zones/{name}?top={count}"));
+        zone.top.expect("the keys that were asked for")
+    }
+
+    /// Whether the zone kept its books: nothing lost, nothing corrected.
+    ///
+    /// # Panics
+    /// If it did not.
+    #[track_caller]
+    pub fn must_be_exact(&self, zone: &str) {
+        let zone = self.zone(zone);
+        assert_eq!(
+            (zone.evicted, zone.drift),
+            (0, 0),
+            "evicted and drift of {zone:?}"
+        );
+    }
+
+    /// Connections of one client address in a zone.
+    #[track_caller]
+    pub fn connections_of(&self, zone: &str, client: IpAddr) -> u32 {
+        self.top(zone, 100_000)
+            .iter()
+            .filter(|key| key.remote_addr == Some(client))
+            .map(|key| key.connections)
+            .sum()
+    }
+
+    /// Subscribes to events.
+    pub fn events(&self) -> Events {
+        Events::subscribe(&self.control, "")
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.process.ended().is_none()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Sends it a signal and waits for its end. Returns what it said as well.
+    ///
+    /// # Panics
+    /// If it does not end.
+    #[track_caller]
+    pub fn end(mut self, signal: Signal) -> (ExitStatus, String) {
+        self.process.signal(signal);
+        let status = self.process.wait(PATIENCE);
+        (status, self.process.stderr().text())
+    }
+
+    #[track_caller]
+    fn get<T: DeserializeOwned>(&self, target: &str) -> T {
+        let response = self.http("GET", target, None);
+        assert_eq!(response.status, 200, "GET {target}: {}", response.body);
+        serde_json::from_str(&response.body)
+            .unwrap_or_else(|e| panic!("GET {target}: {e}: {}", response.body))
+    }
+}
+
+/// Runs a command of the binary against a control socket.
+#[track_caller]
+pub fn cli(control: &Path, arguments: &[&str]) -> Output {
+    let mut command = command();
+    command.args(arguments).arg("--control").arg(control);
+    run(command, None)
+}
+
+/// The binary: `$LIMITER_BIN`, else the one that cargo built beside the test.
+pub fn command() -> Command {
+    let mut command = Command::new(binary("limiter", "LIMITER_BIN"));
+    // What a test finds must not depend on who runs it.
+    command
+        .env_remove("LIMITER_CONTROL")
+        .env("NO_COLOR", "1")
+        .env("LC_ALL", "C");
+    command
+}
+
+/// Long enough that no further event of a stream is under way.
+pub const QUIET: Duration = Duration::from_millis(1_500);
+
+#[track_caller]
+fn ready(started: Result<Limiter, Failed>) -> Limiter {
+    started.unwrap_or_else(|failed| {
+        panic!(
+            "limiter ended with code {:?} before it was ready:\n{}",
+            failed.code, failed.stderr
+        )
+    })
+}

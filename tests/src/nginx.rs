@@ -1,0 +1,175 @@
+//! A server that nobody here wrote: nginx from Debian's packages.
+
+use std::{
+    fs::{self, File},
+    io::{Read, Write},
+    net::{IpAddr, SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use nix::{
+    fcntl::{Flock, FlockArg},
+    sys::signal::Signal,
+};
+
+use crate::{
+    client,
+    process::Process,
+    settle::{PATIENCE, poll},
+    world::World,
+};
+
+/// A running nginx in the cgroup and namespace of a [`World`].
+#[derive(Debug)]
+pub struct Nginx {
+    process: Process,
+    address: SocketAddr,
+}
+
+impl Nginx {
+    /// Starts one with a configuration of its own.
+    ///
+    /// # Panics
+    /// If it cannot be had, or does not serve.
+    pub fn start(world: &World, address: SocketAddr) -> Self {
+        let prefix = world.path("nginx");
+        fs::create_dir(&prefix).expect("make a directory for nginx");
+        let configuration = prefix.join("nginx.conf");
+        fs::write(&configuration, text(&prefix, address)).expect("write nginx.conf");
+        let mut command = Command::new(program());
+        command.arg("-p").arg(&prefix).arg("-c").arg(&configuration);
+        let mut process = Process::start(command, Some(&world.netns), Some(&world.cgroup));
+        let serves = poll(PATIENCE, || {
+            assert!(
+                process.ended().is_none(),
+                "nginx ends at once: {}",
+                process.stderr().text()
+            );
+            let ip = address.ip();
+            world
+                .netns
+                .run(|| client::connect_here(ip, address, Duration::from_secs(1)))
+                .is_ok()
+        });
+        assert!(serves, "nginx does not serve: {}", process.stderr().text());
+        Self { process, address }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Sends its master process a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// A request over a new connection, which is kept alive.
+    ///
+    /// # Errors
+    /// If the connection or the answer does not come in time.
+    pub fn get(
+        &self,
+        world: &World,
+        from: IpAddr,
+        patience: Duration,
+    ) -> std::io::Result<TcpStream> {
+        let mut stream = world
+            .netns
+            .run(|| client::connect_here(from, self.address, patience))?;
+        get_again(&mut stream)?;
+        Ok(stream)
+    }
+}
+
+/// One more request over a connection that is kept alive.
+///
+/// # Errors
+/// If the answer is not nginx's.
+pub fn get_again(stream: &mut TcpStream) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n")?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(BODY.as_bytes()) {
+        let mut bytes = [0; 4096];
+        let length = stream.read(&mut bytes)?;
+        if length == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        answer.extend_from_slice(&bytes[..length]);
+    }
+    if !answer.starts_with(b"HTTP/1.1 200") {
+        return Err(std::io::Error::other(
+            String::from_utf8_lossy(&answer).into_owned(),
+        ));
+    }
+    Ok(())
+}
+
+const BODY: &str = "served by nginx";
+
+fn text(prefix: &Path, address: SocketAddr) -> String {
+    let prefix = prefix.display();
+    format!(
+        "daemon off; worker_processes 2; user root; pid {prefix}/pid; error_log stderr notice;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off; keepalive_timeout 600s;
+    client_body_temp_path {prefix}/body; proxy_temp_path {prefix}/proxy;
+    fastcgi_temp_path {prefix}/fastcgi; uwsgi_temp_path {prefix}/uwsgi; scgi_temp_path {prefix}/scgi;
+    server {{ listen {address} reuseport; location / {{ return 200 \"{BODY}\"; }} }}
+}}
+"
+    )
+}
+
+/// nginx where the system has it; else Debian's package, unpacked beside the test's own binary and
+/// not installed, so that nothing is started or left on the machine.
+fn program() -> PathBuf {
+    let installed = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"]
+        .map(PathBuf::from)
+        .into_iter()
+        .find(|path| path.exists());
+    installed.unwrap_or_else(unpacked)
+}
+
+fn unpacked() -> PathBuf {
+    let test = std::env::current_exe().expect("path of the test");
+    let directory = test
+        .parent()
+        .expect("a directory")
+        .join("nginx-from-debian");
+    fs::create_dir_all(&directory).expect("make a directory for the package");
+    let lock = File::create(directory.join("lock")).expect("make a lock file");
+    let _lock = Flock::lock(lock, FlockArg::LockExclusive)
+        .map_err(|(_, e)| e)
+        .expect("lock the directory of the package");
+    let program = directory.join("usr/sbin/nginx");
+    if program.exists() {
+        return program;
+    }
+    eprintln!(
+        "nginx is not installed: downloading Debian's package into {}",
+        directory.display()
+    );
+    let script = "apt-get download nginx || { apt-get update && apt-get download nginx; }
+        for package in nginx_*.deb; do dpkg-deb -x \"$package\" .; done";
+    let done = Command::new("sh")
+        .args(["-e", "-c", script])
+        .current_dir(&directory)
+        .status()
+        .expect("run apt-get");
+    assert!(
+        done.success() && program.exists(),
+        "the test needs nginx: install it, or let apt-get download it"
+    );
+    program
+}

@@ -1,0 +1,188 @@
+//! What the kernel says is open: TCP sockets through sock_diag(7).
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+};
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_sock_diag::{
+    SockDiagMessage,
+    constants::{AF_INET, AF_INET6, IPPROTO_TCP},
+    inet::{ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags, Timer},
+};
+use netlink_sys::{Socket, SocketAddr as NetlinkAddr, protocols::NETLINK_SOCK_DIAG};
+
+use crate::netns::NetNs;
+
+/// TCP states, include/net/tcp_states.h.
+pub mod state {
+    #![expect(missing_docs, reason = "the names are those of RFC 9293 §3.3.2")]
+    pub const ESTABLISHED: u8 = 1;
+    pub const SYN_RECV: u8 = 3;
+    pub const FIN_WAIT1: u8 = 4;
+    pub const FIN_WAIT2: u8 = 5;
+    pub const TIME_WAIT: u8 = 6;
+    pub const CLOSE_WAIT: u8 = 8;
+    pub const LAST_ACK: u8 = 9;
+    pub const LISTEN: u8 = 10;
+    pub const CLOSING: u8 = 11;
+}
+
+/// One TCP socket.
+#[derive(Clone, Debug)]
+pub struct TcpSocket {
+    /// Its own end; an IPv4-mapped address is shown as IPv4.
+    pub local: SocketAddr,
+    /// The other end, in the same form.
+    pub remote: SocketAddr,
+    /// One of [`state`].
+    pub state: u8,
+    /// What is left of a connection after its socket is closed (TIME_WAIT, and the FIN_WAIT2 of an
+    /// orphan), see `inet_twsk_diag_fill` in net/ipv4/inet_diag.c.
+    pub remnant: bool,
+    family: u8,
+    id: SocketId,
+}
+
+impl TcpSocket {
+    /// Whether it is a connection from establishment to close: what a limiter has to count.
+    pub fn is_connection(&self) -> bool {
+        use state::{CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, LAST_ACK};
+        let states = [
+            ESTABLISHED,
+            FIN_WAIT1,
+            FIN_WAIT2,
+            CLOSE_WAIT,
+            LAST_ACK,
+            CLOSING,
+        ];
+        !self.remnant && states.contains(&self.state)
+    }
+}
+
+/// All TCP sockets of the namespace.
+///
+/// # Panics
+/// If the kernel refuses the dump.
+pub fn dump(netns: &NetNs) -> Vec<TcpSocket> {
+    netns.run(|| {
+        let mut sockets = Vec::new();
+        for (family, id) in [
+            (AF_INET, SocketId::new_v4()),
+            (AF_INET6, SocketId::new_v6()),
+        ] {
+            let answers = ask(family, id, NLM_F_DUMP, None).expect("dump TCP sockets");
+            sockets.extend(answers.iter().map(TcpSocket::new));
+        }
+        sockets
+    })
+}
+
+/// The server's ends of the connections to `port` that a limiter has to count.
+pub fn connections(netns: &NetNs, port: u16) -> Vec<TcpSocket> {
+    let mut sockets = dump(netns);
+    sockets.retain(|socket| socket.local.port() == port && socket.is_connection());
+    sockets
+}
+
+/// How many of them there are.
+pub fn count(netns: &NetNs, port: u16) -> u64 {
+    connections(netns, port).len() as u64
+}
+
+/// Destroys a socket from outside, as `ss --kill` does.
+///
+/// # Errors
+/// `EOPNOTSUPP` if the kernel was built without `CONFIG_INET_DIAG_DESTROY`.
+pub fn destroy(netns: &NetNs, socket: &TcpSocket) -> io::Result<()> {
+    netns.run(|| {
+        ask(
+            socket.family,
+            socket.id.clone(),
+            NLM_F_ACK,
+            Some(SOCK_DESTROY),
+        )
+        .map(drop)
+    })
+}
+
+// include/uapi/linux/sock_diag.h
+const SOCK_DESTROY: u16 = 21;
+
+impl TcpSocket {
+    fn new(answer: &InetResponse) -> Self {
+        let header = &answer.header;
+        let id = &header.socket_id;
+        Self {
+            local: SocketAddr::new(id.source_address.to_canonical(), id.source_port),
+            remote: SocketAddr::new(id.destination_address.to_canonical(), id.destination_port),
+            state: header.state,
+            remnant: header.timer == Some(Timer::TimeWait),
+            family: header.family,
+            id: id.clone(),
+        }
+    }
+}
+
+fn ask(family: u8, id: SocketId, flags: u16, kind: Option<u16>) -> io::Result<Vec<InetResponse>> {
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST | flags;
+    let mut message = NetlinkMessage::new(
+        header,
+        SockDiagMessage::InetRequest(InetRequest {
+            family,
+            protocol: IPPROTO_TCP,
+            extensions: ExtensionFlags::empty(),
+            states: StateFlags::from_bits_retain(u32::MAX),
+            socket_id: id,
+        })
+        .into(),
+    );
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len()];
+    message.serialize(&mut bytes);
+    if let Some(kind) = kind {
+        // struct nlmsghdr: 32 bits of length, then 16 bits of type. The crate knows queries only.
+        bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
+    }
+    let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
+    socket.bind_auto()?;
+    socket.connect(&NetlinkAddr::new(0, 0))?;
+    socket.send(&bytes, 0)?;
+    collect(&socket)
+}
+
+fn collect(socket: &Socket) -> io::Result<Vec<InetResponse>> {
+    let mut answers = Vec::new();
+    loop {
+        let (datagram, _) = socket.recv_from_full()?;
+        let mut rest = datagram.as_slice();
+        while !rest.is_empty() {
+            let message = NetlinkMessage::<SockDiagMessage>::deserialize(rest)
+                .map_err(|e| io::Error::other(e.to_string()))?;
+            let length = usize::try_from(message.header.length).expect("fits");
+            // Messages begin at multiples of four (NLMSG_ALIGN).
+            rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+            match message.payload {
+                NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(answer)) => {
+                    answers.push(*answer);
+                }
+                NetlinkPayload::Done(_) => return Ok(answers),
+                NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
+                NetlinkPayload::Error(_) => return Ok(answers),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Sockets of one client at a server's port.
+pub fn count_from(netns: &NetNs, port: u16, client: IpAddr) -> usize {
+    connections(netns, port)
+        .iter()
+        .filter(|socket| socket.remote.ip() == client)
+        .count()
+}

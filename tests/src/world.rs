@@ -1,0 +1,115 @@
+//! What one test has for itself.
+
+use std::{
+    fs,
+    net::{IpAddr, SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    cgroup::Cgroup, client, netns::NetNs, peer::Server, privilege::require_root, sockdiag,
+};
+
+/// A network namespace, a cgroup and a directory that no other test sees.
+#[derive(Debug)]
+pub struct World {
+    /// Where all sockets of the test are.
+    pub netns: NetNs,
+    /// What the limiter is attached to; servers are started in it.
+    pub cgroup: Cgroup,
+    dir: TempDir,
+}
+
+impl World {
+    /// A new one.
+    ///
+    /// # Panics
+    /// Without root, or if the machine cannot give it.
+    pub fn new() -> Self {
+        require_root();
+        let netns = NetNs::new();
+        // Long accept queues; a test that wants a short one asks for a short backlog.
+        netns.sysctl("net/core/somaxconn", "16384");
+        Self {
+            netns,
+            cgroup: Cgroup::new(),
+            dir: tempfile::tempdir().expect("make a temporary directory"),
+        }
+    }
+
+    /// A path in the test's directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a file into the test's directory.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, text).unwrap_or_else(|e| panic!("write {}: {e}", path.display()));
+        path
+    }
+
+    /// Where the limiter's control socket goes.
+    pub fn control(&self) -> PathBuf {
+        self.path("c.sock")
+    }
+
+    /// The directive that attaches a configuration to this world's cgroup.
+    pub fn attach(&self) -> String {
+        format!("attach cgroup {};\n", quoted(self.cgroup.path()))
+    }
+
+    /// A server on these addresses.
+    pub fn serve(&self, listen: &[&str]) -> Server {
+        Server::start(self, listen, &[])
+    }
+
+    /// One connection that must succeed.
+    #[track_caller]
+    pub fn open(&self, from: &str, to: SocketAddr) -> TcpStream {
+        client::open(&self.netns, address(from), to)
+    }
+
+    /// Connections that must succeed.
+    #[track_caller]
+    pub fn open_many(&self, from: &str, to: SocketAddr, count: usize) -> Vec<TcpStream> {
+        client::open_many(&self.netns, address(from), to, count)
+    }
+
+    /// One connection that must be refused.
+    #[track_caller]
+    pub fn must_be_refused(&self, from: &str, to: SocketAddr) {
+        client::must_be_refused(&self.netns, address(from), to);
+    }
+
+    /// Connections to `port` that the kernel says are open.
+    pub fn open_at(&self, port: u16) -> u64 {
+        sockdiag::count(&self.netns, port)
+    }
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A path as it is written in a configuration.
+pub fn quoted(path: &Path) -> String {
+    format!("{:?}", path.display().to_string())
+}
+
+/// An address from its text.
+///
+/// # Panics
+/// If it is none.
+#[track_caller]
+pub fn address(text: &str) -> IpAddr {
+    text.parse()
+        .unwrap_or_else(|e| panic!("{text:?} as an address: {e}"))
+}

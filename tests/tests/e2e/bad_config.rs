@@ -1,0 +1,271 @@
+//! A bad configuration: one clear sentence, the place, and nothing changed.
+
+use tests::{World, limiter, process::run, programs::Programs};
+
+const GOOD: &str = "limit_conn_zone $binary_remote_addr zone=addr:1m;\n";
+
+struct Case {
+    /// What is wrong.
+    title: &'static str,
+    /// The file. What is wrong stands on line 2.
+    text: String,
+    /// What the message has to contain.
+    words: &'static [&'static str],
+}
+
+fn case(title: &'static str, second_line: &str, words: &'static [&'static str]) -> Case {
+    Case {
+        title,
+        text: format!("{GOOD}{second_line}\n"),
+        words,
+    }
+}
+
+fn cases() -> Vec<Case> {
+    vec![
+        case(
+            "unknown directive",
+            "limit_con addr 10;",
+            &["unknown", "directive", "\"limit_con\""],
+        ),
+        case(
+            "missing semicolon",
+            "limit_conn addr 10",
+            &["limit_conn", "\";\""],
+        ),
+        case(
+            "missing semicolon before the next directive",
+            "limit_conn addr 10\nlimit_conn_dry_run on;",
+            &["limit_conn"],
+        ),
+        case(
+            "duplicate zone",
+            "limit_conn_zone $server_name zone=addr:1m;",
+            &["\"addr\"", "already"],
+        ),
+        case(
+            "unknown zone in limit_conn",
+            "limit_conn adr 10;",
+            &["zone", "\"adr\""],
+        ),
+        case("number 0", "limit_conn addr 0;", &["number", "\"0\""]),
+        case(
+            "not a number",
+            "limit_conn addr ten;",
+            &["number", "\"ten\""],
+        ),
+        case(
+            "a number too large",
+            "limit_conn addr 65536;",
+            &["65536", "65535"],
+        ),
+        case(
+            "zone too small",
+            "limit_conn_zone $server_name zone=tiny:16k;",
+            &["\"tiny\"", "too", "small"],
+        ),
+        case(
+            "zone without a size",
+            "limit_conn_zone $server_name zone=tiny;",
+            &["zone=tiny"],
+        ),
+        case(
+            "unknown variable",
+            "limit_conn_zone $remote_adr zone=other:1m;",
+            &["unknown", "variable", "remote_adr"],
+        ),
+        case(
+            "port out of range",
+            "server { listen 65536; limit_conn addr 1; }",
+            &["port", "65536"],
+        ),
+        case(
+            "port 0",
+            "server { listen 0; limit_conn addr 1; }",
+            &["port", "\"0\""],
+        ),
+        case(
+            "a block that is not closed",
+            "server { listen 80; limit_conn addr 1;",
+            &["\"}\""],
+        ),
+        case(
+            "an include of a file that does not exist",
+            "include nothing-here.conf;",
+            &["nothing-here.conf"],
+        ),
+        case(
+            "a directive in the wrong place",
+            "server { listen 80; limit_conn_zone $server_name zone=other:1m; }",
+            &["limit_conn_zone", "not", "allowed"],
+        ),
+        case(
+            "a word that is neither on nor off",
+            "limit_conn_dry_run perhaps;",
+            &["\"perhaps\"", "\"on\"", "\"off\""],
+        ),
+        case(
+            "an unknown log level",
+            "limit_conn_log_level loud;",
+            &["\"loud\""],
+        ),
+        case(
+            "a directive of the http module",
+            "limit_conn_status 503;",
+            &["limit_conn_status"],
+        ),
+    ]
+}
+
+#[test]
+fn check_names_file_line_and_cause_and_shows_the_line() {
+    let world = World::new();
+    for case in cases() {
+        let path = world.write("bad.conf", &case.text);
+        let mut command = limiter::command();
+        command.arg("check").arg(&path);
+        let output = run(command, None);
+        let said = &output.stderr;
+        assert_eq!(output.code, Some(2), "{}: {said}", case.title);
+        assert_eq!(output.stdout, "", "{}", case.title);
+        must_say(case.title, said, case.words);
+        must_say(case.title, said, &["bad.conf:2:"]);
+        let line = case.text.lines().nth(1).expect("two lines");
+        must_say(case.title, said, &[line]);
+        must_not_panic(case.title, said);
+    }
+}
+
+#[test]
+fn run_refuses_what_check_refuses_and_attaches_nothing() {
+    let world = World::new();
+    for case in cases() {
+        // The directive stays on the first line, so that what is wrong stays on the second.
+        let text = format!("{}{}", world.attach().replace('\n', " "), case.text);
+        let path = world.write("bad.conf", &text);
+        let mut command = limiter::command();
+        command
+            .args(["run", "--config"])
+            .arg(path)
+            .arg("--control")
+            .arg(world.control());
+        let output = run(command, None);
+        assert_eq!(output.code, Some(2), "{}: {}", case.title, output.stderr);
+        must_say(case.title, &output.stderr, case.words);
+        must_say(case.title, &output.stderr, &["bad.conf:2:"]);
+        must_not_panic(case.title, &output.stderr);
+        assert_eq!(Programs::attached(world.cgroup.path()), Programs::NONE);
+        assert!(!world.control().exists(), "{}", case.title);
+    }
+}
+
+#[test]
+fn a_configuration_that_does_not_exist_is_named() {
+    let world = World::new();
+    let missing = world.path("missing.conf");
+    for verb in [&["check"][..], &["run", "--config"]] {
+        let mut command = limiter::command();
+        command.args(verb).arg(&missing);
+        let output = run(command, None);
+        assert_eq!(output.code, Some(2), "{}", output.stderr);
+        must_say(
+            "missing file",
+            &output.stderr,
+            &["missing.conf", "No such file"],
+        );
+    }
+}
+
+#[test]
+fn an_include_loop_is_an_error_that_names_the_files() {
+    let world = World::new();
+    world.write("inner.conf", "include outer.conf;\n");
+    let outer = world.write("outer.conf", "include inner.conf;\n");
+    let mut command = limiter::command();
+    command.arg("check").arg(outer);
+    let output = run(command, None);
+    assert_eq!(output.code, Some(2), "{}", output.stderr);
+    must_say(
+        "include loop",
+        &output.stderr,
+        &["include", "loop", "outer.conf", "inner.conf"],
+    );
+}
+
+#[test]
+fn an_error_in_an_included_file_names_that_file() {
+    let world = World::new();
+    world.write("zones.conf", "limit_conn_zone $nothing zone=addr:1m;\n");
+    let outer = world.write("outer.conf", "# comment\ninclude zones.conf;\n");
+    let mut command = limiter::command();
+    command.arg("check").arg(outer);
+    let output = run(command, None);
+    assert_eq!(output.code, Some(2), "{}", output.stderr);
+    must_say(
+        "included file",
+        &output.stderr,
+        &["zones.conf:1:", "nothing"],
+    );
+}
+
+#[test]
+fn check_accepts_the_whole_grammar_and_prints_the_effective_policy() {
+    let world = World::new();
+    world.write(
+        "zones.conf",
+        "limit_conn_zone $server_name zone=server:512k;\n",
+    );
+    let path = world.write(
+        "good.conf",
+        "# comments and quotes
+        stream {
+            error_log stderr notice;
+            limit_conn_zone \"$binary_remote_addr$server_port\" zone=addr:10m;
+            include zones.conf;
+            limit_conn addr 20;
+            limit_conn_log_level warn;
+            server { server_name web; listen 443; listen 127.0.0.1:8000-8010; listen [::1]:80; limit_conn server 100; }
+            server { listen 22; limit_conn_dry_run on; }
+        }
+        ",
+    );
+    let mut command = limiter::command();
+    command.arg("check").arg(&path);
+    let output = run(command, None);
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    for word in [
+        "addr",
+        "server",
+        "web",
+        "443",
+        "8000-8010",
+        "[::1]:80",
+        "22",
+    ] {
+        assert!(output.stdout.contains(word), "{word}: {}", output.stdout);
+    }
+}
+
+/// The text with frames, line breaks and runs of blanks taken out, as a person reads it.
+fn plain(text: &str) -> String {
+    text.replace(['│', '╭', '╰', '─', '·', '×'], " ")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[track_caller]
+fn must_say(title: &str, said: &str, words: &[&str]) {
+    let text = plain(said);
+    for word in words {
+        assert!(
+            text.contains(&plain(word)),
+            "{title}: the message must contain {word:?}:\n{said}"
+        );
+    }
+}
+
+#[track_caller]
+fn must_not_panic(title: &str, said: &str) {
+    assert!(!said.contains("panicked"), "{title}: {said}");
+}

@@ -44,7 +44,8 @@ pub fn socket(ctx: *mut IterTcp) {
         return;
     }
     // SAFETY: a full TCP socket.
-    let Some(connection) = candidates::find(unsafe { bpf_get_socket_cookie(socket) }) else {
+    let cookie = unsafe { bpf_get_socket_cookie(socket) };
+    let Some(connection) = candidates::find(cookie) else {
         return;
     };
     let Some(policy) = policy::in_force() else {
@@ -64,6 +65,7 @@ pub fn socket(ctx: *mut IterTcp) {
         return;
     };
     if token.count != 0 {
+        candidates::done(cookie);
         return;
     }
     charge::adopted(index, server, &connection, token);
@@ -74,6 +76,7 @@ pub fn socket(ctx: *mut IterTcp) {
     }
     // SAFETY: no arguments, no memory.
     token.charged_ns = unsafe { bpf_ktime_get_ns() };
+    candidates::done(cookie);
 }
 
 /// Asks that `sock_ops` be called at each change of state, and keeps what other programs have asked

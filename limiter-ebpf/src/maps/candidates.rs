@@ -8,6 +8,13 @@ use limiter_common::key::Connection;
 static CANDIDATES: HashMap<u64, Connection, 4_194_304, { BPF_F_NO_PREALLOC as usize }> =
     HashMap::new();
 
+/// Says that the connection with this socket cookie is counted: what is left is not.
+#[inline(always)]
+pub fn done(cookie: u64) {
+    // It was there; whether it still is changes nothing.
+    let _ = CANDIDATES.remove(cookie);
+}
+
 /// The connection with this socket cookie.
 #[inline(always)]
 pub fn find(cookie: u64) -> Option<Connection> {

@@ -106,6 +106,13 @@ fn announce(policy: &Policy, kernel: &Kernel, adopted: &Adopted) {
             adopted.connections
         );
     }
+    if adopted.missed > 0 {
+        tracing::warn!(
+            "{} connections that were open before are not counted: they were closed meanwhile, or \
+             the kernel is older than Linux 6.12 and cannot adopt connections",
+            adopted.missed
+        );
+    }
     for listener in &adopted.outside {
         tracing::warn!(
             "{listener} listens outside of the cgroups named: it is not limited \

@@ -8,7 +8,7 @@ use std::{collections::HashSet, io::Read, net::SocketAddr};
 
 use aya::{
     Ebpf,
-    maps::{HashMap, MapData},
+    maps::{HashMap, MapData, MapError},
     programs::Iter,
 };
 use limiter_common::{
@@ -30,8 +30,11 @@ use super::{
 /// What was found at start.
 #[derive(Clone, Debug, Default)]
 pub struct Adopted {
-    /// Connections that were open before and match a server.
+    /// Connections that were open before, match a server and are counted now.
     pub connections: u64,
+    /// Connections that matched and are not counted: closed meanwhile, or, all of them, because the
+    /// kernel does not let an iterator follow a socket's state (before Linux 6.12).
+    pub missed: u64,
     /// Listeners on ports that a `listen` names, created outside the cgroups we are attached to
     /// while nothing inside listens there: they are not limited. (The scope of a cgroup follows the cgroup a listener was created in.)
     pub outside: Vec<SocketAddr>,
@@ -96,12 +99,14 @@ fn adopt_here(
     if cookies.is_empty() {
         return Ok(());
     }
-    adopted.connections += cookies.len() as u64;
     let walked = walk(iterator);
     for cookie in &cookies {
-        candidates
-            .remove(cookie)
-            .context("write map", MAP_CANDIDATES)?;
+        match candidates.remove(cookie) {
+            Ok(()) => adopted.missed += 1,
+            // The program has taken it out.
+            Err(MapError::KeyNotFound) => adopted.connections += 1,
+            Err(error) => return Err(error).context("write map", MAP_CANDIDATES),
+        }
     }
     walked
 }

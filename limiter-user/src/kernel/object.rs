@@ -66,7 +66,12 @@ pub(super) fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
     )?;
     let btf = Btf::from_sys_fs()
         .context("read", "/sys/kernel/btf/vmlinux")
-        .map_err(|error| error.hint("limiter needs a kernel with CONFIG_DEBUG_INFO_BTF"))?;
+        .map_err(|error| {
+            error.hint(format_args!(
+                "limiter needs Linux 5.15 or later with CONFIG_DEBUG_INFO_BTF; this is Linux {}",
+                release()
+            ))
+        })?;
     verify(
         PROGRAM_ADOPT,
         program::<Iter>(ebpf, PROGRAM_ADOPT)?.load("tcp", &btf),
@@ -121,6 +126,14 @@ fn loader<'a>(debug: bool) -> EbpfLoader<'a> {
     loader
 }
 
+/// Release of the running kernel, for messages only: distributions carry features back.
+fn release() -> String {
+    nix::sys::utsname::uname().map_or_else(
+        |error| format!("of an unknown release ({error})"),
+        |name| name.release().to_string_lossy().into_owned(),
+    )
+}
+
 /// Adds what usually helps.
 fn explain(error: KernelError) -> KernelError {
     if error.hint.is_some() {
@@ -133,7 +146,11 @@ fn explain(error: KernelError) -> KernelError {
              a locked-down kernel may refuse even then",
         )
     } else if lower.contains("invalid argument") {
-        error.hint("limiter needs Linux 5.15 or later with BTF")
+        error.hint(format_args!(
+            "limiter needs Linux 5.15 or later with CONFIG_DEBUG_INFO_BTF and CONFIG_CGROUP_BPF; \
+             this is Linux {}",
+            release()
+        ))
     } else {
         error
     }

@@ -12,7 +12,10 @@
 //! ```
 //!
 //! Everything is removed when its guard goes out of scope, also on panic. No test needs a figure
-//! of the clock to pass: waits have an end ([`settle`]), and it is far away.
+//! of the clock to pass: waits have an end ([`settle()`]), and it is far away.
+//!
+//! `cargo build --workspace && sudo --preserve-env cargo test -p tests` runs them. The binary that
+//! is tested is the one that cargo built with the same profile; `LIMITER_BIN` names another.
 
 pub mod cgroup;
 pub mod churn;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `story` | what is shown, in which order, and what must come out |
 //! | `cast` | what clients, daemon and zone do in it |
+//! | `counts` | the numbers that are watched |
 //! | `show` | how it is shown |
 //! | `stage` | the daemon and the peer, set up and taken down |
 //! | `place` | the cgroup and the directory, and those that a killed demo has left |
@@ -17,6 +18,7 @@ use super::{failure::Failure, output};
 use crate::kernel;
 
 mod cast;
+mod counts;
 mod error;
 mod peer;
 mod place;

@@ -7,7 +7,8 @@
 use std::net::Ipv4Addr;
 
 use super::{
-    cast::{Cast, Counts},
+    cast::Cast,
+    counts::Counts,
     show::Show,
     stage::{LIMIT, Stage},
     wire::SERVER,

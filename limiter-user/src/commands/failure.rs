@@ -2,7 +2,7 @@
 
 use std::{io, process::ExitCode};
 
-use super::policy_source::config;
+use super::{demo::DemoError, policy_source::config};
 use crate::{
     control::{client::ClientError, socket::SocketError},
     daemon::log::LogError,
@@ -27,6 +27,8 @@ pub(super) enum Failure {
     Log(#[from] LogError),
     #[error(transparent)]
     Client(#[from] ClientError),
+    #[error(transparent)]
+    Demo(#[from] DemoError),
     #[error("the daemon has stopped")]
     DaemonStopped,
     #[error("start the runtime: {0}")]
@@ -44,6 +46,7 @@ impl Failure {
             Self::Kernel(_)
             | Self::Socket(_)
             | Self::Log(_)
+            | Self::Demo(_)
             | Self::DaemonStopped
             | Self::Runtime(_)
             | Self::Output(_)
@@ -60,6 +63,7 @@ impl Failure {
             Self::Usage { hint, .. } => Some(hint),
             Self::Kernel(error) => error.hint.as_deref(),
             Self::Socket(error) => error.hint,
+            Self::Demo(error) => error.hint(),
             Self::Client(ClientError::Open { cause, .. })
                 if cause.kind() == io::ErrorKind::PermissionDenied =>
             {

@@ -8,6 +8,7 @@ use self::failure::Failure;
 use crate::control::{DEFAULT_SOCKET, client::Client};
 
 mod check;
+mod demo;
 mod dry_run;
 mod events;
 mod failure;
@@ -49,6 +50,9 @@ enum Command {
     DryRun(dry_run::Args),
     LogLevel(log_level::Args),
     Limit(limit::Args),
+    Demo(demo::Args),
+    #[command(hide = true)]
+    DemoPeer(demo::PeerArgs),
 }
 
 /// Carries out the command line and says how it went.
@@ -76,6 +80,8 @@ fn execute(cli: Cli) -> Result<(), Failure> {
         Command::DryRun(args) => block_on(dry_run::run(args, &client())),
         Command::LogLevel(args) => block_on(log_level::run(args, &client())),
         Command::Limit(args) => block_on(limit::run(args, &client())),
+        Command::Demo(args) => demo::run(&args),
+        Command::DemoPeer(args) => demo::run_peer(args),
     }
 }
 

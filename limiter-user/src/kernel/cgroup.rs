@@ -120,7 +120,11 @@ impl Cgroup {
 
 /// Where the root of the cgroup2 hierarchy is mounted: often /sys/fs/cgroup, on hybrid systems
 /// /sys/fs/cgroup/unified.
-pub(super) fn root() -> Result<PathBuf, KernelError> {
+///
+/// # Errors
+///
+/// If it is not mounted.
+pub fn root() -> Result<PathBuf, KernelError> {
     const OPERATION: &str = "find";
     const OBJECT: &str = "the cgroup2 hierarchy";
     const MOUNTINFO: &str = "/proc/self/mountinfo";

@@ -36,7 +36,10 @@ use limiter_common::{
     names::{PROGRAM_COUNT, PROGRAM_ENFORCE},
 };
 
-pub use self::{adopt::Adopted, error::KernelError, events::EventStream};
+pub use self::{
+    adopt::Adopted, cgroup::root as cgroup_root, error::KernelError, events::EventStream,
+    privilege::check as check_privileges,
+};
 use self::{cgroup::Cgroup, policy::PolicyMaps, zones::ZoneMaps};
 use crate::policy::{Attach, LogLevel, Policy};
 

@@ -17,7 +17,11 @@ const NEEDED: [(&str, u32, &str); 4] = [
 ];
 
 /// Checks that the process has the capabilities that are needed.
-pub(super) fn check() -> Result<(), KernelError> {
+///
+/// # Errors
+///
+/// Names those that are missing.
+pub fn check() -> Result<(), KernelError> {
     const STATUS: &str = "/proc/self/status";
     let status = fs::read_to_string(STATUS).context("read", STATUS)?;
     let effective = effective_capabilities(&status)

@@ -12,8 +12,8 @@ pub const MAX_ZONES: u32 = 64;
 pub const MAX_SERVERS: u32 = 256;
 /// Limits of one server at the most.
 pub const MAX_LIMITS: usize = 8;
-/// `listen` entries with an address at the most.
-pub const MAX_LISTENERS: u32 = 65_536;
+/// `listen` entries with an address at the most; a range of ports is one.
+pub const MAX_LISTENERS: u32 = 8_192;
 /// Ports: every value of the 16-bit field.
 pub const PORTS: u32 = 65_536;
 

@@ -38,5 +38,8 @@ impl Token {
     pub const EXCESS: u32 = 1;
 }
 
+/// Connections that are adopted at a time: entries of [`crate::names::MAP_CANDIDATES`].
+pub const MAX_CANDIDATES: usize = 16_384;
+
 const _: () = assert!(size_of::<Charge>() == 8);
 const _: () = assert!(size_of::<Token>() == 16 + 8 * MAX_LIMITS);

@@ -1,11 +1,11 @@
 //! Connections that the daemon found open and wants to be adopted.
 
 use aya_ebpf::{bindings::BPF_F_NO_PREALLOC, btf_maps::HashMap, macros::btf_map};
-use limiter_common::key::Connection;
+use limiter_common::{key::Connection, token::MAX_CANDIDATES};
 
-/// Not preallocated: empty but for the moments of adoption.
+/// Not preallocated: empty but for the moments of adoption. Its buckets are allocated all the same.
 #[btf_map]
-static CANDIDATES: HashMap<u64, Connection, 4_194_304, { BPF_F_NO_PREALLOC as usize }> =
+static CANDIDATES: HashMap<u64, Connection, MAX_CANDIDATES, { BPF_F_NO_PREALLOC as usize }> =
     HashMap::new();
 
 /// Says that the connection with this socket cookie is counted: what is left is not.

@@ -14,6 +14,7 @@ use aya::{
 use limiter_common::{
     key::Connection,
     names::{MAP_CANDIDATES, PROGRAM_ADOPT},
+    token::MAX_CANDIDATES,
 };
 
 use super::{
@@ -76,7 +77,7 @@ fn adopt_here(
     let covered =
         |socket: &&TcpSocket| compiled.covers(socket.local.ip().into(), socket.local.port());
     adopted.outside.extend(outside(&sockets, scope, compiled));
-    let mut cookies = Vec::new();
+    let mut found = Vec::new();
     for socket in sockets.iter().filter(covered) {
         let port = socket.local.port();
         // The kernel does not say which side has opened a connection. Where something listens, or
@@ -91,16 +92,27 @@ fn adopt_here(
             remote_port: socket.remote.port(),
             local_port: port,
         };
-        candidates
-            .insert(socket.cookie, Raw(candidate), 0)
-            .context("write map", MAP_CANDIDATES)?;
-        cookies.push(socket.cookie);
+        found.push((socket.cookie, candidate));
     }
-    if cookies.is_empty() {
-        return Ok(());
+    found
+        .chunks(MAX_CANDIDATES)
+        .try_for_each(|found| adopt_some(iterator, candidates, found, adopted))
+}
+
+/// Adopts as many connections as the map holds.
+fn adopt_some(
+    iterator: &mut Iter,
+    candidates: &mut HashMap<MapData, u64, Raw<Connection>>,
+    found: &[(u64, Connection)],
+    adopted: &mut Adopted,
+) -> Result<(), KernelError> {
+    for (cookie, connection) in found {
+        candidates
+            .insert(cookie, Raw(*connection), 0)
+            .context("write map", MAP_CANDIDATES)?;
     }
     let walked = walk(iterator);
-    for cookie in &cookies {
+    for (cookie, _) in found {
         match candidates.remove(cookie) {
             Ok(()) => adopted.missed += 1,
             // The program has taken it out.

@@ -10,7 +10,10 @@ use aya::{
 use limiter_common::{
     entry::ZoneEntry,
     key::ZoneKey,
-    names::{MAP_ZONE_TEMPLATE, PROGRAM_ADOPT, PROGRAM_COUNT, PROGRAM_ENFORCE},
+    names::{
+        MAP_EVENTS, MAP_EXCESS, MAP_TOKENS, MAP_ZONE_TEMPLATE, MAPS, PROGRAM_ADOPT, PROGRAM_COUNT,
+        PROGRAM_ENFORCE,
+    },
 };
 
 use super::{
@@ -21,6 +24,9 @@ use super::{
 
 /// Built by `cargo xtask build-ebpf` from limiter-ebpf.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("object/limiter.bpf.o");
+
+/// One page; the loader rounds up where pages are larger.
+const SMALLEST_RING_BYTES: u32 = 4096;
 
 /// Makes the maps of the object. With `debug` the programs write debug output.
 pub(super) fn load(debug: bool) -> Result<Ebpf, KernelError> {
@@ -35,7 +41,21 @@ pub(super) fn load(debug: bool) -> Result<Ebpf, KernelError> {
 /// It comes from a definition in the object, so that it has the same BTF as the inner map that the
 /// programs were verified with: up to Linux 6.1 the kernel takes no other.
 pub(super) fn create_zone_map(name: &str, max_entries: u32) -> Result<ZoneMap, KernelError> {
-    let mut ebpf = loader(false)
+    let mut loader = loader(false);
+    // The loader makes all maps of the object; the others only for a moment.
+    for other in MAPS {
+        match other {
+            // Its size must be 0.
+            MAP_TOKENS => {}
+            MAP_EVENTS | MAP_EXCESS => {
+                loader.map_max_entries(other, SMALLEST_RING_BYTES);
+            }
+            _ => {
+                loader.map_max_entries(other, 1);
+            }
+        }
+    }
+    let mut ebpf = loader
         .map_max_entries(MAP_ZONE_TEMPLATE, max_entries)
         .load(OBJECT)
         .context("make the map of zone", name)
@@ -160,7 +180,7 @@ fn explain(error: KernelError) -> KernelError {
 mod tests {
     use std::collections::BTreeSet;
 
-    use limiter_common::names::{MAPS, PROGRAMS};
+    use limiter_common::names::PROGRAMS;
 
     use super::*;
 

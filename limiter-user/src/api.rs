@@ -152,7 +152,7 @@ pub struct KeyStatus {
     pub server_name: Option<String>,
     /// Connections that hold a slot.
     pub connections: u32,
-    /// Attempts refused while the key has been in the map.
+    /// Attempts refused since the key came into the map, those that only dry run let through included.
     pub rejected: u64,
 }
 

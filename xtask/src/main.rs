@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask help` lists it.
 
+mod bench;
 mod build_ebpf;
 mod command;
 mod toolchain;
@@ -19,10 +20,13 @@ struct Args {
 enum Task {
     /// Build the eBPF object that limiter-user embeds, setting up the toolchain if it is missing
     BuildEbpf(build_ebpf::Args),
+    /// Measure
+    Bench(bench::Args),
 }
 
 fn main() -> anyhow::Result<()> {
     match Args::parse().task {
         Task::BuildEbpf(args) => build_ebpf::run_task(&args),
+        Task::Bench(args) => bench::run_task(&args),
     }
 }

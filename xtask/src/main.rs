@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask help` lists it.
 
+mod bench;
 mod build_ebpf;
 mod command;
 mod lint;
@@ -21,6 +22,8 @@ struct Args {
 enum Task {
     /// Build the eBPF object that limiter-user embeds, setting up the toolchain if it is missing
     BuildEbpf(build_ebpf::Args),
+    /// Measure
+    Bench(bench::Args),
     /// Check format, clippy (workspace and BPF target) and documentation
     Lint,
     /// Run all tests, the end-to-end tests on this machine's kernel (as root, or through sudo)
@@ -30,6 +33,7 @@ enum Task {
 fn main() -> anyhow::Result<()> {
     match Args::parse().task {
         Task::BuildEbpf(args) => build_ebpf::run_task(&args),
+        Task::Bench(args) => bench::run_task(&args),
         Task::Lint => lint::run_task(),
         Task::Test(args) => test::run_task(&args),
     }

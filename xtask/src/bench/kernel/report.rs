@@ -1,0 +1,210 @@
+//! The table and the JSON.
+
+use std::io::{self, Write};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::{figure::Figure, machine::Machine};
+
+/// A kind of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// A packet of an established connection, `cgroup_skb`.
+    Packet,
+    /// A SYN that is refused, `cgroup_skb`.
+    SynRefused,
+    /// A SYN that passes, of a key with connections, `cgroup_skb`.
+    SynPassed,
+    /// A SYN that passes, of a key without, `cgroup_skb`.
+    SynPassedNewKey,
+    /// The ACK that completes a handshake and passes, `cgroup_skb`.
+    AckPassed,
+    /// A RST that ends a half-open handshake, `cgroup_skb`.
+    ResetAtListener,
+    /// The establishment of a connection, of a key with connections, `sock_ops`.
+    Establishment,
+    /// The establishment of the first connection of a key, `sock_ops`.
+    EstablishmentNewKey,
+    /// The close of a connection, `sock_ops`.
+    Close,
+    /// The close of the last connection of a key, `sock_ops`.
+    CloseLastOfKey,
+    /// An operation that does nothing for the limiter, `sock_ops`.
+    OtherOperation,
+}
+
+impl Work {
+    /// Every kind: its name in the JSON, its words in the table, the goal in nanoseconds.
+    const ALL: [(Self, &str, &str, Option<f64>); 11] = [
+        (
+            Self::Packet,
+            "packet",
+            "packet of an established connection",
+            Some(20.0),
+        ),
+        (Self::SynRefused, "syn_refused", "SYN, refused", Some(150.0)),
+        (Self::SynPassed, "syn_passed", "SYN, passed", Some(150.0)),
+        (
+            Self::SynPassedNewKey,
+            "syn_passed_new_key",
+            "SYN, passed, new key",
+            Some(150.0),
+        ),
+        (
+            Self::AckPassed,
+            "ack_passed",
+            "ACK of a handshake, passed",
+            Some(150.0),
+        ),
+        (
+            Self::ResetAtListener,
+            "reset_at_listener",
+            "RST of a half-open handshake",
+            None,
+        ),
+        (
+            Self::Establishment,
+            "establishment",
+            "establishment",
+            Some(500.0),
+        ),
+        (
+            Self::EstablishmentNewKey,
+            "establishment_new_key",
+            "establishment, new key",
+            Some(500.0),
+        ),
+        (Self::Close, "close", "close", None),
+        (
+            Self::CloseLastOfKey,
+            "close_last_of_key",
+            "close, last of its key",
+            None,
+        ),
+        (
+            Self::OtherOperation,
+            "other_operation",
+            "any other socket operation",
+            None,
+        ),
+    ];
+}
+
+/// What each kind of work costs.
+pub type Figures = Vec<(Work, Figure)>;
+
+/// One scenario.
+pub struct Column {
+    /// What is open meanwhile.
+    pub name: String,
+    /// What it costs.
+    pub figures: Figures,
+}
+
+impl Column {
+    fn figure(&self, work: Work) -> Option<&Figure> {
+        let found = self.figures.iter().find(|(kind, _)| *kind == work);
+        found.map(|(_, figure)| figure)
+    }
+}
+
+/// Everything that was measured.
+pub struct Report {
+    /// Where.
+    pub machine: Machine,
+    /// Under which scenarios.
+    pub columns: Vec<Column>,
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    machine: &'a Machine,
+    scenarios: Vec<Value>,
+}
+
+impl Report {
+    /// Prints it to standard output.
+    pub fn print(&self, json: bool) -> Result<()> {
+        let text = if json { self.json()? } else { self.table() };
+        io::stdout()
+            .write_all(text.as_bytes())
+            .context("write to standard output")
+    }
+
+    fn json(&self) -> Result<String> {
+        let scenario = |column: &Column| {
+            let mut work = Map::new();
+            for (kind, name, _, goal_ns) in Work::ALL {
+                if let Some(figure) = column.figure(kind) {
+                    work.insert(
+                        name.to_owned(),
+                        json!({ "goal_ns": goal_ns, "cost": figure }),
+                    );
+                }
+            }
+            json!({ "scenario": column.name, "work": work })
+        };
+        let mut text = serde_json::to_string_pretty(&Json {
+            machine: &self.machine,
+            scenarios: self.columns.iter().map(scenario).collect(),
+        })
+        .context("write JSON")?;
+        text.push('\n');
+        Ok(text)
+    }
+
+    /// Markdown, as it stands in docs/performance.md.
+    fn table(&self) -> String {
+        let Machine {
+            cpu,
+            is_virtual,
+            cpus,
+            kernel,
+            architecture,
+        } = &self.machine;
+        let kind = if *is_virtual { "virtual " } else { "" };
+        let mut text = format!(
+            "{cpu}, {cpus} {kind}CPUs, {architecture}, Linux {kernel}\n\n\
+             Nanoseconds without the cost of an empty program; \
+             in brackets as bpf_stats has them.\n\n"
+        );
+        let names = self.columns.iter().map(|column| column.name.clone());
+        let heading = ["work".to_owned()]
+            .into_iter()
+            .chain(names)
+            .chain(["goal".to_owned(), String::new()]);
+        text.push_str(&row(heading));
+        let dashes = |i| if i == 0 { "---" } else { "---:" }.to_owned();
+        text.push_str(&row((0..self.columns.len() + 3).map(dashes)));
+        for (work, _, words, goal_ns) in Work::ALL {
+            let figures = || self.columns.iter().map(|column| column.figure(work));
+            let cells = figures().map(|figure| {
+                figure.map_or_else(String::new, |figure| {
+                    format!("{:.0} ({:.0})", figure.ns, figure.measured_ns)
+                })
+            });
+            let goal = goal_ns.map_or_else(String::new, |goal| format!("{goal:.0}"));
+            let most = figures()
+                .flatten()
+                .map(|figure| figure.ns)
+                .fold(0.0, f64::max);
+            let judged = match goal_ns {
+                None => "",
+                Some(goal) if most < goal => "met",
+                Some(_) => "missed",
+            };
+            text.push_str(&row([words.to_owned()]
+                .into_iter()
+                .chain(cells)
+                .chain([goal, judged.to_owned()])));
+        }
+        text
+    }
+}
+
+fn row(cells: impl Iterator<Item = String>) -> String {
+    let cells: Vec<_> = cells.collect();
+    format!("| {} |\n", cells.join(" | "))
+}

@@ -16,7 +16,6 @@ mod debug;
 mod hooks;
 mod maps;
 mod report;
-mod zeroed;
 
 use aya_ebpf::{
     macros::{cgroup_skb, sock_ops},

@@ -134,6 +134,8 @@ pub fn cargo_for_ebpf(root: &Path, toolchain: &Toolchain, subcommand: &str) -> R
     let flags = [
         "-Cdebuginfo=2".to_owned(),
         "-Clink-arg=--btf".to_owned(),
+        // Or else LLVM clears memory with calls of a loop over bytes, not with wide stores.
+        "-Clink-arg=--disable-expand-memcpy-in-order".to_owned(),
         // Atomics with fetch and compare-and-exchange.
         "-Ctarget-cpu=v3".to_owned(),
         format!("-Clinker={}", toolchain.bpf_linker.display()),

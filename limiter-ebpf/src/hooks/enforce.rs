@@ -5,8 +5,6 @@
 //! (net/ipv4/tcp_ipv4.c, tcp_v4_rcv, `TCP_NEW_SYN_RECV`). Checking both keeps a burst of half-open
 //! handshakes from being completed beyond the limit.
 
-use core::mem::MaybeUninit;
-
 use aya_ebpf::bindings::{__sk_buff, bpf_sock};
 use limiter_common::{
     addr::Addr,
@@ -24,7 +22,6 @@ use crate::{
         policy::{self, Policy},
     },
     report::{self, Verdict},
-    zeroed::zeroed,
 };
 
 /// What a packet was found to be.
@@ -69,9 +66,8 @@ fn at_listener(skb: *mut __sk_buff, listener: *mut bpf_sock) -> Packet {
     let Some(policy) = policy::in_force() else {
         return Packet::NoServer;
     };
-    let mut segment = MaybeUninit::uninit();
-    let segment: &mut Segment = zeroed(&mut segment);
-    match limiter_parse(skb, segment) {
+    let mut segment = Segment::default();
+    match limiter_parse(skb, &mut segment) {
         PARSED => {}
         UNREADABLE => return unreadable(policy, listener),
         _ => return Packet::NoHandshake,
@@ -92,7 +88,7 @@ fn at_listener(skb: *mut __sk_buff, listener: *mut bpf_sock) -> Packet {
     if server.dry_run != 0 {
         return Packet::DryRun;
     }
-    judge(policy, segment, index, server)
+    judge(policy, &segment, index, server)
 }
 
 const PARSED: u32 = 0;

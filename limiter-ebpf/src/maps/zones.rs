@@ -1,6 +1,6 @@
 //! The zones: an array of LRU hash maps, and what the keys of each zone share.
 
-use core::{ffi::c_void, mem::MaybeUninit};
+use core::ffi::c_void;
 
 use aya_ebpf::{
     bindings::BPF_NOEXIST,
@@ -15,7 +15,7 @@ use limiter_common::{
     policy::MAX_ZONES,
 };
 
-use crate::{atomic::AtomicWord, zeroed::zeroed};
+use crate::atomic::AtomicWord;
 
 type ZoneMap = LruHashMap<ZoneKey, ZoneEntry, 1>;
 
@@ -139,11 +139,12 @@ impl admission::Zone for Zone {
 
     #[inline(always)]
     fn insert(self, key: &ZoneKey, occupancy: Occupancy) -> bool {
-        let mut entry = MaybeUninit::uninit();
-        let entry: &mut ZoneEntry = zeroed(&mut entry);
-        entry.occupancy = occupancy.word();
+        let entry = ZoneEntry {
+            occupancy: occupancy.word(),
+            ..ZoneEntry::default()
+        };
         let key = core::ptr::from_ref(key).cast();
-        let entry = core::ptr::from_ref(entry).cast();
+        let entry = core::ptr::from_ref(&entry).cast();
         // SAFETY: as above, and likewise its values.
         unsafe { bpf_map_update_elem(self.map, key, entry, BPF_NOEXIST.into()) == 0 }
     }

@@ -127,6 +127,8 @@ fn build(root: &Path) -> Result<Vec<u8>> {
     let flags = [
         "-Cdebuginfo=2".to_owned(),
         "-Clink-arg=--btf".to_owned(),
+        // Or else LLVM clears memory with calls of a loop over bytes, not with wide stores.
+        "-Clink-arg=--disable-expand-memcpy-in-order".to_owned(),
         // Atomics with fetch and compare-and-exchange.
         "-Ctarget-cpu=v3".to_owned(),
         format!("-Clinker={}", toolchain.bpf_linker.display()),

@@ -182,7 +182,7 @@ impl Report {
             let figures = || self.columns.iter().map(|column| column.figure(work));
             let cells = figures().map(|figure| {
                 figure.map_or_else(String::new, |figure| {
-                    format!("{:.0} ({:.0})", figure.ns, figure.measured_ns)
+                    format!("{} ({:.0})", rounded(figure.ns), figure.measured_ns)
                 })
             });
             let goal = goal_ns.map_or_else(String::new, |goal| format!("{goal:.0}"));
@@ -201,6 +201,15 @@ impl Report {
                 .chain([goal, judged.to_owned()])));
         }
         text
+    }
+}
+
+/// The difference of two medians may come out below nothing.
+fn rounded(ns: f64) -> String {
+    if ns < 1.0 {
+        "<1".to_owned()
+    } else {
+        format!("{ns:.0}")
     }
 }
 

@@ -69,8 +69,6 @@ pub trait Zone: Copy {
 pub trait Zones {
     /// [`take`] in the zone at `index`. A zone that does not exist is [`Slot::Contended`].
     fn take(&self, index: u16, key: &ZoneKey, number: u32, mode: Mode) -> Slot;
-    /// [`peek`] in the zone at `index`. A zone that does not exist has room.
-    fn peek(&self, index: u16, key: &ZoneKey, number: u32) -> Peek;
     /// [`release`] in the zone at `index`. A zone that does not exist has nothing to release.
     fn release(&self, index: u16, key: &ZoneKey, generation: u32) -> bool;
 }
@@ -223,14 +221,15 @@ pub fn release(zone: impl Zone, key: &ZoneKey, generation: u32) -> bool {
 /// What [`take`] would find now, without changing anything. An entry is made only by an established
 /// connection, so that forged SYNs leave no trace in a zone.
 #[inline(always)]
-pub fn peek(zone: impl Zone, key: &ZoneKey, number: u32) -> Peek {
-    let connections = match zone.find(key) {
-        Some(entry) => Occupancy::from_word(zone.occupancy(entry).load()).connections,
-        None => 0,
-    };
-    if connections >= number {
-        Peek::Full { connections }
-    } else if connections == 0 && zone.live().load() >= zone.capacity() {
+pub fn peek<Z: Zone>(zone: Z, key: &ZoneKey, number: u32) -> Peek<Z::Entry> {
+    let mut connections = 0;
+    if let Some(entry) = zone.find(key) {
+        connections = Occupancy::from_word(zone.occupancy(entry).load()).connections;
+        if connections >= number {
+            return Peek::Full { entry, connections };
+        }
+    }
+    if connections == 0 && zone.live().load() >= zone.capacity() {
         Peek::Exhausted
     } else {
         Peek::Room
@@ -239,11 +238,13 @@ pub fn peek(zone: impl Zone, key: &ZoneKey, number: u32) -> Peek {
 
 /// Answer of [`peek`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peek {
+pub enum Peek<E> {
     /// A slot could be taken.
     Room,
     /// The key is at its limit.
     Full {
+        /// The key's entry.
+        entry: E,
         /// Connections of the key.
         connections: u32,
     },
@@ -395,43 +396,6 @@ pub fn admit(
         }
     }
     admission
-}
-
-/// Whether a connection could be admitted now, without changing anything.
-#[inline(always)]
-pub fn judge(
-    zones: &impl Zones,
-    server: u16,
-    policy: &ServerPolicy,
-    connection: &Connection,
-) -> Admission {
-    for index in 0..MAX_LIMITS {
-        if index >= policy.limit_count as usize {
-            break;
-        }
-        let limit = &policy.limits[index];
-        if limit.fields.contains(KeyFields::EMPTY) {
-            continue;
-        }
-        let key = ZoneKey::new(limit.fields, connection, server);
-        let (why, connections) = match zones.peek(limit.zone, &key, limit.number) {
-            Peek::Room => continue,
-            Peek::Full { connections } => (Refusal::Full, connections),
-            Peek::Exhausted => (Refusal::Exhausted, 0),
-        };
-        return Admission {
-            is_refused: true,
-            limit: index,
-            why,
-            connections,
-        };
-    }
-    Admission {
-        is_refused: false,
-        limit: 0,
-        why: Refusal::Full,
-        connections: 0,
-    }
 }
 
 /// Gives back every slot that the token holds. `server` and `connection` are those of the charge.

@@ -1,10 +1,10 @@
-//! Judging, charging and discharging a connection.
+//! Charging and discharging a connection.
 //!
 //! Functions of the BPF machine with a linkage of their own: the verifier checks each once, by its
 //! signature (Documentation/bpf/verifier.rst, global functions), not once a path that leads to it.
 
 use limiter_common::{
-    admission::{Admission, Mode, Observer, Refusal, admit, discharge, judge as judge_limits},
+    admission::{Admission, Mode, Observer, Refusal, admit, discharge},
     key::Connection,
     policy::{Limit, ServerPolicy},
     token::{Charge, Token},
@@ -16,12 +16,6 @@ use crate::maps::{counters, zones::Zones};
 const ESTABLISHED: u32 = 0;
 /// A connection that was open before is adopted.
 const ADOPTED: u32 = 1;
-
-/// Whether a connection to this server could be established now.
-#[inline(always)]
-pub fn judge(server: u16, policy: &ServerPolicy, connection: &Connection) -> Admission {
-    Admission::from_word(limiter_judge(policy, connection, server.into()))
-}
 
 /// Charges a connection that has been established. What is counted depends on the server's dry run.
 #[inline(always)]
@@ -62,28 +56,13 @@ fn charge(
 
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn limiter_judge(
-    policy: *const ServerPolicy,
-    connection: *const Connection,
-    server: u32,
-) -> u64 {
-    // SAFETY: the verifier has checked that each pointer is to a value of its type or null.
-    let (Some(policy), Some(connection)) = (unsafe { (policy.as_ref(), connection.as_ref()) })
-    else {
-        return 0;
-    };
-    judge_limits(&Zones, server as u16, policy, connection).to_word()
-}
-
-#[inline(never)]
-#[unsafe(no_mangle)]
 extern "C" fn limiter_charge(
     policy: *const ServerPolicy,
     connection: *const Connection,
     token: *mut Token,
     why: u32,
 ) -> u64 {
-    // SAFETY: as above.
+    // SAFETY: the verifier has checked that each pointer is to a value of its type or null.
     let (Some(policy), Some(connection), Some(token)) =
         (unsafe { (policy.as_ref(), connection.as_ref(), token.as_mut()) })
     else {

@@ -11,7 +11,11 @@ use limiter_common::{
     policy::Limit,
 };
 
-use crate::maps::{events, policy, zones::zone_at};
+use crate::maps::{
+    events::{self, Leave},
+    policy,
+    zones::zone_at,
+};
 
 /// One verdict.
 pub struct Verdict<'a> {
@@ -35,14 +39,14 @@ pub fn refused(verdict: &Verdict<'_>, why: Refusal, dry_run: bool) {
     } else {
         STATUS_REJECTED
     };
-    let reason = match why {
-        Refusal::Full => REASON_LIMIT,
-        Refusal::Exhausted => REASON_EXHAUSTED,
-    };
-    limiter_report(
-        &mut event(verdict, status, reason),
-        verdict.limit.fields.bits().into(),
-    );
+    let mut event = event(verdict, status, reason(why));
+    limiter_report(&mut event, verdict.limit.fields.bits().into());
+}
+
+/// Reports a refusal that a budget has given leave for.
+#[inline(always)]
+pub fn refused_with_leave(verdict: &Verdict<'_>, why: Refusal, leave: Leave) {
+    events::send(leave, &mut event(verdict, STATUS_REJECTED, reason(why)));
 }
 
 /// Reports a passed connection.
@@ -85,6 +89,14 @@ extern "C" fn limiter_report(event: *mut Event, fields: u32) -> u32 {
         events::send(leave, event);
     }
     1
+}
+
+#[inline(always)]
+fn reason(why: Refusal) -> u8 {
+    match why {
+        Refusal::Full => REASON_LIMIT,
+        Refusal::Exhausted => REASON_EXHAUSTED,
+    }
 }
 
 #[inline(always)]

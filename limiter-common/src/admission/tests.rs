@@ -158,7 +158,13 @@ fn the_limit_is_the_limit() {
         take(&table, &key(1), 10, Mode::Enforce),
         Slot::Full { connections: 10 }
     );
-    assert_eq!(peek(&table, &key(1), 10), Peek::Full { connections: 10 });
+    assert!(matches!(
+        peek(&table, &key(1), 10),
+        Peek::Full {
+            connections: 10,
+            ..
+        }
+    ));
     assert!(release(&table, &key(1), slots[0]));
     assert_eq!(peek(&table, &key(1), 10), Peek::Room);
     assert!(take_one(&table, 1, 10).is_some());
@@ -274,10 +280,6 @@ impl Zones for Tables {
         take(&self.0[usize::from(index)], key, number, mode)
     }
 
-    fn peek(&self, index: u16, key: &ZoneKey, number: u32) -> Peek {
-        peek(&self.0[usize::from(index)], key, number)
-    }
-
     fn release(&self, index: u16, key: &ZoneKey, generation: u32) -> bool {
         release(&self.0[usize::from(index)], key, generation)
     }
@@ -377,7 +379,6 @@ fn all_limits_are_charged_or_none() {
     assert_eq!(seen.drain(), [("full", 1)]);
     assert!(token.charges.iter().all(|charge| charge.generation == 0));
     assert_eq!(zones.0[0].connections(), 3);
-    assert_eq!(judge(&zones, 4, &policy, &from_client(2)), admission);
 
     // In dry run both are charged, and both are said.
     let (admission, token) = admit_client(1, Mode::Count);

@@ -5,21 +5,27 @@
 //! (net/ipv4/tcp_ipv4.c, tcp_v4_rcv, `TCP_NEW_SYN_RECV`). Checking both keeps a burst of half-open
 //! handshakes from being completed beyond the limit.
 
-use aya_ebpf::bindings::{__sk_buff, bpf_sock};
+use aya_ebpf::{
+    bindings::{__sk_buff, bpf_sock},
+    helpers::generated::bpf_ktime_get_coarse_ns,
+};
 use limiter_common::{
     addr::Addr,
-    admission::Refusal,
+    admission::{Admission, Peek, Refusal, peek},
     attempt::Fingerprint,
     event::HOOK_CGROUP_SKB,
+    key::{KeyFields, ZoneKey},
     packet::{self, Handshake, Plain, Segment, Unparsed, parse_ip},
-    policy::ServerPolicy,
+    policy::{Limit, MAX_LIMITS, ServerPolicy},
 };
 
 use crate::{
-    charge, debug,
+    debug,
     maps::{
         attempts, counters,
+        events::{self, Leave},
         policy::{self, Policy},
+        zones::zone_at,
     },
     report::{self, Verdict},
 };
@@ -88,14 +94,14 @@ fn at_listener(skb: *mut __sk_buff, listener: *mut bpf_sock) -> Packet {
     if server.dry_run != 0 {
         return Packet::DryRun;
     }
-    judge(policy, &segment, index, server)
+    judge(&segment, index, server)
 }
 
 const PARSED: u32 = 0;
 const UNREADABLE: u32 = 1;
 const NO_SEGMENT: u32 = 2;
 
-/// Parses the packet. A global function, see [`charge`]: it keeps the parser off our stack.
+/// Parses the packet. A global function, see [`crate::charge`]: it keeps the parser off our stack.
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn limiter_parse(skb: *mut __sk_buff, segment: *mut Segment) -> u32 {
@@ -126,40 +132,108 @@ fn unreadable(policy: Policy, listener: *mut bpf_sock) -> Packet {
 }
 
 #[inline(always)]
-fn judge(policy: Policy, segment: &Segment, index: u16, server: &ServerPolicy) -> Packet {
-    let judgement = charge::judge(index, server, &segment.connection);
+fn judge(segment: &Segment, index: u16, server: &ServerPolicy) -> Packet {
+    let mut suppressed = 0;
+    let word = limiter_judge(server, segment, index.into(), &mut suppressed);
+    let judgement = Admission::from_word(word);
     if !judgement.is_refused {
         return Packet::WithinLimits;
     }
-    let verdict = Verdict {
-        connection: &segment.connection,
-        server: index,
-        limit: &server.limits[judgement.limit],
-        connections: judgement.connections,
-        hook: HOOK_CGROUP_SKB,
-    };
-    debug::refused(&segment.connection, index, judgement.connections);
-    refuse(&verdict, segment, policy.seed, judgement.why);
+    let connection = &segment.connection;
+    debug::refused(connection, index, judgement.connections);
+    if word & TELL != 0 {
+        let verdict = Verdict {
+            connection,
+            server: index,
+            limit: &server.limits[judgement.limit],
+            connections: judgement.connections,
+            hook: HOOK_CGROUP_SKB,
+        };
+        report::refused_with_leave(&verdict, judgement.why, Leave { suppressed });
+    }
     Packet::Refused
 }
 
-/// Counts one refusal an attempt, however many packets it sends.
-#[inline(always)]
-fn refuse(verdict: &Verdict<'_>, segment: &Segment, seed: u64, why: Refusal) {
-    let Some(counters) = counters::of_zone(verdict.limit.zone) else {
-        return;
+/// Set in the answer of [`limiter_judge`] if the refusal is to be reported. No bit of
+/// [`Admission::to_word`].
+const TELL: u64 = 1 << 7;
+
+/// Looks for the first limit that says no, counts the refusal, and asks for leave to report it,
+/// which comes with the number of refusals that were suppressed. A global function, see [`crate::charge`].
+///
+/// All of it in one, because the key's entry, once found, is needed for all of it.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn limiter_judge(
+    server: *const ServerPolicy,
+    segment: *const Segment,
+    index: u32,
+    suppressed: *mut u64,
+) -> u64 {
+    // SAFETY: the verifier has checked that each pointer is to a value of its type or null.
+    let (Some(server), Some(segment), Some(suppressed)) =
+        (unsafe { (server.as_ref(), segment.as_ref(), suppressed.as_mut()) })
+    else {
+        return 0;
     };
+    for position in 0..MAX_LIMITS {
+        if position >= server.limit_count as usize {
+            break;
+        }
+        let limit = &server.limits[position];
+        if limit.fields.contains(KeyFields::EMPTY) {
+            continue;
+        }
+        let Some(zone) = zone_at(limit.zone.into()) else {
+            continue;
+        };
+        let key = ZoneKey::new(limit.fields, &segment.connection, index as u16);
+        let (why, connections, leave) = match peek(zone, &key, limit.number) {
+            Peek::Room => continue,
+            Peek::Full { entry, connections } => {
+                let leave = is_new(segment, limit, Refusal::Full)
+                    .and_then(|_| events::leave_for_entry(entry, now_ns()));
+                (Refusal::Full, connections, leave)
+            }
+            Peek::Exhausted => {
+                let leave = is_new(segment, limit, Refusal::Exhausted)
+                    .and_then(|seed| events::leave_for_exhausted(limit.zone, &key, seed, now_ns()));
+                (Refusal::Exhausted, 0, leave)
+            }
+        };
+        let judgement = Admission {
+            is_refused: true,
+            limit: position,
+            why,
+            connections,
+        };
+        let mut word = judgement.to_word();
+        if let Some(leave) = leave {
+            *suppressed = leave.suppressed;
+            word |= TELL;
+        }
+        return word;
+    }
+    0
+}
+
+/// Counts one refusal an attempt, however many packets it sends. The seed of this run, if this is
+/// the first one that is refused.
+#[inline(always)]
+fn is_new(segment: &Segment, limit: &Limit, why: Refusal) -> Option<u64> {
+    let counters = counters::of_zone(limit.zone)?;
+    let seed = policy::in_force()?.seed;
     let by_syn = Fingerprint::of_syn(segment, seed);
     if attempts::is_known(by_syn) {
         counters.retransmitted();
-        return;
+        return None;
     }
     attempts::remember(by_syn);
     if segment.handshake == Handshake::Completion {
         let by_completion = Fingerprint::of_completion(segment, seed);
         if attempts::is_known(by_completion) {
             counters.retransmitted();
-            return;
+            return None;
         }
         attempts::remember(by_completion);
     }
@@ -167,7 +241,13 @@ fn refuse(verdict: &Verdict<'_>, segment: &Segment, seed: u64, why: Refusal) {
         Refusal::Full => counters.rejected(),
         Refusal::Exhausted => counters.exhausted(),
     }
-    report::refused(verdict, why, false);
+    Some(seed)
+}
+
+#[inline(always)]
+fn now_ns() -> u64 {
+    // SAFETY: no arguments, no memory. Coarse: read from memory, not from the clock.
+    unsafe { bpf_ktime_get_coarse_ns() }
 }
 
 /// The linear part of the packet, from its IP header on. The kernel has pulled the IP and TCP

@@ -42,7 +42,7 @@ struct Budget {
 /// Leave to send one event.
 pub struct Leave {
     /// Refusals of the key since its last event.
-    suppressed: u64,
+    pub suppressed: u64,
 }
 
 /// Asks for an event about a refusal of this entry's key: one a key and second, within the budget

@@ -9,7 +9,7 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use limiter_common::{
-    admission::{self, Mode, Peek, Slot},
+    admission::{self, Mode, Slot},
     entry::{Occupancy, ZoneEntry, ZoneState},
     key::ZoneKey,
     policy::MAX_ZONES,
@@ -40,11 +40,6 @@ impl admission::Zones for Zones {
     fn take(&self, index: u16, key: &ZoneKey, number: u32, mode: Mode) -> Slot {
         let count = u32::from(mode == Mode::Count);
         Slot::from_word(limiter_take(index.into(), key, number, count))
-    }
-
-    #[inline(always)]
-    fn peek(&self, index: u16, key: &ZoneKey, number: u32) -> Peek {
-        zone_at(index.into()).map_or(Peek::Room, |zone| admission::peek(zone, key, number))
     }
 
     #[inline(always)]

@@ -4,7 +4,11 @@
 //! finds among the candidates. A connection that was established after the programs were attached
 //! has its token already and is passed over; one that was closed meanwhile is not met any more.
 
-use std::{collections::HashSet, io::Read, net::SocketAddr};
+use std::{
+    collections::HashSet,
+    io::{self, Read},
+    net::SocketAddr,
+};
 
 use aya::{
     Ebpf,
@@ -116,7 +120,11 @@ fn adopt_some(
         match candidates.remove(cookie) {
             Ok(()) => adopted.missed += 1,
             // The program has taken it out.
-            Err(MapError::KeyNotFound) => adopted.connections += 1,
+            Err(MapError::SyscallError(error))
+                if error.io_error.kind() == io::ErrorKind::NotFound =>
+            {
+                adopted.connections += 1;
+            }
             Err(error) => return Err(error).context("write map", MAP_CANDIDATES),
         }
     }

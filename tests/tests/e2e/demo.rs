@@ -63,7 +63,7 @@ fn demo() -> Command {
 }
 
 fn wait_for_a_refusal(demo: &Process) {
-    let mut next = || demo.stdout().next(PATIENCE).expect("the demo goes on");
+    let next = || demo.stdout().next(PATIENCE).expect("the demo goes on");
     while !next().contains("REJECTED") {}
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read, Write},
-    net::{Shutdown, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     thread,
 };
 
@@ -11,10 +11,12 @@ use tests::{
     Limiter, Server, World,
     churn::{Churn, Ending, churn},
     client,
+    packet::Flow,
     programs::Programs,
     settle,
     settle::PATIENCE,
     sockdiag,
+    tun::Tun,
     world::address,
 };
 
@@ -173,4 +175,45 @@ fn echo(stream: &mut TcpStream) {
     let mut answer = [0];
     stream.read_exact(&mut answer).expect("read");
     assert_eq!(&answer, b"x");
+}
+
+/// More than the kernel is asked about at a time.
+#[test]
+fn many_thousands_of_connections_are_adopted() {
+    const EACH: u32 = 8_500;
+    let _heavy = crate::heavy();
+    let world = World::new();
+    let tun = Tun::new(&world.netns, "10.0.0.1".parse().expect("literal"), 8);
+    let options = ["--paused", "--backlog", "16384"];
+    let listen = ["10.0.0.1:8080", "10.0.0.1:8081"];
+    let _server = Server::start_in(&world, Some(&world.cgroup), &listen, &options);
+    for server in listen {
+        let flows: Vec<_> = (0..EACH)
+            .map(|n| Flow {
+                client: SocketAddr::from(([10, 1, (n >> 8) as u8, n as u8], 4_000)),
+                server: server.parse().expect("literal"),
+                isn: n << 8,
+            })
+            .collect();
+        for flows in flows.chunks(100) {
+            for (flow, isn) in tun.half_open(flows, PATIENCE) {
+                tun.send(&flow.ack(isn));
+            }
+        }
+    }
+    assert_eq!(
+        world.open_at(8080) + world.open_at(8081),
+        2 * u64::from(EACH)
+    );
+
+    let flags = ["--listen", "8080-8081", "--limit", "10"];
+    let limiter = Limiter::start(&world, &flags);
+    let zone = limiter.zone(ZONE);
+    assert_eq!(
+        (zone.connections, zone.keys),
+        (2 * u64::from(EACH), u64::from(EACH))
+    );
+    let said = limiter.stderr();
+    assert!(said.contains("adopted 17000 connections"), "{said}");
+    assert!(!said.contains("not counted"), "{said}");
 }

@@ -90,6 +90,19 @@ pub fn parse_ip(packet: &impl Packet) -> Result<Segment, Unparsed> {
     }
 }
 
+/// Addresses of an IPv6 packet whose chain of headers is [`Unparsed::TooManyExtensions`], as a
+/// connection without ports.
+#[inline(always)]
+pub fn parse_ipv6_addresses(packet: &impl Packet) -> Option<Connection> {
+    let ip: Ipv6Hdr = packet.read(0)?;
+    Some(Connection {
+        remote: v6(ip.src_addr),
+        local: v6(ip.dst_addr),
+        remote_port: 0,
+        local_port: 0,
+    })
+}
+
 /// RFC 791 §3.1.
 #[inline(always)]
 fn parse_ipv4(packet: &impl Packet) -> Result<Segment, Unparsed> {

@@ -38,8 +38,7 @@ fn limiter_enforce(ctx: SkBuffContext) -> i32 {
     match hooks::enforce::packet(ctx.skb.skb) {
         Packet::NotAtListener
         | Packet::NoHandshake
-        | Packet::NoServer
-        | Packet::Unlimited
+        | Packet::NotLimited
         | Packet::WithinLimits
         | Packet::DryRun => PASS,
         Packet::Refused => DROP,

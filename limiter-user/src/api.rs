@@ -208,6 +208,29 @@ pub struct Missed {
     pub missed: u64,
 }
 
+#[cfg(test)]
+impl Event {
+    /// A refusal, for tests that need some event.
+    pub(crate) fn example() -> Self {
+        Self {
+            time: jiff::Timestamp::UNIX_EPOCH,
+            status: EventState::Rejected,
+            reason: Reason::Limit,
+            zone: "addr".to_owned(),
+            server: "default".to_owned(),
+            remote_addr: IpAddr::from([192, 0, 2, 1]),
+            remote_port: 1234,
+            local_addr: IpAddr::from([192, 0, 2, 9]),
+            local_port: 443,
+            connections: 10,
+            limit: 10,
+            action: Action::Drop,
+            hook: "cgroup_skb".to_owned(),
+            suppressed: 0,
+        }
+    }
+}
+
 /// nginx's `$limit_conn_status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

@@ -97,41 +97,30 @@ fn download_debian_source(into: &Path) -> Result<PathBuf> {
     .with_context(|| format!("write {}", list.display()))?;
     let lists = into.join("lists/partial");
     fs::create_dir_all(&lists).with_context(|| format!("create {}", lists.display()))?;
-    let apt = || {
-        let mut apt = Command::new("apt-get");
+    let apt = |program: &str| {
+        let mut apt = Command::new(program);
         apt.current_dir(into)
             .arg("-qq")
-            .arg("-o")
-            .arg(format!("Dir::Etc::SourceList={}", list.display()))
-            .args(["-o", "Dir::Etc::SourceParts=-"])
-            .arg("-o")
+            .arg(format!("-oDir::Etc::SourceList={}", list.display()))
+            .arg("-oDir::Etc::SourceParts=-")
             .arg(format!(
-                "Dir::State::Lists={}",
+                "-oDir::State::Lists={}",
                 into.join("lists").display()
             ))
-            .args(["-o", "APT::Sandbox::User=root"]);
+            .arg("-oAPT::Sandbox::User=root");
         apt
     };
-    run(apt().arg("update"))?;
-    let versions = output(
-        Command::new("apt-cache")
-            .arg("-o")
-            .arg(format!("Dir::Etc::SourceList={}", list.display()))
-            .args(["-o", "Dir::Etc::SourceParts=-"])
-            .arg("-o")
-            .arg(format!(
-                "Dir::State::Lists={}",
-                into.join("lists").display()
-            ))
-            .args(["madison", "rust-src"]),
-    )?;
+    run(apt("apt-get").arg("update"))?;
+    let versions = output(apt("apt-cache").args(["madison", "rust-src"]))?;
     let version = versions
         .split('|')
         .map(str::trim)
         .find(|field| field.starts_with(RUST_VERSION))
         .with_context(|| format!("find rust-src {RUST_VERSION} among: {versions}"))?
         .to_owned();
-    run(apt().arg("download").arg(format!("rust-src={version}")))?;
+    run(apt("apt-get")
+        .arg("download")
+        .arg(format!("rust-src={version}")))?;
     fs::read_dir(into)?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .find(|path| path.extension().is_some_and(|extension| extension == "deb"))

@@ -123,9 +123,13 @@ fn options_and_extension_headers_are_passed_over() {
         let remote: IpAddr = "2001::1".parse().expect("literal");
         assert_eq!(IpAddr::from(segment.connection.remote), remote);
     }
+    let endless = ipv6(&[(60, 8); MAX_EXTENSIONS + 1], &tcp(SYN));
+    assert_eq!(parse(&endless), Err(Unparsed::TooManyExtensions));
+    let plain = parse(&ipv6(&[], &tcp(SYN))).expect("TCP").connection;
+    let addresses = parse_ipv6_addresses(&Slice(&endless)).expect("whole");
     assert_eq!(
-        parse(&ipv6(&[(60, 8); MAX_EXTENSIONS + 1], &tcp(SYN))),
-        Err(Unparsed::TooManyExtensions)
+        (addresses.remote, addresses.local),
+        (plain.remote, plain.local)
     );
 }
 

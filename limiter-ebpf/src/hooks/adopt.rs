@@ -51,15 +51,9 @@ pub fn socket(ctx: *mut IterTcp) {
     let Some(policy) = policy::in_force() else {
         return;
     };
-    let Some(index) = policy.server_at(&connection.local, connection.local_port) else {
+    let Some((index, server)) = policy.limits_at(&connection.local, connection.local_port) else {
         return;
     };
-    let Some(server) = policy.server(index) else {
-        return;
-    };
-    if server.limit_count == 0 {
-        return;
-    }
     // SAFETY: a full TCP socket.
     let Some(token) = (unsafe { tokens::find_or_create(socket) }) else {
         return;

@@ -75,15 +75,9 @@ fn established(ctx: *mut bpf_sock_ops) {
         return;
     };
     let connection = connection(ctx);
-    let Some(index) = policy.server_at(&connection.local, connection.local_port) else {
+    let Some((index, server)) = policy.limits_at(&connection.local, connection.local_port) else {
         return;
     };
-    let Some(server) = policy.server(index) else {
-        return;
-    };
-    if server.limit_count == 0 {
-        return;
-    }
     // SAFETY: as in `operation`.
     let socket = unsafe { (&raw const (*ctx).__bindgen_anon_2.sk).read_volatile() };
     if socket.is_null() {

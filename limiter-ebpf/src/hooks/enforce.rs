@@ -10,12 +10,11 @@ use aya_ebpf::{
     helpers::generated::bpf_ktime_get_coarse_ns,
 };
 use limiter_common::{
-    addr::Addr,
     admission::{Admission, Peek, Refusal, peek},
     attempt::Fingerprint,
     event::HOOK_CGROUP_SKB,
     key::{KeyFields, ZoneKey},
-    packet::{self, Handshake, Plain, Segment, Unparsed, parse_ip},
+    packet::{self, Handshake, Plain, Segment, Unparsed, parse_ip, parse_ipv6_addresses},
     policy::{Limit, MAX_LIMITS, ServerPolicy},
 };
 
@@ -24,7 +23,7 @@ use crate::{
     maps::{
         attempts, counters,
         events::{self, Leave},
-        policy::{self, Policy},
+        policy,
         zones::zone_at,
     },
     report::{self, Verdict},
@@ -36,10 +35,8 @@ pub enum Packet {
     NotAtListener,
     /// It can neither begin nor complete a connection.
     NoHandshake,
-    /// No server of the policy listens there.
-    NoServer,
-    /// The server has no limits.
-    Unlimited,
+    /// No server of the policy that has limits listens there.
+    NotLimited,
     /// No limit says no.
     WithinLimits,
     /// Whatever the limits say, it is decided, counted and reported at establishment.
@@ -70,27 +67,25 @@ pub fn packet(skb: *mut __sk_buff) -> Packet {
 #[inline(always)]
 fn at_listener(skb: *mut __sk_buff, listener: *mut bpf_sock) -> Packet {
     let Some(policy) = policy::in_force() else {
-        return Packet::NoServer;
+        return Packet::NotLimited;
     };
     let mut segment = Segment::default();
     match limiter_parse(skb, &mut segment) {
         PARSED => {}
-        UNREADABLE => return unreadable(policy, listener),
+        UNREADABLE => {
+            // SAFETY: the caller has checked for null.
+            let port = unsafe { (&raw const (*listener).src_port).read_volatile() };
+            segment.connection.local_port = port as u16;
+        }
         _ => return Packet::NoHandshake,
     }
     if segment.handshake == Handshake::Other {
         return Packet::NoHandshake;
     }
     let connection = &segment.connection;
-    let Some(index) = policy.server_at(&connection.local, connection.local_port) else {
-        return Packet::NoServer;
+    let Some((index, server)) = policy.limits_at(&connection.local, connection.local_port) else {
+        return Packet::NotLimited;
     };
-    let Some(server) = policy.server(index) else {
-        return Packet::NoServer;
-    };
-    if server.limit_count == 0 {
-        return Packet::Unlimited;
-    }
     if server.dry_run != 0 {
         return Packet::DryRun;
     }
@@ -98,6 +93,8 @@ fn at_listener(skb: *mut __sk_buff, listener: *mut bpf_sock) -> Packet {
 }
 
 const PARSED: u32 = 0;
+/// A chain of headers that nobody sends but to get past a filter. The addresses are known, and the
+/// listener knows its port: judged like a SYN.
 const UNREADABLE: u32 = 1;
 const NO_SEGMENT: u32 = 2;
 
@@ -109,25 +106,21 @@ extern "C" fn limiter_parse(skb: *mut __sk_buff, segment: *mut Segment) -> u32 {
     let Some(segment) = (unsafe { segment.as_mut() }) else {
         return NO_SEGMENT;
     };
-    match parse_ip(&Skb::new(skb)) {
+    let packet = Skb::new(skb);
+    match parse_ip(&packet) {
         Ok(parsed) => {
             *segment = parsed;
             PARSED
         }
-        Err(Unparsed::TooManyExtensions) => UNREADABLE,
+        Err(Unparsed::TooManyExtensions) => {
+            let Some(connection) = parse_ipv6_addresses(&packet) else {
+                return NO_SEGMENT;
+            };
+            segment.connection = connection;
+            segment.handshake = Handshake::Syn;
+            UNREADABLE
+        }
         Err(Unparsed::NotTcp | Unparsed::Truncated) => NO_SEGMENT,
-    }
-}
-
-/// A chain of headers that nobody sends but to get past a filter: no further than this at a port
-/// that is limited.
-#[inline(always)]
-fn unreadable(policy: Policy, listener: *mut bpf_sock) -> Packet {
-    // SAFETY: the caller has checked for null.
-    let port = unsafe { (&raw const (*listener).src_port).read_volatile() };
-    match policy.server_at(&Addr::UNSPECIFIED, port as u16) {
-        Some(_) => Packet::Refused,
-        None => Packet::NoServer,
     }
 }
 

@@ -65,9 +65,16 @@ impl Policy {
         server.checked_sub(1)
     }
 
-    /// Limits and switches of the server.
+    /// The server that limits connections to this address and port, with its index.
     #[inline(always)]
-    pub fn server(self, index: u16) -> Option<&'static ServerPolicy> {
+    pub fn limits_at(self, local: &Addr, port: u16) -> Option<(u16, &'static ServerPolicy)> {
+        let index = self.server_at(local, port)?;
+        let server = self.server(index)?;
+        (server.limit_count != 0).then_some((index, server))
+    }
+
+    #[inline(always)]
+    fn server(self, index: u16) -> Option<&'static ServerPolicy> {
         SERVERS.get(self.half * MAX_SERVERS + u32::from(index))
     }
 

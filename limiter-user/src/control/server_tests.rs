@@ -10,8 +10,8 @@ use tokio::{
 use super::*;
 use crate::{
     api::{
-        Event, EventState, EventStatus, Reason, ResetCounters, ServerStatus, SetDryRun, SetLimit,
-        SetLogLevel, Status, ZoneStatus,
+        Event, EventStatus, ResetCounters, ServerStatus, SetDryRun, SetLimit, SetLogLevel, Status,
+        ZoneStatus,
     },
     control::{
         client::{Client, ClientError, EventLine},
@@ -175,20 +175,8 @@ fn post(path: &str, body: &str) -> Vec<u8> {
 
 fn event(zone: &str) -> Event {
     Event {
-        time: jiff::Timestamp::UNIX_EPOCH,
-        status: EventState::Rejected,
-        reason: Reason::Limit,
         zone: zone.to_owned(),
-        server: "default".to_owned(),
-        remote_addr: "192.0.2.1".parse().expect("literal"),
-        remote_port: 1234,
-        local_addr: "192.0.2.9".parse().expect("literal"),
-        local_port: 443,
-        connections: 10,
-        limit: 10,
-        action: Action::Drop,
-        hook: "cgroup_skb".to_owned(),
-        suppressed: 0,
+        ..Event::example()
     }
 }
 

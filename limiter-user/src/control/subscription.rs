@@ -165,24 +165,12 @@ fn json_line(value: &impl serde::Serialize) -> Result<Bytes, serde_json::Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{api::Reason, policy::Action};
 
     fn event(zone: &str, status: EventState) -> Event {
         Event {
-            time: jiff::Timestamp::UNIX_EPOCH,
             status,
-            reason: Reason::Limit,
             zone: zone.to_owned(),
-            server: "default".to_owned(),
-            remote_addr: "192.0.2.1".parse().expect("literal"),
-            remote_port: 1234,
-            local_addr: "192.0.2.9".parse().expect("literal"),
-            local_port: 443,
-            connections: 10,
-            limit: 10,
-            action: Action::Drop,
-            hook: "cgroup_skb".to_owned(),
-            suppressed: 0,
+            ..Event::example()
         }
     }
 

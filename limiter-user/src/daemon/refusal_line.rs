@@ -35,30 +35,10 @@ pub fn refusal_line(event: &Event) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Action;
-
-    fn event() -> Event {
-        Event {
-            time: jiff::Timestamp::UNIX_EPOCH,
-            status: EventState::Rejected,
-            reason: Reason::Limit,
-            zone: "addr".to_owned(),
-            server: "default".to_owned(),
-            remote_addr: "192.0.2.1".parse().expect("literal"),
-            remote_port: 1234,
-            local_addr: "192.0.2.9".parse().expect("literal"),
-            local_port: 443,
-            connections: 10,
-            limit: 10,
-            action: Action::Drop,
-            hook: "cgroup_skb".to_owned(),
-            suppressed: 0,
-        }
-    }
 
     #[test]
     fn every_kind_of_refusal_has_its_line() {
-        let rejected = event();
+        let rejected = Event::example();
         assert_eq!(
             refusal_line(&rejected).as_deref(),
             Some(
@@ -69,7 +49,7 @@ mod tests {
         let dry_run = Event {
             status: EventState::RejectedDryRun,
             suppressed: 42,
-            ..event()
+            ..Event::example()
         };
         assert_eq!(
             refusal_line(&dry_run).as_deref(),
@@ -82,7 +62,7 @@ mod tests {
             reason: Reason::Exhausted,
             remote_addr: "2001:db8::1".parse().expect("literal"),
             connections: 0,
-            ..event()
+            ..Event::example()
         };
         assert_eq!(
             refusal_line(&exhausted).as_deref(),
@@ -98,7 +78,7 @@ mod tests {
     fn passed_connections_are_not_logged() {
         let passed = Event {
             status: EventState::Passed,
-            ..event()
+            ..Event::example()
         };
         assert_eq!(refusal_line(&passed), None);
     }

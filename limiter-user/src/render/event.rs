@@ -49,24 +49,12 @@ fn reason(reason: Reason) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Action;
 
     fn rejected() -> Event {
         Event {
             time: "2026-01-01T12:00:01.123456Z".parse().expect("a time"),
-            status: EventState::Rejected,
-            reason: Reason::Limit,
-            zone: "addr".to_owned(),
-            server: "default".to_owned(),
-            remote_addr: "192.0.2.1".parse().expect("literal"),
-            remote_port: 1234,
-            local_addr: "192.0.2.9".parse().expect("literal"),
-            local_port: 443,
-            connections: 10,
-            limit: 10,
-            action: Action::Drop,
-            hook: "cgroup_skb".to_owned(),
             suppressed: 42,
+            ..Event::example()
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io,
+    io::{self, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -53,6 +53,40 @@ impl Cgroup {
             .write(true)
             .open(&path)
             .unwrap_or_else(|e| panic!("open {}: {e}", path.display()))
+    }
+
+    /// Moves this process in, until the guard is dropped. Drop it before the cgroup, which kills
+    /// who is left in it.
+    ///
+    /// # Panics
+    /// If the process cannot be moved.
+    pub fn enter(&self) -> Inside {
+        let own = fs::read_to_string("/proc/self/cgroup").expect("read /proc/self/cgroup");
+        // cgroups(7): the line of the cgroup2 hierarchy.
+        let before = own
+            .lines()
+            .find_map(|line| line.strip_prefix("0::/"))
+            .expect("find the cgroup of this process");
+        let before = root().join(before).join("cgroup.procs");
+        self.procs()
+            .write_all(b"0")
+            .unwrap_or_else(|e| panic!("enter the cgroup {}: {e}", self.path.display()));
+        Inside { before }
+    }
+}
+
+/// This process is in a cgroup. Dropped, it is back where it was.
+#[derive(Debug)]
+pub struct Inside {
+    /// `cgroup.procs` of the cgroup to go back to.
+    before: PathBuf,
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        if let Err(e) = fs::write(&self.before, "0") {
+            eprintln!("go back to {}: {e}", self.before.display());
+        }
     }
 }
 

@@ -39,9 +39,17 @@ impl NetNs {
     /// As `f` does.
     pub fn run<T: Send>(&self, f: impl FnOnce() -> T + Send) -> T {
         on_a_thread(|| {
-            setns(&self.file, CloneFlags::CLONE_NEWNET).expect("enter the network namespace");
+            self.enter();
             f()
         })
+    }
+
+    /// Moves this thread, and those it will start, into the namespace for good.
+    ///
+    /// # Panics
+    /// If the kernel refuses it.
+    pub fn enter(&self) {
+        setns(&self.file, CloneFlags::CLONE_NEWNET).expect("enter the network namespace");
     }
 
     /// Sets `/proc/sys/NAME` for this namespace.

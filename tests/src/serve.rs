@@ -72,7 +72,7 @@ impl<'a> Loop<'a> {
         let listeners = options
             .listen
             .iter()
-            .map(|address| listen(*address, options))
+            .map(|address| listen(*address, options.backlog, options.fast_open))
             .collect::<io::Result<Vec<_>>>()?;
         let mut this = Self {
             options,
@@ -240,7 +240,11 @@ fn finish(stream: TcpStream, end: End) -> io::Result<()> {
     Ok(())
 }
 
-fn listen(address: SocketAddr, options: &Options) -> io::Result<TcpListener> {
+/// A listening socket that does not block; with `fast_open` it takes data in the SYN.
+///
+/// # Errors
+/// As the kernel says.
+pub fn listen(address: SocketAddr, backlog: i32, fast_open: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -251,15 +255,15 @@ fn listen(address: SocketAddr, options: &Options) -> io::Result<TcpListener> {
         socket.set_only_v6(address.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED))?;
     }
     socket.bind(&address.into())?;
-    if options.fast_open {
+    if fast_open {
         set_option(
             &socket.as_fd(),
             libc::IPPROTO_TCP,
             libc::TCP_FASTOPEN,
-            options.backlog,
+            backlog,
         )?;
     }
-    socket.listen(options.backlog)?;
+    socket.listen(backlog)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
 }

@@ -63,7 +63,7 @@ impl Tun {
     /// If the device cannot be read.
     pub fn receive(&self, patience: Duration) -> Option<Segment> {
         let end = Instant::now() + patience;
-        let mut packet = [0; 65_536];
+        let mut packet = [0; MTU];
         loop {
             match (&self.file).read(&mut packet) {
                 Ok(length) => {
@@ -130,6 +130,8 @@ impl Tun {
 }
 
 const NAME: &str = "tun0";
+/// A TUN device sends nothing longer unless told (drivers/net/tun.c, tun_net_initialize).
+const MTU: usize = 1_500;
 
 fn attach(file: &File) {
     let mut request = netns::request(NAME);

@@ -1,4 +1,4 @@
-//! `cargo xtask bench kernel`.
+//! What the programs cost in the kernel: `cargo xtask bench kernel`.
 //!
 //! The real programs are attached to a cgroup made for this, in a network namespace made for this.
 //! Clients are forged: their addresses lie behind a TUN device that we hold, so that they need no
@@ -8,8 +8,6 @@
 //! | room | holds |
 //! |---|---|
 //! | [`scene`] | namespace, cgroup, listeners, the attached limiter |
-//! | [`tun`] | the device behind which the clients are |
-//! | [`segment`] | TCP segments as bytes |
 //! | [`client`] | forged handshakes |
 //! | [`bpf`] | the empty programs, and the switch of bpf_stats |
 //! | [`runs`] | run counts and run times of the programs |
@@ -25,13 +23,12 @@ mod machine;
 mod report;
 mod runs;
 mod scene;
-mod segment;
-mod tun;
 mod work;
 
 use std::net::Ipv4Addr;
 
 use anyhow::{Result, ensure};
+use clap::Parser;
 
 use self::{
     client::{Client, Peer},
@@ -40,9 +37,12 @@ use self::{
     work::Bench,
 };
 
-/// Arguments of `cargo xtask bench kernel`.
-#[derive(clap::Args)]
-pub struct Args {
+#[derive(Parser)]
+#[command(
+    about = "What the programs cost per packet and per connection, from the kernel's own bpf_stats",
+    max_term_width = 100
+)]
+struct Args {
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -88,11 +88,11 @@ fn held_key(number: u32) -> Ipv4Addr {
     Ipv4Addr::from_bits(Ipv4Addr::new(10, 1, 0, 0).to_bits() + number)
 }
 
-/// Measures and prints.
-pub fn run_task(args: &Args) -> Result<()> {
+fn main() -> Result<()> {
+    let args = Args::parse();
     ensure!(
         nix::unistd::geteuid().is_root(),
-        "cargo xtask bench kernel loads programs and makes a network namespace: run it as root"
+        "the benchmark loads programs and makes a network namespace: run it as root"
     );
     let scenarios = [
         Scenario {
@@ -113,7 +113,7 @@ pub fn run_task(args: &Args) -> Result<()> {
         },
     ];
     let scene = Scene::set()?;
-    let mut client = Client::new(scene.tun()?);
+    let mut client = Client::new(scene.tun());
     let mut columns = Vec::new();
     for scenario in scenarios {
         eprintln!("measuring: {}", scenario.name());
@@ -146,7 +146,7 @@ fn measure(
     );
     let figures = Bench::new(scene, client, &held, samples).all()?;
     for connection in &held {
-        client.reset(connection)?;
+        client.reset(connection);
     }
     drop(listener);
     let keys = scene.live_keys()?;

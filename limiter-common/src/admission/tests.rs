@@ -11,7 +11,12 @@ use std::{
 };
 
 use super::*;
-use crate::addr::Addr;
+use crate::{
+    addr::Addr,
+    key::{Connection, KeyFields},
+    policy::{Limit, ServerPolicy},
+    token::{Charge, Token},
+};
 
 impl Word for &AtomicU64 {
     fn load(self) -> u64 {

@@ -20,8 +20,6 @@ pub struct Charge {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Token {
-    /// Monotonic time of the charge, ns.
-    pub charged_ns: u64,
     /// Index of the server at that time.
     pub server: u16,
     /// How many of `charges` are held. 0 once released.
@@ -42,4 +40,4 @@ impl Token {
 pub const MAX_CANDIDATES: usize = 16_384;
 
 const _: () = assert!(size_of::<Charge>() == 8);
-const _: () = assert!(size_of::<Token>() == 16 + 8 * MAX_LIMITS);
+const _: () = assert!(size_of::<Token>() == 8 + 8 * MAX_LIMITS);

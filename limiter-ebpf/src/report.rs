@@ -1,6 +1,5 @@
 //! What is told of a verdict, the same from every hook.
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use limiter_common::{
     admission::{Refusal, Zone as _},
     event::{
@@ -63,8 +62,6 @@ extern "C" fn limiter_report(event: *mut Event, fields: u32) -> u32 {
     let (Some(event), Some(policy)) = (unsafe { event.as_mut() }, policy::in_force()) else {
         return 0;
     };
-    // SAFETY: no arguments, no memory. Coarse: read from memory, not from the clock.
-    let now_ns = unsafe { bpf_ktime_get_coarse_ns() };
     let key = || {
         let connection = Connection {
             remote: event.remote,
@@ -81,9 +78,9 @@ extern "C" fn limiter_report(event: *mut Event, fields: u32) -> u32 {
     let leave = match event.reason {
         REASON_LIMIT => zone_at(event.zone.into())
             .and_then(|zone| zone.find(&key()))
-            .and_then(|entry| events::leave_for_entry(entry, now_ns)),
-        REASON_EXHAUSTED => events::leave_for_exhausted(event.zone, &key(), policy.seed, now_ns),
-        _ => events::leave_for_passed(now_ns),
+            .and_then(events::leave_for_entry),
+        REASON_EXHAUSTED => events::leave_for_exhausted(event.zone, &key(), policy.seed),
+        _ => events::leave_for_passed(),
     };
     if let Some(leave) = leave {
         events::send(leave, event);

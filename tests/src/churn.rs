@@ -23,6 +23,16 @@ pub enum Ending {
     ServerReset,
 }
 
+impl Ending {
+    /// Every way.
+    pub const ALL: [Self; 4] = [
+        Self::Client,
+        Self::Server,
+        Self::ClientReset,
+        Self::ServerReset,
+    ];
+}
+
 /// What to do.
 #[derive(Clone, Debug)]
 pub struct Churn {

@@ -14,7 +14,7 @@ use aya_ebpf::{
     bindings::BPF_SOCK_OPS_STATE_CB_FLAG,
     helpers::{
         bpf_get_socket_cookie,
-        generated::{bpf_getsockopt, bpf_ktime_get_ns, bpf_setsockopt, bpf_skc_to_tcp_sock},
+        generated::{bpf_getsockopt, bpf_setsockopt, bpf_skc_to_tcp_sock},
     },
 };
 
@@ -68,8 +68,6 @@ pub fn socket(ctx: *mut IterTcp) {
         charge::closed(&connection, token);
         return;
     }
-    // SAFETY: no arguments, no memory.
-    token.charged_ns = unsafe { bpf_ktime_get_ns() };
     candidates::done(cookie);
 }
 

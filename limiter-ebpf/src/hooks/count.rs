@@ -5,9 +5,7 @@ use aya_ebpf::{
         BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_STATE_CB_FLAG,
         bpf_sock_ops,
     },
-    helpers::{
-        bpf_get_socket_cookie, bpf_sock_ops_cb_flags_set, generated::bpf_ktime_get_coarse_ns,
-    },
+    helpers::{bpf_get_socket_cookie, bpf_sock_ops_cb_flags_set},
 };
 use limiter_common::{
     addr::Addr,
@@ -95,8 +93,6 @@ fn established(ctx: *mut bpf_sock_ops) {
         return;
     }
     let admission = charge::established(index, server, &connection, token);
-    // SAFETY: no arguments, no memory.
-    token.charged_ns = unsafe { bpf_ktime_get_coarse_ns() };
     watch_state(ctx);
     debug::established(&connection, index, admission.connections);
     let limit = &server.limits[admission.limit];

@@ -5,10 +5,7 @@
 //! (net/ipv4/tcp_ipv4.c, tcp_v4_rcv, `TCP_NEW_SYN_RECV`). Checking both keeps a burst of half-open
 //! handshakes from being completed beyond the limit.
 
-use aya_ebpf::{
-    bindings::{__sk_buff, bpf_sock},
-    helpers::generated::bpf_ktime_get_coarse_ns,
-};
+use aya_ebpf::bindings::{__sk_buff, bpf_sock};
 use limiter_common::{
     admission::{Admission, Peek, Refusal, peek},
     attempt::Fingerprint,
@@ -185,12 +182,12 @@ extern "C" fn limiter_judge(
             Peek::Room => continue,
             Peek::Full { entry, connections } => {
                 let leave = is_new(segment, limit, Refusal::Full)
-                    .and_then(|_| events::leave_for_entry(entry, now_ns()));
+                    .and_then(|_| events::leave_for_entry(entry));
                 (Refusal::Full, connections, leave)
             }
             Peek::Exhausted => {
                 let leave = is_new(segment, limit, Refusal::Exhausted)
-                    .and_then(|seed| events::leave_for_exhausted(limit.zone, &key, seed, now_ns()));
+                    .and_then(|seed| events::leave_for_exhausted(limit.zone, &key, seed));
                 (Refusal::Exhausted, 0, leave)
             }
         };
@@ -235,12 +232,6 @@ fn is_new(segment: &Segment, limit: &Limit, why: Refusal) -> Option<u64> {
         Refusal::Exhausted => counters.exhausted(),
     }
     Some(seed)
-}
-
-#[inline(always)]
-fn now_ns() -> u64 {
-    // SAFETY: no arguments, no memory. Coarse: read from memory, not from the clock.
-    unsafe { bpf_ktime_get_coarse_ns() }
 }
 
 /// The linear part of the packet, from its IP header on. The kernel has pulled the IP and TCP

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     btf_maps::{Array, PerCpuArray, RingBuf},
-    helpers::generated::bpf_ktime_get_ns,
+    helpers::generated::{bpf_ktime_get_coarse_ns, bpf_ktime_get_ns},
     macros::btf_map,
 };
 use limiter_common::{
@@ -48,7 +48,8 @@ pub struct Leave {
 /// Asks for an event about a refusal of this entry's key: one a key and second, within the budget
 /// of this CPU. A refusal without leave is counted as suppressed.
 #[inline(always)]
-pub fn leave_for_entry(entry: Entry, now_ns: u64) -> Option<Leave> {
+pub fn leave_for_entry(entry: Entry) -> Option<Leave> {
+    let now_ns = now_ns();
     let refused_before = entry.rejected().fetch_add(1);
     let counters = counters()?;
     let last = entry.last_event_ns().load();
@@ -71,7 +72,8 @@ pub fn leave_for_entry(entry: Entry, now_ns: u64) -> Option<Leave> {
 /// The same for a key that has no entry because its zone is full. Two keys that share a slot take
 /// turns in it.
 #[inline(always)]
-pub fn leave_for_exhausted(zone: u16, key: &ZoneKey, seed: u64, now_ns: u64) -> Option<Leave> {
+pub fn leave_for_exhausted(zone: u16, key: &ZoneKey, seed: u64) -> Option<Leave> {
+    let now_ns = now_ns();
     let counters = counters()?;
     let tag = tag(zone, key, seed);
     let budget = EXHAUSTED_BUDGET.get_ptr_mut(tag as u32 & (BUDGET_SLOTS as u32 - 1))?;
@@ -99,9 +101,9 @@ pub fn leave_for_exhausted(zone: u16, key: &ZoneKey, seed: u64, now_ns: u64) -> 
 
 /// Asks for an event that is about no refusal.
 #[inline(always)]
-pub fn leave_for_passed(now_ns: u64) -> Option<Leave> {
+pub fn leave_for_passed() -> Option<Leave> {
     let counters = counters()?;
-    if take_from_cpu_budget(counters, now_ns) {
+    if take_from_cpu_budget(counters, now_ns()) {
         Some(Leave { suppressed: 0 })
     } else {
         suppressed(counters);
@@ -136,6 +138,13 @@ pub fn send_excess(excess: &Excess) {
         // SAFETY: an aligned word of a map value.
         unsafe { AtomicWord::new(&raw mut (*counters).lost) }.add(1);
     }
+}
+
+/// Coarse: read from memory, not from the clock. Enough for budgets.
+#[inline(always)]
+fn now_ns() -> u64 {
+    // SAFETY: no arguments, no memory.
+    unsafe { bpf_ktime_get_coarse_ns() }
 }
 
 #[inline(always)]

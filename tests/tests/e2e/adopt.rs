@@ -146,12 +146,7 @@ fn after_kill_9_in_the_middle_of_traffic_the_count_is_right_again() {
         threads: 4,
         from: (1..=8).map(|n| [127, 0, 1, n].into()).collect(),
         to: vec![server.address()],
-        endings: vec![
-            Ending::Client,
-            Ending::Server,
-            Ending::ClientReset,
-            Ending::ServerReset,
-        ],
+        endings: Ending::ALL.to_vec(),
         patience: PATIENCE,
     };
     let limiter = Limiter::start(&world, &LIMIT_10);

@@ -30,12 +30,7 @@ fn after_a_hundred_thousand_short_connections_the_count_is_zero() {
         threads: 4,
         from: (1..=16).map(|n| [127, 0, 1, n].into()).collect(),
         to: listen.map(|at| at.parse().expect("literal")).to_vec(),
-        endings: vec![
-            Ending::Client,
-            Ending::Server,
-            Ending::ClientReset,
-            Ending::ServerReset,
-        ],
+        endings: Ending::ALL.to_vec(),
         patience: PATIENCE,
     };
     let report = world.netns.run(|| churn(&plan));

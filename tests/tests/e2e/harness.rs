@@ -117,12 +117,7 @@ fn short_connections_end_in_all_four_ways() {
         threads: 4,
         from: (1..=4).map(|n| [127, 0, 1, n].into()).collect(),
         to: vec![server.address(), "127.0.0.1:8081".parse().expect("literal")],
-        endings: vec![
-            Ending::Client,
-            Ending::Server,
-            Ending::ClientReset,
-            Ending::ServerReset,
-        ],
+        endings: Ending::ALL.to_vec(),
         patience: PATIENCE,
     };
     let report = world.netns.run(|| churn(&plan));

@@ -6,8 +6,10 @@ pub const PROGRAM_COUNT: &str = "limiter_count";
 pub const PROGRAM_ENFORCE: &str = "limiter_enforce";
 /// `iter/tcp`: adopts connections that were open before the programs were attached.
 pub const PROGRAM_ADOPT: &str = "limiter_adopt";
+/// `xdp`: refuses handshakes on an interface, before the network stack sees them.
+pub const PROGRAM_XDP: &str = "limiter_xdp";
 /// Every program of the object.
-pub const PROGRAMS: [&str; 3] = [PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_ADOPT];
+pub const PROGRAMS: [&str; 4] = [PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_ADOPT, PROGRAM_XDP];
 
 /// Which half of the policy is in force, and switches for the programs.
 pub const MAP_CONTROL: &str = "CONTROL";

@@ -18,8 +18,8 @@ mod maps;
 mod report;
 
 use aya_ebpf::{
-    macros::{cgroup_skb, sock_ops},
-    programs::{SkBuffContext, SockOpsContext},
+    macros::{cgroup_skb, sock_ops, xdp},
+    programs::{SkBuffContext, SockOpsContext, XdpContext},
 };
 use hooks::{adopt::IterTcp, enforce::Packet};
 
@@ -43,6 +43,12 @@ fn limiter_enforce(ctx: SkBuffContext) -> i32 {
         | Packet::DryRun => PASS,
         Packet::Refused => DROP,
     }
+}
+
+/// Refuses handshakes on an interface.
+#[xdp]
+fn limiter_xdp(ctx: XdpContext) -> u32 {
+    hooks::early::packet(ctx.ctx)
 }
 
 /// Counts a connection from establishment to close.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::policy::{Action, LogLevel};
+use crate::policy::{ActionKind, LogLevel, XdpMode};
 
 /// `GET /status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,12 +29,18 @@ pub struct Status {
 /// One attachment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attached {
-    /// `cgroup`.
+    /// `cgroup` or `interface`.
     pub kind: String,
     /// Path or name.
     pub target: String,
-    /// Programs attached there.
+    /// Programs attached there; none while it is waited for.
     pub programs: Vec<String>,
+    /// `native` or `generic`: where on the interface the program runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<XdpMode>,
+    /// Why nothing is attached there at the moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
 }
 
 /// One server in force.
@@ -51,7 +57,10 @@ pub struct ServerStatus {
     /// Level of log lines about refusals.
     pub log_level: LogLevel,
     /// How attempts are refused.
-    pub action: Action,
+    pub action: ActionKind,
+    /// Milliseconds until a refused connection is closed; only with the action `close`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_ms: Option<u32>,
 }
 
 /// One limit in force.
@@ -193,8 +202,8 @@ pub struct Event {
     /// The limit that decided.
     pub limit: u32,
     /// How the attempt was refused.
-    pub action: Action,
-    /// Where it was decided: `cgroup_skb` or `sock_ops`.
+    pub action: ActionKind,
+    /// Where it was decided: `cgroup_skb`, `sock_ops`, `sk_lookup` or `xdp`.
     pub hook: String,
     /// Refusals of the same key since its last event that were not reported.
     pub suppressed: u64,
@@ -224,7 +233,7 @@ impl Event {
             local_port: 443,
             connections: 10,
             limit: 10,
-            action: Action::Drop,
+            action: ActionKind::Drop,
             hook: "cgroup_skb".to_owned(),
             suppressed: 0,
         }

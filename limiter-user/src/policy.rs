@@ -4,7 +4,7 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use limiter_common::{entry::BYTES_PER_KEY, key::KeyFields};
@@ -23,6 +23,24 @@ pub struct Policy {
     pub error_log: ErrorLog,
     /// Control socket, if the configuration names one.
     pub control: Option<PathBuf>,
+}
+
+impl Policy {
+    /// Cgroups to attach to; none: the root of the cgroup2 hierarchy.
+    pub fn cgroups(&self) -> impl Iterator<Item = &Path> {
+        self.attach.iter().filter_map(|attach| match attach {
+            Attach::Cgroup(path) => Some(path.as_path()),
+            Attach::Interface(_) => None,
+        })
+    }
+
+    /// Interfaces to attach to.
+    pub fn interfaces(&self) -> impl Iterator<Item = &Interface> {
+        self.attach.iter().filter_map(|attach| match attach {
+            Attach::Cgroup(_) => None,
+            Attach::Interface(interface) => Some(interface),
+        })
+    }
 }
 
 /// `limit_conn_zone KEY zone=NAME:SIZE`.
@@ -122,11 +140,52 @@ impl ListenAddr {
     pub const ANY_V6: Self = Self::Ip(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
 }
 
-/// `attach cgroup PATH`.
+/// `attach cgroup PATH`, `attach interface NAME [mode=auto|native|generic]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attach {
     /// A directory of the cgroup2 hierarchy.
     Cgroup(PathBuf),
+    /// A network interface of the daemon's namespace.
+    Interface(Interface),
+}
+
+/// A network interface on which excess attempts are refused before the network stack sees them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Name, 1 to 15 bytes (`IFNAMSIZ`).
+    pub name: String,
+    /// Where in the driver the program runs.
+    pub mode: XdpMode,
+}
+
+/// `mode=` of `attach interface`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum XdpMode {
+    /// Native if the driver can, else generic.
+    #[default]
+    Auto,
+    /// In the driver, before a socket buffer is made.
+    Native,
+    /// In the network stack, with every driver.
+    Generic,
+}
+
+impl XdpMode {
+    /// As it is written in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Native => "native",
+            Self::Generic => "generic",
+        }
+    }
+}
+
+impl fmt::Display for XdpMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 /// `limit_conn_log_level`, and the level of `error_log`.
@@ -164,12 +223,70 @@ impl fmt::Display for LogLevel {
     }
 }
 
-/// How an attempt is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// `limit_conn_action`: how an attempt is refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Action {
     /// The packet is dropped silently.
+    #[default]
     Drop,
+    /// The client gets a RST.
+    Reset,
+    /// The connection is accepted in place of the application, and closed after a delay.
+    Close {
+        /// Milliseconds from accept to close, at most [`Self::MAX_DELAY_MS`].
+        delay_ms: u32,
+    },
+}
+
+impl Action {
+    /// One hour.
+    pub const MAX_DELAY_MS: u32 = 3_600_000;
+
+    /// What kind of action it is.
+    pub fn kind(self) -> ActionKind {
+        match self {
+            Self::Drop => ActionKind::Drop,
+            Self::Reset => ActionKind::Reset,
+            Self::Close { .. } => ActionKind::Close,
+        }
+    }
+
+    /// The delay of [`Self::Close`].
+    pub fn delay_ms(self) -> Option<u32> {
+        match self {
+            Self::Close { delay_ms } => Some(delay_ms),
+            Self::Drop | Self::Reset => None,
+        }
+    }
+}
+
+/// An [`Action`] without its parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ActionKind {
+    /// [`Action::Drop`]
+    Drop,
+    /// [`Action::Reset`]
+    Reset,
+    /// [`Action::Close`]
+    Close,
+}
+
+impl ActionKind {
+    /// As it is written in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::Reset => "reset",
+            Self::Close => "close",
+        }
+    }
+}
+
+impl fmt::Display for ActionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
 }
 
 /// `error_log TARGET LEVEL`.

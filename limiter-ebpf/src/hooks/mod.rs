@@ -2,4 +2,5 @@
 
 pub mod adopt;
 pub mod count;
+pub mod early;
 pub mod enforce;

@@ -19,7 +19,7 @@ use crate::{
         socket::ControlSocket,
         subscription::{Published, Subscription},
     },
-    policy::{Action, LogLevel},
+    policy::{ActionKind, LogLevel},
 };
 
 /// Answers from constants and remembers what it was told.
@@ -37,7 +37,8 @@ impl Canned {
             limits: Vec::new(),
             dry_run: true,
             log_level: LogLevel::Error,
-            action: Action::Drop,
+            action: ActionKind::Drop,
+            delay_ms: None,
         }]
     }
 

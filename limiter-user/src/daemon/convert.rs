@@ -67,7 +67,7 @@ pub fn convert(event: &event::Event, policy: &Policy, moment: Moment) -> Option<
         local_port: event.local_port,
         connections: event.connections,
         limit: event.limit,
-        action: server.action,
+        action: server.action.kind(),
         hook: match event.hook {
             HOOK_CGROUP_SKB => "cgroup_skb",
             HOOK_SOCK_OPS => "sock_ops",

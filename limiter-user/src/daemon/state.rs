@@ -50,6 +50,8 @@ impl State {
                 kind: "cgroup".to_owned(),
                 target: cgroup.path.display().to_string(),
                 programs: cgroup.programs.iter().map(ToString::to_string).collect(),
+                mode: None,
+                waiting: None,
             })
             .collect()
     }

@@ -9,7 +9,7 @@ use limiter_common::{
 
 use crate::{
     api::{KeyStatus, LimitStatus, PolicyStatus, ServerStatus, ZonePolicy},
-    policy::{Attach, LogTarget, Policy, Server},
+    policy::{LogTarget, Policy, Server},
 };
 
 /// All of a policy.
@@ -20,12 +20,12 @@ pub fn policy(policy: &Policy) -> PolicyStatus {
         capacity: zone.capacity(),
         size_bytes: zone.size_bytes,
     });
-    let cgroups = policy.attach.iter();
     PolicyStatus {
         zones: zones.collect(),
         servers: servers(policy),
-        cgroups: cgroups
-            .map(|Attach::Cgroup(path)| path.display().to_string())
+        cgroups: policy
+            .cgroups()
+            .map(|path| path.display().to_string())
             .collect(),
         error_log: match &policy.error_log.target {
             LogTarget::Stderr => "stderr".to_owned(),
@@ -60,7 +60,8 @@ pub fn server(policy: &Policy, server: &Server) -> ServerStatus {
         limits: limits.collect(),
         dry_run: server.dry_run,
         log_level: server.log_level,
-        action: server.action,
+        action: server.action.kind(),
+        delay_ms: server.action.delay_ms(),
     }
 }
 
@@ -107,7 +108,9 @@ pub(crate) mod tests {
     use std::net::IpAddr;
 
     use super::{policy as policy_status, *};
-    use crate::policy::{Action, ErrorLog, Key, LimitConn, Listen, ListenAddr, LogLevel, Zone};
+    use crate::policy::{
+        Action, Attach, ErrorLog, Key, LimitConn, Listen, ListenAddr, LogLevel, Zone,
+    };
 
     /// Two zones, two servers.
     pub(crate) fn policy() -> Policy {

@@ -26,7 +26,7 @@ mod raw;
 pub mod sock_diag;
 mod zones;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use aya::Ebpf;
 use limiter_common::{
@@ -41,7 +41,7 @@ pub use self::{
     privilege::check as check_privileges,
 };
 use self::{cgroup::Cgroup, policy::PolicyMaps, zones::ZoneMaps};
-use crate::policy::{Attach, LogLevel, Policy};
+use crate::policy::{LogLevel, Policy};
 
 /// Counts of one zone as the kernel has them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -190,11 +190,7 @@ impl Kernel {
 
 /// Opens and locks every cgroup of the policy.
 fn open_cgroups(policy: &Policy) -> Result<Vec<Cgroup>, KernelError> {
-    let mut paths: Vec<PathBuf> = policy
-        .attach
-        .iter()
-        .map(|Attach::Cgroup(path)| path.clone())
-        .collect();
+    let mut paths: Vec<PathBuf> = policy.cgroups().map(Path::to_owned).collect();
     if paths.is_empty() {
         paths.push(cgroup::root()?);
     }

@@ -4,7 +4,7 @@ use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{HashMap, MapData},
     programs::{
-        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, Iter, Program, ProgramError, SockOps,
+        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, Iter, Program, ProgramError, SockOps, Xdp,
     },
 };
 use limiter_common::{
@@ -12,7 +12,7 @@ use limiter_common::{
     key::ZoneKey,
     names::{
         MAP_EVENTS, MAP_EXCESS, MAP_TOKENS, MAP_ZONE_TEMPLATE, MAPS, PROGRAM_ADOPT, PROGRAM_COUNT,
-        PROGRAM_ENFORCE,
+        PROGRAM_ENFORCE, PROGRAM_XDP,
     },
 };
 
@@ -84,6 +84,7 @@ pub(super) fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
         PROGRAM_ENFORCE,
         program::<CgroupSkb>(ebpf, PROGRAM_ENFORCE)?.load(),
     )?;
+    verify(PROGRAM_XDP, program::<Xdp>(ebpf, PROGRAM_XDP)?.load())?;
     let btf = Btf::from_sys_fs()
         .context("read", "/sys/kernel/btf/vmlinux")
         .map_err(|error| {

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::policy::{Action, Attach, ErrorLog, LogTarget, Policy, Server, Zone};
+use crate::policy::{Attach, ErrorLog, LogTarget, Policy, Server, Zone};
 
 /// The configuration that comes to this policy. Reading it gives the same policy again, as long as
 /// its paths are UTF-8.
@@ -13,8 +13,18 @@ pub fn configuration(policy: &Policy) -> impl fmt::Display + '_ {
         if let Some(path) = &policy.control {
             writeln!(f, "control {};", word(&path.to_string_lossy()))?;
         }
-        for Attach::Cgroup(path) in &policy.attach {
-            writeln!(f, "attach cgroup {};", word(&path.to_string_lossy()))?;
+        for attach in &policy.attach {
+            match attach {
+                Attach::Cgroup(path) => {
+                    writeln!(f, "attach cgroup {};", word(&path.to_string_lossy()))?;
+                }
+                Attach::Interface(interface) => writeln!(
+                    f,
+                    "attach interface {} mode={};",
+                    word(&interface.name),
+                    interface.mode
+                )?,
+            }
         }
         if !policy.zones.is_empty() {
             writeln!(f)?;
@@ -67,10 +77,11 @@ fn server(f: &mut fmt::Formatter<'_>, server: &Server, zones: &[Zone]) -> fmt::R
     let dry_run = if server.dry_run { "on" } else { "off" };
     writeln!(f, "    limit_conn_dry_run {dry_run};")?;
     writeln!(f, "    limit_conn_log_level {};", server.log_level)?;
-    let action = match server.action {
-        Action::Drop => "drop",
-    };
-    writeln!(f, "    limit_conn_action {action};")?;
+    let action = server.action.kind();
+    match server.action.delay_ms() {
+        None => writeln!(f, "    limit_conn_action {action};")?,
+        Some(delay_ms) => writeln!(f, "    limit_conn_action {action} delay={delay_ms}ms;")?,
+    }
     writeln!(f, "}}")
 }
 

@@ -4,7 +4,7 @@ use super::{
     on_off,
     table::{Side, Table},
 };
-use crate::{api::ServerStatus, policy::Action};
+use crate::api::ServerStatus;
 
 /// One line per server.
 pub fn servers(servers: &[ServerStatus]) -> String {
@@ -23,17 +23,10 @@ pub fn servers(servers: &[ServerStatus]) -> String {
             limits(server),
             on_off(server.dry_run).to_owned(),
             server.log_level.to_string(),
-            action(server.action).to_owned(),
+            server.action.to_string(),
         ]);
     }
     table.render()
-}
-
-/// As it is written in the configuration.
-pub(crate) fn action(action: Action) -> &'static str {
-    match action {
-        Action::Drop => "drop",
-    }
 }
 
 fn listen(listen: &[String]) -> String {

@@ -45,6 +45,8 @@ mod tests {
                 kind: "cgroup".to_owned(),
                 target: "/sys/fs/cgroup".to_owned(),
                 programs: vec!["limiter_count".to_owned(), "limiter_enforce".to_owned()],
+                mode: None,
+                waiting: None,
             }],
             servers: Vec::new(),
             zones: Vec::new(),

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, process::Command};
 
 use ::limiter::{
     api::{EventState, Reason},
-    policy::Action,
+    policy::ActionKind,
 };
 use serde_json::Value;
 use tests::{
@@ -29,7 +29,7 @@ fn an_event_tells_who_was_refused_where_and_why() {
     let event = events.next(PATIENCE).expect("an event");
     assert_eq!(event.status, EventState::Rejected);
     assert_eq!(event.reason, Reason::Limit);
-    assert_eq!(event.action, Action::Drop);
+    assert_eq!(event.action, ActionKind::Drop);
     assert_eq!(
         (event.zone.as_str(), event.server.as_str()),
         (ZONE, "default")

@@ -20,10 +20,12 @@ use crate::{entry::Occupancy, key::ZoneKey};
 
 mod connection;
 mod slot;
+mod waiting;
 
 pub use self::{
     connection::{Admission, Observer, Refusal, admit, discharge},
     slot::{Peek, Slot, peek, release, take},
+    waiting::{begin_wait, end_wait, may_wait},
 };
 
 /// A 64-bit word shared between CPUs. All operations are sequentially consistent.
@@ -52,6 +54,8 @@ pub trait Zone: Copy {
     fn remove(self, key: &ZoneKey);
     /// [`crate::entry::ZoneEntry::occupancy`].
     fn occupancy(self, entry: Self::Entry) -> Self::Word;
+    /// [`crate::entry::ZoneEntry::waiting`].
+    fn waiting(self, entry: Self::Entry) -> Self::Word;
     /// [`crate::entry::ZoneState::live`].
     fn live(self) -> Self::Word;
     /// [`crate::entry::ZoneState::entries`].

@@ -6,11 +6,62 @@
 //! same server sequence number. Fingerprints of refused attempts go into a table in which each new
 //! one replaces the one in its slot; a replaced fingerprint only means that a later retransmission
 //! counts as an attempt of its own.
+//!
+//! [`Endpoint`] says where attempts have been refused a moment ago.
 
-use crate::packet::{Handshake, Segment};
+use crate::{
+    key::Connection,
+    packet::{Handshake, Segment},
+};
 
 /// Slots of the table. A power of two.
 pub const SLOTS: u32 = 65_536;
+
+/// A hash of a local address and port.
+///
+/// An interface also sees packets that are forwarded, or whose destination is translated. So the
+/// program there refuses only what a hook at a listener has refused in the same [`Epoch`]: a
+/// destination at which a socket of the attached cgroups listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint(u64);
+
+/// Slots of the table of endpoints. A power of two.
+pub const ENDPOINT_SLOTS: u32 = 4_096;
+
+/// A stretch of time: from a quarter of a second to three seconds, as long as 256 ticks are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Epoch(u16);
+
+impl Epoch {
+    /// The one that this moment, in ticks, belongs to.
+    #[inline(always)]
+    pub const fn of(ticks: u64) -> Self {
+        Self((ticks >> 8) as u16)
+    }
+}
+
+impl Endpoint {
+    /// Of the local end.
+    #[inline(always)]
+    pub const fn of(connection: &Connection, seed: u64) -> Self {
+        let [a, b, c, d] = connection.local.words();
+        let hash = mix(seed, (a as u64) << 32 | b as u64);
+        let hash = mix(hash, (c as u64) << 32 | d as u64);
+        Self(mix(hash, connection.local_port as u64))
+    }
+
+    /// Slot of the table, below [`ENDPOINT_SLOTS`].
+    #[inline(always)]
+    pub const fn slot(self) -> u32 {
+        (self.0 >> 40) as u32 & (ENDPOINT_SLOTS - 1)
+    }
+
+    /// The word that stands in the slot if an attempt has been refused there in this epoch.
+    #[inline(always)]
+    pub const fn refused_in(self, epoch: Epoch) -> u64 {
+        self.0 & !(u16::MAX as u64) | epoch.0 as u64
+    }
+}
 
 /// A hash of an attempt, never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,19 +70,23 @@ pub struct Fingerprint(pub u64);
 impl Fingerprint {
     /// Of the attempt that began with the SYN of this sequence number.
     #[inline(always)]
-    pub fn of_syn(segment: &Segment, seed: u64) -> Self {
+    pub fn of_syn(segment: &Segment, endpoint: Endpoint) -> Self {
         let sequence = match segment.handshake {
             Handshake::Syn => segment.sequence,
             // The pure ACK follows the SYN by one (RFC 9293 §3.5).
             Handshake::Completion | Handshake::Other => segment.sequence.wrapping_sub(1),
         };
-        Self::new(segment, seed, u64::from(sequence))
+        Self::new(segment, endpoint, u64::from(sequence))
     }
 
     /// Of the handshake whose SYN-ACK this segment acknowledges.
     #[inline(always)]
-    pub fn of_completion(segment: &Segment, seed: u64) -> Self {
-        Self::new(segment, seed, u64::from(segment.acknowledgement) | 1 << 32)
+    pub fn of_completion(segment: &Segment, endpoint: Endpoint) -> Self {
+        Self::new(
+            segment,
+            endpoint,
+            u64::from(segment.acknowledgement) | 1 << 32,
+        )
     }
 
     /// Slot of the table, below [`SLOTS`].
@@ -41,22 +96,12 @@ impl Fingerprint {
     }
 
     #[inline(always)]
-    fn new(segment: &Segment, seed: u64, number: u64) -> Self {
+    fn new(segment: &Segment, endpoint: Endpoint, number: u64) -> Self {
         let connection = &segment.connection;
         let [a, b, c, d] = connection.remote.words();
-        let [e, f, g, h] = connection.local.words();
-        let ports = u64::from(connection.remote_port) << 16 | u64::from(connection.local_port);
-        let mut hash = seed;
-        for word in [
-            u64::from(a) << 32 | u64::from(b),
-            u64::from(c) << 32 | u64::from(d),
-            u64::from(e) << 32 | u64::from(f),
-            u64::from(g) << 32 | u64::from(h),
-            number << 32 | ports,
-            number >> 32,
-        ] {
-            hash = mix(hash, word);
-        }
+        let hash = mix(endpoint.0, u64::from(a) << 32 | u64::from(b));
+        let hash = mix(hash, u64::from(c) << 32 | u64::from(d));
+        let hash = mix(hash, number << 16 | u64::from(connection.remote_port));
         Self(finish(hash) | 1)
     }
 }
@@ -94,24 +139,46 @@ mod tests {
         }
     }
 
+    fn endpoint(seed: u64) -> Endpoint {
+        Endpoint::of(&segment(Handshake::Syn, 1, 41, 0).connection, seed)
+    }
+
     #[test]
     fn a_retransmission_has_the_fingerprint_of_its_attempt() {
-        let syn = Fingerprint::of_syn(&segment(Handshake::Syn, 1, 41, 0), 5);
+        let endpoint = endpoint(5);
+        let syn = Fingerprint::of_syn(&segment(Handshake::Syn, 1, 41, 0), endpoint);
         let ack = segment(Handshake::Completion, 1, 42, 99);
-        assert_eq!(syn, Fingerprint::of_syn(&ack, 5));
+        assert_eq!(syn, Fingerprint::of_syn(&ack, endpoint));
         let data = segment(Handshake::Completion, 1, 1_000, 99);
         assert_eq!(
-            Fingerprint::of_completion(&ack, 5),
-            Fingerprint::of_completion(&data, 5)
+            Fingerprint::of_completion(&ack, endpoint),
+            Fingerprint::of_completion(&data, endpoint)
         );
     }
 
     #[test]
     fn another_attempt_has_another_fingerprint() {
-        let one = Fingerprint::of_syn(&segment(Handshake::Syn, 1, 41, 0), 5);
+        let one = Fingerprint::of_syn(&segment(Handshake::Syn, 1, 41, 0), endpoint(5));
         for (port, sequence, seed) in [(2, 41, 5), (1, 42, 5), (1, 41, 6)] {
-            let other = Fingerprint::of_syn(&segment(Handshake::Syn, port, sequence, 0), seed);
-            assert_ne!(one, other);
+            let other = segment(Handshake::Syn, port, sequence, 0);
+            assert_ne!(one, Fingerprint::of_syn(&other, endpoint(seed)));
         }
+    }
+
+    #[test]
+    fn an_endpoint_is_known_by_address_port_and_epoch() {
+        let here = endpoint(5);
+        let now = Epoch::of(1_000);
+        let mut elsewhere = segment(Handshake::Syn, 1, 41, 0).connection;
+        elsewhere.local_port += 1;
+        let other_port = Endpoint::of(&elsewhere, 5);
+        elsewhere.local_port -= 1;
+        elsewhere.local = Addr::from_v4_word(3);
+        let other_addr = Endpoint::of(&elsewhere, 5);
+        for other in [other_port, other_addr, endpoint(6)] {
+            assert_ne!(here.refused_in(now), other.refused_in(now));
+        }
+        assert_eq!(here.refused_in(now), here.refused_in(Epoch::of(1_023)));
+        assert_ne!(here.refused_in(now), here.refused_in(Epoch::of(1_024)));
     }
 }

@@ -63,8 +63,8 @@ pub struct EventCounters {
     pub lost: u64,
     /// Events held back by the budgets.
     pub suppressed: u64,
-    /// Start of the current budget window, monotonic ns.
-    pub window_start_ns: u64,
+    /// Start of the current budget window, ticks.
+    pub window_start: u64,
     /// Events sent in the current window.
     pub window_sent: u64,
 }
@@ -77,17 +77,52 @@ impl EventCounters {
             sent: self.sent + other.sent,
             lost: self.lost + other.lost,
             suppressed: self.suppressed + other.suppressed,
-            window_start_ns: 0,
+            window_start: 0,
             window_sent: 0,
         }
     }
 }
 
-/// Events per second and CPU at the most.
+/// Events per second and CPU at the most. One key has one a second.
 pub const EVENTS_PER_SECOND_PER_CPU: u64 = 4_096;
 
-/// Shortest time between two events for one key, ns.
+/// Shortest time between two events for one key, ns: one second, which the programs take in ticks.
 pub const KEY_EVENT_INTERVAL_NS: u64 = 1_000_000_000;
+
+/// Packets that were let pass on one CPU because they were not understood: the value of
+/// [`crate::names::MAP_PACKET_COUNTERS`]. What is in them, the socket's own hooks see.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PacketCounters {
+    /// [`crate::packet::Unparsed::NotIp`]
+    pub not_ip: u64,
+    /// [`crate::packet::Unparsed::NotTcp`]
+    pub not_tcp: u64,
+    /// [`crate::packet::Unparsed::Fragment`]
+    pub fragment: u64,
+    /// [`crate::packet::Unparsed::Truncated`]
+    pub truncated: u64,
+    /// [`crate::packet::Unparsed::TooManyTags`]
+    pub too_many_tags: u64,
+    /// [`crate::packet::Unparsed::TooManyExtensions`]
+    pub too_many_extensions: u64,
+}
+
+impl PacketCounters {
+    /// The counters of two CPUs together.
+    #[must_use]
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            not_ip: self.not_ip + other.not_ip,
+            not_tcp: self.not_tcp + other.not_tcp,
+            fragment: self.fragment + other.fragment,
+            truncated: self.truncated + other.truncated,
+            too_many_tags: self.too_many_tags + other.too_many_tags,
+            too_many_extensions: self.too_many_extensions + other.too_many_extensions,
+        }
+    }
+}
 
 const _: () = assert!(size_of::<ZoneCounters>() == 96);
 const _: () = assert!(size_of::<EventCounters>() == 40);
+const _: () = assert!(size_of::<PacketCounters>() == 48);

@@ -8,13 +8,16 @@ pub struct ZoneEntry {
     pub occupancy: u64,
     /// Attempts refused since the entry was made, dry run included.
     pub rejected: u64,
-    /// Monotonic time of the last event for this key, ns; 0: none yet.
-    pub last_event_ns: u64,
+    /// Time of the last event for this key, ticks; 0: none yet.
+    pub last_event: u64,
     /// Value of `rejected` that the last event has reported.
     pub reported: u64,
+    /// Refused connections that wait to be closed, in the form of [`Occupancy`]; of another
+    /// generation than `occupancy`: none.
+    pub waiting: u64,
 }
 
-const _: () = assert!(size_of::<ZoneEntry>() == 32 && align_of::<ZoneEntry>() == 8);
+const _: () = assert!(size_of::<ZoneEntry>() == 40 && align_of::<ZoneEntry>() == 8);
 
 /// One word that says how many connections a key has, and which life of the entry this is. Both
 /// change together, in one compare-and-exchange.

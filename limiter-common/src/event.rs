@@ -58,6 +58,10 @@ pub const REASON_EXHAUSTED: u8 = 2;
 pub const HOOK_CGROUP_SKB: u8 = 1;
 /// Decided when the connection was established (`sock_ops`).
 pub const HOOK_SOCK_OPS: u8 = 2;
+/// Decided when the kernel looked for the listener of a packet (`sk_lookup`).
+pub const HOOK_SK_LOOKUP: u8 = 3;
+/// Decided on an interface (`xdp`).
+pub const HOOK_XDP: u8 = 4;
 
 /// A connection that the daemon has to destroy: one record in the ring of excess connections.
 #[repr(C)]

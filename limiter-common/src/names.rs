@@ -8,8 +8,26 @@ pub const PROGRAM_ENFORCE: &str = "limiter_enforce";
 pub const PROGRAM_ADOPT: &str = "limiter_adopt";
 /// `xdp`: refuses handshakes on an interface, before the network stack sees them.
 pub const PROGRAM_XDP: &str = "limiter_xdp";
+/// `sk_lookup`: brings attempts that are to be refused to the socket of [`PROGRAM_REFUSE`].
+/// Called by [`PROGRAM_DIVERT`].
+pub const PROGRAM_LOOKUP: &str = "limiter_lookup";
+/// `sk_lookup`, one for each network namespace: knows the namespace's socket.
+pub const PROGRAM_DIVERT: &str = "limiter_divert";
+/// `sk_reuseport`: answers what was brought to its socket with a RST, or accepts it.
+pub const PROGRAM_REFUSE: &str = "limiter_refuse";
+/// `sock_ops`: counts refused connections that wait to be closed.
+pub const PROGRAM_WAIT: &str = "limiter_wait";
 /// Every program of the object.
-pub const PROGRAMS: [&str; 4] = [PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_ADOPT, PROGRAM_XDP];
+pub const PROGRAMS: [&str; 8] = [
+    PROGRAM_COUNT,
+    PROGRAM_ENFORCE,
+    PROGRAM_ADOPT,
+    PROGRAM_XDP,
+    PROGRAM_LOOKUP,
+    PROGRAM_DIVERT,
+    PROGRAM_REFUSE,
+    PROGRAM_WAIT,
+];
 
 /// Which half of the policy is in force, and switches for the programs.
 pub const MAP_CONTROL: &str = "CONTROL";
@@ -41,8 +59,26 @@ pub const MAP_EXCESS: &str = "EXCESS";
 pub const MAP_EVENT_COUNTERS: &str = "EVENT_COUNTERS";
 /// Event budget of keys that have no entry, because their zone is full.
 pub const MAP_EXHAUSTED_BUDGET: &str = "EXHAUSTED_BUDGET";
+/// Per-CPU counters of packets that were not understood.
+pub const MAP_PACKET_COUNTERS: &str = "PACKET_COUNTERS";
+/// Local addresses and ports at which attempts were refused a moment ago.
+pub const MAP_ENDPOINTS: &str = "ENDPOINTS";
+/// Interface index → whether the XDP program may answer there.
+pub const MAP_INTERFACES: &str = "INTERFACES";
+/// Ring of ports on which sockets begin to listen.
+pub const MAP_NEW_LISTENERS: &str = "NEW_LISTENERS";
+/// Where sockets of the attached cgroups listen.
+pub const MAP_LISTENING: &str = "LISTENING";
+/// Socket → the slot in which it waits to be closed.
+pub const MAP_WAITERS: &str = "WAITERS";
+/// How many connections wait to be closed.
+pub const MAP_WAITING: &str = "WAITING";
+/// The socket of one network namespace that refused attempts are brought to.
+pub const MAP_TARGET: &str = "TARGET";
+/// What [`PROGRAM_DIVERT`] goes on with: [`PROGRAM_LOOKUP`].
+pub const MAP_NEXT: &str = "NEXT";
 /// Every map of the object that the daemon opens by name.
-pub const MAPS: [&str; 14] = [
+pub const MAPS: [&str; 23] = [
     MAP_CONTROL,
     MAP_PORTS,
     MAP_LISTENERS,
@@ -57,4 +93,13 @@ pub const MAPS: [&str; 14] = [
     MAP_EXCESS,
     MAP_EVENT_COUNTERS,
     MAP_EXHAUSTED_BUDGET,
+    MAP_PACKET_COUNTERS,
+    MAP_ENDPOINTS,
+    MAP_INTERFACES,
+    MAP_LISTENING,
+    MAP_NEW_LISTENERS,
+    MAP_WAITERS,
+    MAP_WAITING,
+    MAP_TARGET,
+    MAP_NEXT,
 ];

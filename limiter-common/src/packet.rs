@@ -10,7 +10,12 @@ use network_types::{
 
 use crate::{addr::Addr, key::Connection};
 
-/// Bytes of one packet, from the network header on.
+mod frame;
+pub mod reset;
+
+pub use frame::find_in_frame;
+
+/// Bytes of one packet, from its network header on, or of one frame.
 pub trait Packet {
     /// Copies `T` from `offset`; `None` if the packet ends before.
     fn read<T: Plain>(&self, offset: usize) -> Option<T>;
@@ -31,6 +36,8 @@ unsafe impl Plain for Ipv6Hdr {}
 unsafe impl Plain for TcpHdr {}
 // SAFETY: bytes.
 unsafe impl Plain for [u8; 2] {}
+// SAFETY: as above.
+unsafe impl Plain for [u8; 4] {}
 
 /// What a packet at a listener wants.
 #[repr(u32)]
@@ -62,16 +69,24 @@ pub struct Segment {
 /// Why a packet is not a [`Segment`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unparsed {
-    /// Another protocol, a fragment after the first, or an IP version that does not exist.
+    /// A frame of another protocol than IP.
+    NotIp,
+    /// Another protocol than TCP, or another IP version than the frame says.
     NotTcp,
-    /// The packet ends inside a header.
+    /// A fragment after the first: the ports are not in it.
+    Fragment,
+    /// The packet ends inside a header, or a header says that it is shorter than it can be.
     Truncated,
+    /// More VLAN tags than [`MAX_TAGS`].
+    TooManyTags,
     /// More extension headers than [`MAX_EXTENSIONS`].
     TooManyExtensions,
 }
 
 /// IPv6 extension headers that are followed at the most.
 pub const MAX_EXTENSIONS: usize = 8;
+/// VLAN tags that are followed at the most (IEEE 802.1Q, 802.1ad).
+pub const MAX_TAGS: usize = 2;
 
 const IPPROTO_TCP: u8 = 6;
 
@@ -83,10 +98,105 @@ const IPPROTO_TCP: u8 = 6;
 #[inline(always)]
 pub fn parse_ip(packet: &impl Packet) -> Result<Segment, Unparsed> {
     let first: [u8; 2] = packet.read(0).ok_or(Unparsed::Truncated)?;
-    match first[0] >> 4 {
-        4 => parse_ipv4(packet),
-        6 => parse_ipv6(packet),
-        _ => Err(Unparsed::NotTcp),
+    let headers = match first[0] >> 4 {
+        4 => find_in_ipv4(packet, 0)?,
+        6 => find_in_ipv6(packet, 0)?,
+        _ => return Err(Unparsed::NotTcp),
+    };
+    headers.segment(packet)
+}
+
+/// IP version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// RFC 791
+    V4,
+    /// RFC 8200
+    V6,
+}
+
+/// Where the headers of a TCP segment are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Headers {
+    /// IP version of the packet. An IPv6 packet may carry addresses that look like IPv4.
+    pub version: Version,
+    /// Where the IP header begins, bytes.
+    pub network: usize,
+    /// Where the TCP header begins, bytes.
+    pub transport: usize,
+}
+
+impl Headers {
+    /// What the segment wants of a listener.
+    ///
+    /// # Errors
+    ///
+    /// [`Unparsed::Truncated`]
+    #[inline(always)]
+    pub fn handshake(&self, packet: &impl Packet) -> Result<Handshake, Unparsed> {
+        self.tcp(packet).map(|tcp| handshake(&tcp))
+    }
+
+    /// The segment.
+    ///
+    /// # Errors
+    ///
+    /// [`Unparsed::Truncated`]
+    #[inline(always)]
+    pub fn segment(&self, packet: &impl Packet) -> Result<Segment, Unparsed> {
+        let tcp = self.tcp(packet)?;
+        let (remote, local) = match self.version {
+            Version::V4 => {
+                let ip: Ipv4Hdr = packet.read(self.network).ok_or(Unparsed::Truncated)?;
+                let v4 = |bytes| Addr::from_v4_word(u32::from_ne_bytes(bytes));
+                (v4(ip.src_addr), v4(ip.dst_addr))
+            }
+            Version::V6 => {
+                let ip: Ipv6Hdr = packet.read(self.network).ok_or(Unparsed::Truncated)?;
+                (v6(ip.src_addr), v6(ip.dst_addr))
+            }
+        };
+        Ok(Segment {
+            connection: Connection {
+                remote,
+                local,
+                remote_port: u16::from_be_bytes(tcp.source),
+                local_port: u16::from_be_bytes(tcp.dest),
+            },
+            handshake: handshake(&tcp),
+            sequence: u32::from_be_bytes(tcp.seq),
+            acknowledgement: u32::from_be_bytes(tcp.ack_seq),
+        })
+    }
+
+    /// Sequence numbers that the segment takes: one a byte of payload, one each for SYN and FIN
+    /// (RFC 9293 §3.4). `None` if the headers contradict each other.
+    #[inline(always)]
+    pub fn sequence_length(&self, packet: &impl Packet) -> Option<u32> {
+        let end = match self.version {
+            Version::V4 => {
+                let ip: Ipv4Hdr = packet.read(self.network)?;
+                usize::from(u16::from_be_bytes(ip.tot_len))
+            }
+            Version::V6 => {
+                let ip: Ipv6Hdr = packet.read(self.network)?;
+                Ipv6Hdr::LEN + usize::from(u16::from_be_bytes(ip.payload_len))
+            }
+        };
+        let tcp: TcpHdr = packet.read(self.transport)?;
+        let start = self.transport + usize::from(tcp.doff()) * 4;
+        let payload = (self.network + end).checked_sub(start)?;
+        Some(payload as u32 + u32::from(tcp.syn()) + u32::from(tcp.fin()))
+    }
+
+    /// RFC 9293 §3.1.
+    #[inline(always)]
+    fn tcp(&self, packet: &impl Packet) -> Result<TcpHdr, Unparsed> {
+        let tcp: TcpHdr = packet.read(self.transport).ok_or(Unparsed::Truncated)?;
+        if usize::from(tcp.doff()) * 4 < TcpHdr::LEN {
+            return Err(Unparsed::Truncated);
+        }
+        Ok(tcp)
     }
 }
 
@@ -103,50 +213,66 @@ pub fn parse_ipv6_addresses(packet: &impl Packet) -> Option<Connection> {
     })
 }
 
-/// RFC 791 §3.1.
+/// RFC 791 §3.1. The header begins at `start`.
 #[inline(always)]
-fn parse_ipv4(packet: &impl Packet) -> Result<Segment, Unparsed> {
+fn find_in_ipv4(packet: &impl Packet, start: usize) -> Result<Headers, Unparsed> {
     const FRAGMENT_OFFSET: u16 = 0x1fff;
 
-    let ip: Ipv4Hdr = packet.read(0).ok_or(Unparsed::Truncated)?;
-    if ip.proto != IPPROTO_TCP || u16::from_be_bytes(ip.frags) & FRAGMENT_OFFSET != 0 {
+    let ip: Ipv4Hdr = packet.read(start).ok_or(Unparsed::Truncated)?;
+    if ip.vihl >> 4 != 4 || ip.proto != IPPROTO_TCP {
         return Err(Unparsed::NotTcp);
+    }
+    if u16::from_be_bytes(ip.frags) & FRAGMENT_OFFSET != 0 {
+        return Err(Unparsed::Fragment);
     }
     let header_bytes = usize::from(ip.vihl & 0x0f) * 4;
     if header_bytes < Ipv4Hdr::LEN {
         return Err(Unparsed::Truncated);
     }
-    let tcp = packet.read(header_bytes).ok_or(Unparsed::Truncated)?;
-    let remote = Addr::from_v4_word(u32::from_ne_bytes(ip.src_addr));
-    let local = Addr::from_v4_word(u32::from_ne_bytes(ip.dst_addr));
-    Ok(segment(remote, local, &tcp))
+    Ok(Headers {
+        version: Version::V4,
+        network: start,
+        transport: start + header_bytes,
+    })
 }
 
-/// RFC 8200 §3 and §4.
+/// RFC 8200 §3 and §4. The header begins at `start`.
 #[inline(always)]
-fn parse_ipv6(packet: &impl Packet) -> Result<Segment, Unparsed> {
+fn find_in_ipv6(packet: &impl Packet, start: usize) -> Result<Headers, Unparsed> {
     const HOP_BY_HOP: u8 = 0;
     const ROUTING: u8 = 43;
     const FRAGMENT: u8 = 44;
     const AUTHENTICATION: u8 = 51;
     const DESTINATION: u8 = 60;
+    const FRAGMENT_OFFSET: u16 = 0xfff8;
 
-    let ip: Ipv6Hdr = packet.read(0).ok_or(Unparsed::Truncated)?;
+    let ip: Ipv6Hdr = packet.read(start).ok_or(Unparsed::Truncated)?;
+    if ip.vcf[0] >> 4 != 6 {
+        return Err(Unparsed::NotTcp);
+    }
     let mut next = ip.next_hdr;
-    let mut offset = Ipv6Hdr::LEN;
+    let mut offset = start + Ipv6Hdr::LEN;
     for _ in 0..=MAX_EXTENSIONS {
         match next {
             IPPROTO_TCP => {
-                let tcp = packet.read(offset).ok_or(Unparsed::Truncated)?;
-                return Ok(segment(v6(ip.src_addr), v6(ip.dst_addr), &tcp));
+                return Ok(Headers {
+                    version: Version::V6,
+                    network: start,
+                    transport: offset,
+                });
             }
             HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION => {
-                let [following, length]: [u8; 2] =
+                let [following, length, a, b]: [u8; 4] =
                     packet.read(offset).ok_or(Unparsed::Truncated)?;
                 let length = usize::from(length);
                 offset += match next {
-                    // RFC 8200 §4.5: fixed. The reassembled packet has none, a first fragment does.
-                    FRAGMENT => 8,
+                    // RFC 8200 §4.5. The reassembled packet has none, a first fragment does.
+                    FRAGMENT => {
+                        if u16::from_be_bytes([a, b]) & FRAGMENT_OFFSET != 0 {
+                            return Err(Unparsed::Fragment);
+                        }
+                        8
+                    }
                     // RFC 4302 §2.2: in 32-bit words, minus two.
                     AUTHENTICATION => (length + 2) * 4,
                     // RFC 8200 §4.2: in 64-bit words, not counting the first.
@@ -158,21 +284,6 @@ fn parse_ipv6(packet: &impl Packet) -> Result<Segment, Unparsed> {
         }
     }
     Err(Unparsed::TooManyExtensions)
-}
-
-#[inline(always)]
-fn segment(remote: Addr, local: Addr, tcp: &TcpHdr) -> Segment {
-    Segment {
-        connection: Connection {
-            remote,
-            local,
-            remote_port: u16::from_be_bytes(tcp.source),
-            local_port: u16::from_be_bytes(tcp.dest),
-        },
-        handshake: handshake(tcp),
-        sequence: u32::from_be_bytes(tcp.seq),
-        acknowledgement: u32::from_be_bytes(tcp.ack_seq),
-    }
 }
 
 /// Only a SYN without ACK and RST makes a half-open connection, only an ACK without SYN and RST

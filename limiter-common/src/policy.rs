@@ -14,6 +14,10 @@ pub const MAX_SERVERS: u32 = 256;
 pub const MAX_LIMITS: usize = 8;
 /// `listen` entries with an address at the most; a range of ports is one.
 pub const MAX_LISTENERS: u32 = 8_192;
+/// Interfaces attached to at a time, at the most.
+pub const MAX_INTERFACES: usize = 256;
+/// Entries of [`crate::names::MAP_LISTENING`] at the most.
+pub const MAX_LISTENING: usize = 16_384;
 /// Ports: every value of the 16-bit field.
 pub const PORTS: u32 = 65_536;
 
@@ -27,6 +31,10 @@ pub struct Control {
     pub report_passed: u32,
     /// Secret of this run, mixed into hashes that an outsider must not be able to steer.
     pub seed: u64,
+    /// Ticks of the kernel's clock per second (`CONFIG_HZ`).
+    pub ticks_per_second: u32,
+    /// Connections that wait to be closed at the most, over all keys ([`ACTION_CLOSE`]).
+    pub max_waiting: u32,
 }
 
 /// What listens on a port: the value of [`crate::names::MAP_PORTS`].
@@ -74,12 +82,35 @@ pub struct ServerPolicy {
     /// How many of `limits` are in use.
     pub limit_count: u32,
     /// Not 0: account and report, but refuse nobody.
-    pub dry_run: u32,
+    pub dry_run: u16,
+    /// One of the `ACTION_` values.
+    pub action: u16,
     /// In the order of the configuration.
     pub limits: [Limit; MAX_LIMITS],
 }
 
-const _: () = assert!(size_of::<Control>() == 16);
+/// An attempt is dropped silently.
+pub const ACTION_DROP: u16 = 0;
+/// An attempt is answered with a RST.
+pub const ACTION_RESET: u16 = 1;
+/// An attempt is accepted by the daemon, which closes the connection after a while.
+pub const ACTION_CLOSE: u16 = 2;
+
+/// Key of [`crate::names::MAP_LISTENING`]: where a socket of the attached cgroups listens.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Listening {
+    /// Local address; [`Addr::UNSPECIFIED_V4`] for every IPv4 address, [`Addr::UNSPECIFIED`] for
+    /// every address.
+    pub addr: Addr,
+    /// Local port, host order.
+    pub port: u16,
+    /// Explicit padding, 0.
+    pub padding: u16,
+}
+
+const _: () = assert!(size_of::<Control>() == 24);
+const _: () = assert!(size_of::<Listening>() == 20);
 const _: () = assert!(size_of::<PortEntry>() == 4);
 const _: () = assert!(size_of::<ListenerKey>() == 20);
 const _: () = assert!(size_of::<Limit>() == 8);

@@ -36,8 +36,24 @@ impl Token {
     pub const EXCESS: u32 = 1;
 }
 
+/// Value of the socket storage of the socket that refused attempts are brought to, and, by
+/// inheritance, of the connections it accepts.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiter {
+    /// The slot among the waiting connections of a key; generation 0: none.
+    pub charge: Charge,
+    /// Index of the server.
+    pub server: u16,
+    /// Not 0: the connection has been counted in [`crate::names::MAP_WAITING`].
+    pub is_counted: u16,
+    /// Explicit padding, 0.
+    pub padding: u32,
+}
+
 /// Connections that are adopted at a time: entries of [`crate::names::MAP_CANDIDATES`].
 pub const MAX_CANDIDATES: usize = 16_384;
 
 const _: () = assert!(size_of::<Charge>() == 8);
+const _: () = assert!(size_of::<Waiter>() == 16);
 const _: () = assert!(size_of::<Token>() == 8 + 8 * MAX_LIMITS);

@@ -5,23 +5,35 @@
 //! | `limiter_count` | `sock_ops` | [`hooks::count`] |
 //! | `limiter_enforce` | `cgroup_skb/ingress` | [`hooks::enforce`] |
 //! | `limiter_adopt` | `iter/tcp` | [`hooks::adopt`] |
+//! | `limiter_xdp` | `xdp` | [`hooks::early`] |
+//! | `limiter_divert`, `limiter_lookup` | `sk_lookup` | [`hooks::divert`] |
+//! | `limiter_refuse` | `sk_reuseport` | [`hooks::refuse`] |
+//! | `limiter_wait` | `sock_ops` | [`hooks::wait`] |
 #![no_std]
 #![no_main]
 #![expect(internal_features, reason = "atomics of the BPF target, see atomic.rs")]
 #![feature(asm_experimental_arch, core_intrinsics)]
 
 mod atomic;
+mod bytes;
 mod charge;
+mod clock;
+mod context;
 mod debug;
 mod hooks;
+mod judge;
 mod maps;
 mod report;
 
 use aya_ebpf::{
-    macros::{cgroup_skb, sock_ops, xdp},
-    programs::{SkBuffContext, SockOpsContext, XdpContext},
+    bindings::{
+        sk_action::{SK_DROP, SK_PASS},
+        xdp_action::{XDP_DROP, XDP_PASS, XDP_TX},
+    },
+    macros::{cgroup_skb, sk_lookup, sk_reuseport, sock_ops, xdp},
+    programs::{SkBuffContext, SkLookupContext, SkReuseportContext, SockOpsContext, XdpContext},
 };
-use hooks::{adopt::IterTcp, enforce::Packet};
+use hooks::{adopt::IterTcp, divert::Lookup, early::Early, enforce::Packet, refuse::Diverted};
 
 /// Return value of `cgroup_skb`: the packet goes on.
 const PASS: i32 = 1;
@@ -38,6 +50,7 @@ fn limiter_enforce(ctx: SkBuffContext) -> i32 {
     match hooks::enforce::packet(ctx.skb.skb) {
         Packet::NotAtListener
         | Packet::NoHandshake
+        | Packet::Waits
         | Packet::NotLimited
         | Packet::WithinLimits
         | Packet::DryRun => PASS,
@@ -45,10 +58,50 @@ fn limiter_enforce(ctx: SkBuffContext) -> i32 {
     }
 }
 
-/// Refuses handshakes on an interface.
+/// Refuses attempts on an interface.
 #[xdp]
 fn limiter_xdp(ctx: XdpContext) -> u32 {
-    hooks::early::packet(ctx.ctx)
+    match hooks::early::frame(ctx.ctx) {
+        Early::NotUnderstood
+        | Early::NoAttempt
+        | Early::NotLimited
+        | Early::DryRun
+        | Early::WithinLimits => XDP_PASS,
+        Early::Refused => XDP_DROP,
+        Early::Answered => XDP_TX,
+    }
+}
+
+/// Chooses the socket that refused attempts are brought to; [`limiter_lookup`] decides.
+#[sk_lookup]
+fn limiter_divert(ctx: SkLookupContext) -> u32 {
+    hooks::divert::divert(&ctx);
+    SK_PASS
+}
+
+/// Brings attempts that are to be refused to the chosen socket.
+#[sk_lookup]
+fn limiter_lookup(ctx: SkLookupContext) -> u32 {
+    match hooks::divert::lookup(ctx.lookup) {
+        Lookup::NotLimited | Lookup::WithinLimits | Lookup::Diverted => SK_PASS,
+    }
+}
+
+/// Answers what was brought to the daemon's socket.
+#[sk_reuseport]
+fn limiter_refuse(ctx: SkReuseportContext) -> u32 {
+    match hooks::refuse::packet(ctx.md) {
+        // The kernel answers with a RST (net/ipv4/inet_hashtables.c, __inet_lookup_listener).
+        Diverted::NoAttempt | Diverted::Reset => SK_DROP,
+        Diverted::Accept => SK_PASS,
+    }
+}
+
+/// Counts refused connections that wait to be closed.
+#[sock_ops]
+fn limiter_wait(ctx: SockOpsContext) -> u32 {
+    hooks::wait::operation(ctx.ops);
+    PROCEED
 }
 
 /// Counts a connection from establishment to close.

@@ -78,9 +78,9 @@ extern "C" fn limiter_report(event: *mut Event, fields: u32) -> u32 {
     let leave = match event.reason {
         REASON_LIMIT => zone_at(event.zone.into())
             .and_then(|zone| zone.find(&key()))
-            .and_then(events::leave_for_entry),
-        REASON_EXHAUSTED => events::leave_for_exhausted(event.zone, &key(), policy.seed),
-        _ => events::leave_for_passed(),
+            .and_then(|entry| events::leave_for_entry(entry, policy)),
+        REASON_EXHAUSTED => events::leave_for_exhausted(event.zone, &key(), policy),
+        _ => events::leave_for_passed(policy),
     };
     if let Some(leave) = leave {
         events::send(leave, event);

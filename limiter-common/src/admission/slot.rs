@@ -4,7 +4,7 @@ use super::{Mode, Word, Zone};
 use crate::{entry::Occupancy, key::ZoneKey};
 
 /// How often a compare-and-exchange that lost is tried again. Each loss means that another CPU won.
-const TRIES: usize = 16;
+pub(super) const TRIES: usize = 16;
 
 /// What became of one attempt to take a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -35,6 +35,7 @@ impl Word for &AtomicU64 {
 /// A zone whose elements are reused at once, as those of a preallocated BPF map are.
 struct Table {
     occupancies: Vec<AtomicU64>,
+    waiting: Vec<AtomicU64>,
     index: Mutex<Index>,
     live: AtomicU64,
     entries: AtomicU64,
@@ -53,6 +54,7 @@ impl Table {
         let elements = (capacity + idle + 64) as usize;
         Self {
             occupancies: (0..elements).map(|_| AtomicU64::new(0)).collect(),
+            waiting: (0..elements).map(|_| AtomicU64::new(0)).collect(),
             index: Mutex::new(Index {
                 places: HashMap::new(),
                 free: (0..elements).collect(),
@@ -104,6 +106,7 @@ impl<'a> Zone for &'a Table {
             return false;
         };
         self.occupancies[place].store(occupancy.word(), SeqCst);
+        self.waiting[place].store(0, SeqCst);
         index.places.insert(*key, place);
         true
     }
@@ -117,6 +120,10 @@ impl<'a> Zone for &'a Table {
 
     fn occupancy(self, entry: usize) -> &'a AtomicU64 {
         &self.occupancies[entry]
+    }
+
+    fn waiting(self, entry: usize) -> &'a AtomicU64 {
+        &self.waiting[entry]
     }
 
     fn live(self) -> &'a AtomicU64 {
@@ -275,6 +282,34 @@ fn nothing_is_lost_and_nothing_is_over_the_limit_under_contention() {
         assert_eq!(table.entries.load(SeqCst), index.places.len() as u64);
         assert!(index.places.len() as u64 <= idle);
     }
+}
+
+#[test]
+fn so_many_may_wait_as_have_a_slot() {
+    let table = Table::new(4, 0);
+    assert_eq!(begin_wait(&table, &key(1), 2), None, "no entry, no waiting");
+    let slot = take_one(&table, 1, 2).expect("room");
+    let entry = (&table).find(&key(1)).expect("there");
+    let first = begin_wait(&table, &key(1), 2).expect("room");
+    assert!(may_wait(&table, entry, 2));
+    assert_eq!(begin_wait(&table, &key(1), 2), Some(first));
+    assert!(!may_wait(&table, entry, 2));
+    assert_eq!(begin_wait(&table, &key(1), 2), None);
+    // Waiting takes no slot.
+    assert_eq!(table.connections(), 1);
+    end_wait(&table, &key(1), first);
+    assert!(may_wait(&table, entry, 2));
+
+    // In its next life the entry has nobody waiting, and those of the last one change nothing.
+    assert!(release(&table, &key(1), slot));
+    take_one(&table, 1, 2).expect("room");
+    let second = begin_wait(&table, &key(1), 1).expect("room");
+    assert_ne!(first, second);
+    end_wait(&table, &key(1), first);
+    assert_eq!(begin_wait(&table, &key(1), 1), None);
+    end_wait(&table, &key(1), second);
+    end_wait(&table, &key(1), second);
+    assert_eq!(begin_wait(&table, &key(1), 1), Some(second));
 }
 
 /// Zones of the kind that a server's limits name.

@@ -7,23 +7,14 @@
 
 use aya_ebpf::bindings::{__sk_buff, bpf_sock};
 use limiter_common::{
-    admission::{Admission, Peek, Refusal, peek},
-    attempt::Fingerprint,
     event::HOOK_CGROUP_SKB,
-    key::{KeyFields, ZoneKey},
-    packet::{self, Handshake, Plain, Segment, Unparsed, parse_ip, parse_ipv6_addresses},
-    policy::{Limit, MAX_LIMITS, ServerPolicy},
+    packet::{Handshake, Segment, Unparsed, parse_ip, parse_ipv6_addresses},
 };
 
 use crate::{
-    debug,
-    maps::{
-        attempts, counters,
-        events::{self, Leave},
-        policy,
-        zones::zone_at,
-    },
-    report::{self, Verdict},
+    bytes::Bytes,
+    judge::judge,
+    maps::{packets, policy, waiters},
 };
 
 /// What a packet was found to be.
@@ -32,6 +23,8 @@ pub enum Packet {
     NotAtListener,
     /// It can neither begin nor complete a connection.
     NoHandshake,
+    /// It was refused, and is accepted by the daemon in place of the application.
+    Waits,
     /// No server of the policy that has limits listens there.
     NotLimited,
     /// No limit says no.
@@ -80,13 +73,31 @@ fn at_listener(skb: *mut __sk_buff, listener: *mut bpf_sock) -> Packet {
         return Packet::NoHandshake;
     }
     let connection = &segment.connection;
+    if is_target(listener, connection.local_port) {
+        return Packet::Waits;
+    }
     let Some((index, server)) = policy.limits_at(&connection.local, connection.local_port) else {
         return Packet::NotLimited;
     };
     if server.dry_run != 0 {
         return Packet::DryRun;
     }
-    judge(&segment, index, server)
+    if judge(&segment, index, server, HOOK_CGROUP_SKB) {
+        Packet::Refused
+    } else {
+        Packet::WithinLimits
+    }
+}
+
+/// Whether refused attempts are brought to this socket: then it listens on another port than the
+/// one they are for, which is quick to see.
+#[inline(always)]
+fn is_target(listener: *mut bpf_sock, port: u16) -> bool {
+    // SAFETY: the caller has checked for null.
+    unsafe {
+        (&raw const (*listener).src_port).read_volatile() as u16 != port
+            && waiters::find(listener.cast()).is_some()
+    }
 }
 
 const PARSED: u32 = 0;
@@ -95,7 +106,8 @@ const PARSED: u32 = 0;
 const UNREADABLE: u32 = 1;
 const NO_SEGMENT: u32 = 2;
 
-/// Parses the packet. A global function, see [`crate::charge`]: it keeps the parser off our stack.
+/// Parses the packet. A global function, see [`crate::charge`]: it keeps the parser off the stack of
+/// its caller.
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn limiter_parse(skb: *mut __sk_buff, segment: *mut Segment) -> u32 {
@@ -103,7 +115,15 @@ extern "C" fn limiter_parse(skb: *mut __sk_buff, segment: *mut Segment) -> u32 {
     let Some(segment) = (unsafe { segment.as_mut() }) else {
         return NO_SEGMENT;
     };
-    let packet = Skb::new(skb);
+    // The kernel has pulled the IP and TCP headers into the linear part before it looked for the
+    // socket (net/ipv4/tcp_ipv4.c, tcp_v4_rcv).
+    // SAFETY: the kernel gives a valid context.
+    let packet = unsafe {
+        Bytes::new(
+            (&raw const (*skb).data).read_volatile(),
+            (&raw const (*skb).data_end).read_volatile(),
+        )
+    };
     match parse_ip(&packet) {
         Ok(parsed) => {
             *segment = parsed;
@@ -117,151 +137,9 @@ extern "C" fn limiter_parse(skb: *mut __sk_buff, segment: *mut Segment) -> u32 {
             segment.handshake = Handshake::Syn;
             UNREADABLE
         }
-        Err(Unparsed::NotTcp | Unparsed::Truncated) => NO_SEGMENT,
-    }
-}
-
-#[inline(always)]
-fn judge(segment: &Segment, index: u16, server: &ServerPolicy) -> Packet {
-    let mut suppressed = 0;
-    let word = limiter_judge(server, segment, index.into(), &mut suppressed);
-    let judgement = Admission::from_word(word);
-    if !judgement.is_refused {
-        return Packet::WithinLimits;
-    }
-    let connection = &segment.connection;
-    debug::refused(connection, index, judgement.connections);
-    if word & TELL != 0 {
-        let verdict = Verdict {
-            connection,
-            server: index,
-            limit: &server.limits[judgement.limit],
-            connections: judgement.connections,
-            hook: HOOK_CGROUP_SKB,
-        };
-        report::refused_with_leave(&verdict, judgement.why, Leave { suppressed });
-    }
-    Packet::Refused
-}
-
-/// Set in the answer of [`limiter_judge`] if the refusal is to be reported. No bit of
-/// [`Admission::to_word`].
-const TELL: u64 = 1 << 7;
-
-/// Looks for the first limit that says no, counts the refusal, and asks for leave to report it,
-/// which comes with the number of refusals that were suppressed. A global function, see [`crate::charge`].
-///
-/// All of it in one, because the key's entry, once found, is needed for all of it.
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn limiter_judge(
-    server: *const ServerPolicy,
-    segment: *const Segment,
-    index: u32,
-    suppressed: *mut u64,
-) -> u64 {
-    // SAFETY: the verifier has checked that each pointer is to a value of its type or null.
-    let (Some(server), Some(segment), Some(suppressed)) =
-        (unsafe { (server.as_ref(), segment.as_ref(), suppressed.as_mut()) })
-    else {
-        return 0;
-    };
-    for position in 0..MAX_LIMITS {
-        if position >= server.limit_count as usize {
-            break;
+        Err(why) => {
+            packets::not_understood(why);
+            NO_SEGMENT
         }
-        let limit = &server.limits[position];
-        if limit.fields.contains(KeyFields::EMPTY) {
-            continue;
-        }
-        let Some(zone) = zone_at(limit.zone.into()) else {
-            continue;
-        };
-        let key = ZoneKey::new(limit.fields, &segment.connection, index as u16);
-        let (why, connections, leave) = match peek(zone, &key, limit.number) {
-            Peek::Room => continue,
-            Peek::Full { entry, connections } => {
-                let leave = is_new(segment, limit, Refusal::Full)
-                    .and_then(|_| events::leave_for_entry(entry));
-                (Refusal::Full, connections, leave)
-            }
-            Peek::Exhausted => {
-                let leave = is_new(segment, limit, Refusal::Exhausted)
-                    .and_then(|seed| events::leave_for_exhausted(limit.zone, &key, seed));
-                (Refusal::Exhausted, 0, leave)
-            }
-        };
-        let judgement = Admission {
-            is_refused: true,
-            limit: position,
-            why,
-            connections,
-        };
-        let mut word = judgement.to_word();
-        if let Some(leave) = leave {
-            *suppressed = leave.suppressed;
-            word |= TELL;
-        }
-        return word;
-    }
-    0
-}
-
-/// Counts one refusal an attempt, however many packets it sends. The seed of this run, if this is
-/// the first one that is refused.
-#[inline(always)]
-fn is_new(segment: &Segment, limit: &Limit, why: Refusal) -> Option<u64> {
-    let counters = counters::of_zone(limit.zone)?;
-    let seed = policy::in_force()?.seed;
-    let by_syn = Fingerprint::of_syn(segment, seed);
-    if attempts::is_known(by_syn) {
-        counters.retransmitted();
-        return None;
-    }
-    attempts::remember(by_syn);
-    if segment.handshake == Handshake::Completion {
-        let by_completion = Fingerprint::of_completion(segment, seed);
-        if attempts::is_known(by_completion) {
-            counters.retransmitted();
-            return None;
-        }
-        attempts::remember(by_completion);
-    }
-    match why {
-        Refusal::Full => counters.rejected(),
-        Refusal::Exhausted => counters.exhausted(),
-    }
-    Some(seed)
-}
-
-/// The linear part of the packet, from its IP header on. The kernel has pulled the IP and TCP
-/// headers into it before it looked for the socket (net/ipv4/tcp_ipv4.c, tcp_v4_rcv).
-struct Skb {
-    start: usize,
-    end: usize,
-}
-
-impl Skb {
-    #[inline(always)]
-    fn new(skb: *mut __sk_buff) -> Self {
-        // SAFETY: the kernel gives a valid context.
-        unsafe {
-            Self {
-                start: (&raw const (*skb).data).read_volatile() as usize,
-                end: (&raw const (*skb).data_end).read_volatile() as usize,
-            }
-        }
-    }
-}
-
-impl packet::Packet for Skb {
-    #[inline(always)]
-    fn read<T: Plain>(&self, offset: usize) -> Option<T> {
-        let from = self.start + offset;
-        if from + size_of::<T>() > self.end {
-            return None;
-        }
-        // SAFETY: within the packet, and T is plain.
-        Some(unsafe { (from as *const T).read_unaligned() })
     }
 }

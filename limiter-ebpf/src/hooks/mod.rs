@@ -2,5 +2,8 @@
 
 pub mod adopt;
 pub mod count;
+pub mod divert;
 pub mod early;
 pub mod enforce;
+pub mod refuse;
+pub mod wait;

@@ -2,18 +2,22 @@
 
 use aya_ebpf::{
     btf_maps::{Array, PerCpuArray, RingBuf},
-    helpers::generated::{bpf_ktime_get_coarse_ns, bpf_ktime_get_ns},
+    helpers::generated::bpf_ktime_get_ns,
     macros::btf_map,
 };
 use limiter_common::{
     admission::Word,
     attempt::{finish, mix},
-    counters::{EVENTS_PER_SECOND_PER_CPU, EventCounters, KEY_EVENT_INTERVAL_NS},
+    counters::{EVENTS_PER_SECOND_PER_CPU, EventCounters},
     event::{Event, Excess},
     key::ZoneKey,
 };
 
-use crate::{atomic::AtomicWord, maps::zones::Entry};
+use crate::{
+    atomic::AtomicWord,
+    clock::ticks,
+    maps::{policy::Policy, zones::Entry},
+};
 
 #[btf_map]
 static EVENTS: RingBuf<Event, { 1 << 20 }> = RingBuf::new();
@@ -28,14 +32,14 @@ static EVENT_COUNTERS: PerCpuArray<EventCounters, 1> = PerCpuArray::new();
 static EXHAUSTED_BUDGET: Array<Budget, BUDGET_SLOTS> = Array::new();
 
 const BUDGET_SLOTS: usize = 16_384;
-const SECOND_NS: u64 = 1_000_000_000;
 
 /// Event budget of a key that has no entry.
 #[repr(C)]
 struct Budget {
     /// Hash of the key.
     tag: u64,
-    last_event_ns: u64,
+    /// Ticks.
+    last_event: u64,
     suppressed: u64,
 }
 
@@ -48,14 +52,14 @@ pub struct Leave {
 /// Asks for an event about a refusal of this entry's key: one a key and second, within the budget
 /// of this CPU. A refusal without leave is counted as suppressed.
 #[inline(always)]
-pub fn leave_for_entry(entry: Entry) -> Option<Leave> {
-    let now_ns = now_ns();
+pub fn leave_for_entry(entry: Entry, policy: Policy) -> Option<Leave> {
+    let now = ticks();
     let refused_before = entry.rejected().fetch_add(1);
     let counters = counters()?;
-    let last = entry.last_event_ns().load();
-    let granted = now_ns.saturating_sub(last) >= KEY_EVENT_INTERVAL_NS
-        && take_from_cpu_budget(counters, now_ns)
-        && entry.last_event_ns().compare_exchange(last, now_ns) == last;
+    let last = entry.last_event().load();
+    let granted = now.saturating_sub(last) >= policy.ticks_per_second
+        && take_from_cpu_budget(counters, now, policy)
+        && entry.last_event().compare_exchange(last, now) == last;
     if !granted {
         suppressed(counters);
         return None;
@@ -72,16 +76,16 @@ pub fn leave_for_entry(entry: Entry) -> Option<Leave> {
 /// The same for a key that has no entry because its zone is full. Two keys that share a slot take
 /// turns in it.
 #[inline(always)]
-pub fn leave_for_exhausted(zone: u16, key: &ZoneKey, seed: u64) -> Option<Leave> {
-    let now_ns = now_ns();
+pub fn leave_for_exhausted(zone: u16, key: &ZoneKey, policy: Policy) -> Option<Leave> {
+    let now = ticks();
     let counters = counters()?;
-    let tag = tag(zone, key, seed);
+    let tag = tag(zone, key, policy.seed);
     let budget = EXHAUSTED_BUDGET.get_ptr_mut(tag as u32 & (BUDGET_SLOTS as u32 - 1))?;
     // SAFETY: aligned words of a map value. Racing writers can only make an event more or less.
     unsafe {
         let same = (*budget).tag == tag;
-        if same && now_ns.saturating_sub((*budget).last_event_ns) < KEY_EVENT_INTERVAL_NS
-            || !take_from_cpu_budget(counters, now_ns)
+        if same && now.saturating_sub((*budget).last_event) < policy.ticks_per_second
+            || !take_from_cpu_budget(counters, now, policy)
         {
             if same {
                 AtomicWord::new(&raw mut (*budget).suppressed).add(1);
@@ -93,7 +97,7 @@ pub fn leave_for_exhausted(zone: u16, key: &ZoneKey, seed: u64) -> Option<Leave>
             suppressed: if same { (*budget).suppressed } else { 0 },
         };
         (*budget).tag = tag;
-        (*budget).last_event_ns = now_ns;
+        (*budget).last_event = now;
         (*budget).suppressed = 0;
         Some(leave)
     }
@@ -101,9 +105,9 @@ pub fn leave_for_exhausted(zone: u16, key: &ZoneKey, seed: u64) -> Option<Leave>
 
 /// Asks for an event that is about no refusal.
 #[inline(always)]
-pub fn leave_for_passed() -> Option<Leave> {
+pub fn leave_for_passed(policy: Policy) -> Option<Leave> {
     let counters = counters()?;
-    if take_from_cpu_budget(counters, now_ns()) {
+    if take_from_cpu_budget(counters, ticks(), policy) {
         Some(Leave { suppressed: 0 })
     } else {
         suppressed(counters);
@@ -140,13 +144,6 @@ pub fn send_excess(excess: &Excess) {
     }
 }
 
-/// Coarse: read from memory, not from the clock. Enough for budgets.
-#[inline(always)]
-fn now_ns() -> u64 {
-    // SAFETY: no arguments, no memory.
-    unsafe { bpf_ktime_get_coarse_ns() }
-}
-
 #[inline(always)]
 fn counters() -> Option<*mut EventCounters> {
     EVENT_COUNTERS.get_ptr_mut(0)
@@ -160,11 +157,11 @@ fn suppressed(counters: *mut EventCounters) {
 
 /// A fixed window. It is not atomic: an interruption in between can only let a few more through.
 #[inline(always)]
-fn take_from_cpu_budget(counters: *mut EventCounters, now_ns: u64) -> bool {
+fn take_from_cpu_budget(counters: *mut EventCounters, now: u64, policy: Policy) -> bool {
     // SAFETY: aligned words of a map value of this CPU.
     unsafe {
-        if now_ns.saturating_sub((*counters).window_start_ns) >= SECOND_NS {
-            (*counters).window_start_ns = now_ns;
+        if now.saturating_sub((*counters).window_start) >= policy.ticks_per_second {
+            (*counters).window_start = now;
             (*counters).window_sent = 0;
         }
         if (*counters).window_sent >= EVENTS_PER_SECOND_PER_CPU {

@@ -3,7 +3,13 @@
 pub mod attempts;
 pub mod candidates;
 pub mod counters;
+pub mod endpoints;
 pub mod events;
+pub mod interfaces;
+pub mod listening;
+pub mod packets;
 pub mod policy;
+pub mod targets;
 pub mod tokens;
+pub mod waiters;
 pub mod zones;

@@ -38,6 +38,10 @@ pub struct Policy {
     pub seed: u64,
     /// Whether passed connections are reported.
     pub report_passed: bool,
+    /// [`Control::ticks_per_second`]
+    pub ticks_per_second: u64,
+    /// [`Control::max_waiting`]
+    pub max_waiting: u64,
 }
 
 /// Reads which policy is in force. Everything else of this run goes by it.
@@ -48,6 +52,8 @@ pub fn in_force() -> Option<Policy> {
         half: control.active & 1,
         seed: control.seed,
         report_passed: control.report_passed != 0,
+        ticks_per_second: control.ticks_per_second.into(),
+        max_waiting: control.max_waiting.into(),
     })
 }
 
@@ -71,6 +77,14 @@ impl Policy {
         let index = self.server_at(local, port)?;
         let server = self.server(index)?;
         (server.limit_count != 0).then_some((index, server))
+    }
+
+    /// Whether some server listens on this port, at whatever address.
+    #[inline(always)]
+    pub fn knows_port(self, port: u16) -> bool {
+        PORTS
+            .get(self.half * PORT_COUNT + u32::from(port))
+            .is_some_and(|entry| entry.server != 0 || entry.class != 0)
     }
 
     #[inline(always)]

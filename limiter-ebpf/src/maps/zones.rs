@@ -106,11 +106,11 @@ impl Entry {
         unsafe { AtomicWord::new(&raw mut (*self.0).rejected) }
     }
 
-    /// [`ZoneEntry::last_event_ns`]
+    /// [`ZoneEntry::last_event`]
     #[inline(always)]
-    pub fn last_event_ns(self) -> AtomicWord {
+    pub fn last_event(self) -> AtomicWord {
         // SAFETY: as above.
-        unsafe { AtomicWord::new(&raw mut (*self.0).last_event_ns) }
+        unsafe { AtomicWord::new(&raw mut (*self.0).last_event) }
     }
 
     /// [`ZoneEntry::reported`]
@@ -154,6 +154,12 @@ impl admission::Zone for Zone {
     fn occupancy(self, entry: Entry) -> AtomicWord {
         // SAFETY: an aligned word of a map value.
         unsafe { AtomicWord::new(&raw mut (*entry.0).occupancy) }
+    }
+
+    #[inline(always)]
+    fn waiting(self, entry: Entry) -> AtomicWord {
+        // SAFETY: as above.
+        unsafe { AtomicWord::new(&raw mut (*entry.0).waiting) }
     }
 
     #[inline(always)]

@@ -6,12 +6,13 @@ use limiter_common::{
     addr::Addr,
     key::KeyFields,
     policy::{
-        Limit, MAX_LIMITS, MAX_LISTENERS, MAX_SERVERS, MAX_ZONES, PORTS, PortEntry, ServerPolicy,
+        ACTION_CLOSE, ACTION_DROP, ACTION_RESET, Limit, MAX_LIMITS, MAX_LISTENERS, MAX_SERVERS,
+        MAX_ZONES, PORTS, PortEntry, ServerPolicy,
     },
 };
 
 use super::error::KernelError;
-use crate::policy::{Key, ListenAddr, Policy, Server, Zone};
+use crate::policy::{Action, Key, ListenAddr, Policy, Server, Zone};
 
 /// One half of the policy maps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,6 +135,11 @@ fn compile_server(server: &Server, zones: &[Zone]) -> Result<ServerPolicy, Kerne
     let mut compiled = ServerPolicy {
         limit_count: server.limits.len() as u32,
         dry_run: server.dry_run.into(),
+        action: match server.action {
+            Action::Drop => ACTION_DROP,
+            Action::Reset => ACTION_RESET,
+            Action::Close { .. } => ACTION_CLOSE,
+        },
         ..ServerPolicy::default()
     };
     for (slot, limit) in compiled.limits.iter_mut().zip(&server.limits) {
@@ -170,7 +176,7 @@ fn check_size(what: &str, number: usize, most: u32) -> Result<(), KernelError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Action, ErrorLog, LimitConn, Listen, LogLevel};
+    use crate::policy::{ErrorLog, LimitConn, Listen, LogLevel};
 
     fn policy(listens: &[&[Listen]]) -> Policy {
         Policy {

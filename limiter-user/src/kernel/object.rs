@@ -4,15 +4,17 @@ use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{HashMap, MapData},
     programs::{
-        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, Iter, Program, ProgramError, SockOps, Xdp,
+        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, Iter, Program, ProgramError, SkLookup,
+        SkReuseport, SockOps, Xdp,
     },
 };
 use limiter_common::{
     entry::ZoneEntry,
     key::ZoneKey,
     names::{
-        MAP_EVENTS, MAP_EXCESS, MAP_TOKENS, MAP_ZONE_TEMPLATE, MAPS, PROGRAM_ADOPT, PROGRAM_COUNT,
-        PROGRAM_ENFORCE, PROGRAM_XDP,
+        MAP_EVENTS, MAP_EXCESS, MAP_NEW_LISTENERS, MAP_TOKENS, MAP_WAITERS, MAP_ZONE_TEMPLATE,
+        MAPS, PROGRAM_ADOPT, PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_LOOKUP, PROGRAM_REFUSE,
+        PROGRAM_WAIT, PROGRAM_XDP,
     },
 };
 
@@ -45,9 +47,9 @@ pub(super) fn create_zone_map(name: &str, max_entries: u32) -> Result<ZoneMap, K
     // The loader makes all maps of the object; the others only for a moment.
     for other in MAPS {
         match other {
-            // Its size must be 0.
-            MAP_TOKENS => {}
-            MAP_EVENTS | MAP_EXCESS => {
+            // Their size must be 0.
+            MAP_TOKENS | MAP_WAITERS => {}
+            MAP_EVENTS | MAP_EXCESS | MAP_NEW_LISTENERS => {
                 loader.map_max_entries(other, SMALLEST_RING_BYTES);
             }
             _ => {
@@ -85,6 +87,15 @@ pub(super) fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
         program::<CgroupSkb>(ebpf, PROGRAM_ENFORCE)?.load(),
     )?;
     verify(PROGRAM_XDP, program::<Xdp>(ebpf, PROGRAM_XDP)?.load())?;
+    verify(
+        PROGRAM_LOOKUP,
+        program::<SkLookup>(ebpf, PROGRAM_LOOKUP)?.load(),
+    )?;
+    verify(
+        PROGRAM_REFUSE,
+        program::<SkReuseport>(ebpf, PROGRAM_REFUSE)?.load(),
+    )?;
+    verify(PROGRAM_WAIT, program::<SockOps>(ebpf, PROGRAM_WAIT)?.load())?;
     let btf = Btf::from_sys_fs()
         .context("read", "/sys/kernel/btf/vmlinux")
         .map_err(|error| {

@@ -13,6 +13,8 @@ use limiter_common::{
     policy::{Control, ListenerKey, MAX_SERVERS, PORTS, PortEntry, ServerPolicy},
 };
 
+use nix::sys::resource::{Resource, getrlimit};
+
 use super::{
     compile::Compiled,
     error::{Context, KernelError},
@@ -58,6 +60,8 @@ impl PolicyMaps {
                 active: 0,
                 report_passed: 0,
                 seed: seed()?,
+                ticks_per_second: ticks_per_second()?,
+                max_waiting: max_waiting()?,
             },
             halves: [Half::empty(), Half::empty()],
         };
@@ -140,6 +144,25 @@ where
         .ok_or_else(|| KernelError::new("find map", name, "the object does not have it"))?
         .try_into()
         .context("find map", name)
+}
+
+/// The kernel's own clock rate: what a coarse clock resolves is one tick
+/// (kernel/time/posix-timers.c, posix_get_coarse_res).
+fn ticks_per_second() -> Result<u32, KernelError> {
+    const NS_PER_SECOND: i64 = 1_000_000_000;
+    let clock = nix::time::ClockId::CLOCK_MONOTONIC_COARSE;
+    let tick = clock
+        .res()
+        .context("read the resolution of", "the coarse clock")?;
+    // Rounded: a tick of 300 Hz is no whole number of ns.
+    Ok(((NS_PER_SECOND + tick.tv_nsec() / 2) / tick.tv_nsec().max(1)) as u32)
+}
+
+/// Refused connections may take half of our descriptors.
+fn max_waiting() -> Result<u32, KernelError> {
+    const MOST: u64 = 8_192;
+    let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).context("read", "RLIMIT_NOFILE")?;
+    Ok((soft / 2).min(MOST) as u32)
 }
 
 fn seed() -> Result<u64, KernelError> {

@@ -2,11 +2,12 @@
 
 use aya::Pod;
 use limiter_common::{
-    counters::{EventCounters, ZoneCounters},
+    counters::{EventCounters, PacketCounters, ZoneCounters},
     entry::{ZoneEntry, ZoneState},
     event::{Event, Excess},
     key::{Connection, ZoneKey},
-    policy::{Control, ListenerKey, PortEntry, ServerPolicy},
+    policy::{Control, ListenerKey, Listening, PortEntry, ServerPolicy},
+    token::Waiter,
 };
 
 /// A value that goes into a map or comes from one.
@@ -38,6 +39,8 @@ boundary!(
     Control,
     EventCounters,
     ListenerKey,
+    Listening,
+    PacketCounters,
     PortEntry,
     ServerPolicy,
     ZoneCounters,
@@ -46,6 +49,7 @@ boundary!(
     ZoneState,
     Event,
     Excess,
+    Waiter,
 );
 
 /// Reads one record of a ring.

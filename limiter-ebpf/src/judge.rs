@@ -1,0 +1,228 @@
+//! The verdict on an attempt, the same from every hook that sees its packets.
+
+use limiter_common::{
+    admission::{Admission, Peek, Refusal, may_wait, peek},
+    attempt::{Endpoint, Fingerprint},
+    event::HOOK_XDP,
+    key::{Connection, KeyFields, ZoneKey},
+    packet::{Handshake, Segment},
+    policy::{ACTION_CLOSE, Limit, MAX_LIMITS, ServerPolicy},
+};
+
+use crate::{
+    debug,
+    maps::{
+        attempts, counters, endpoints,
+        events::{self, Leave},
+        policy::{self, Policy},
+        waiters,
+        zones::{Entry, Zone, zone_at},
+    },
+    report::{self, Verdict},
+};
+
+/// Whether a limit of the server says no to this packet of an attempt. Counts and reports it then.
+/// `hook` is one of the `HOOK_` values.
+#[inline(always)]
+pub fn judge(segment: &Segment, index: u16, server: &ServerPolicy, hook: u8) -> bool {
+    let mut suppressed = 0;
+    let word = limiter_judge(server, segment, index.into(), &mut suppressed, hook.into());
+    let judgement = Admission::from_word(word);
+    if !judgement.is_refused {
+        return false;
+    }
+    debug::refused(&segment.connection, index, judgement.connections);
+    if word & TELL != 0 {
+        limiter_tell(
+            server,
+            segment,
+            u32::from(index) << 8 | u32::from(hook),
+            word,
+            suppressed,
+        );
+    }
+    true
+}
+
+/// Reports what [`limiter_judge`] has answered. `place` is the index of the server and the hook. A
+/// global function, see [`crate::charge`]: events are large.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn limiter_tell(
+    server: *const ServerPolicy,
+    segment: *const Segment,
+    place: u32,
+    word: u64,
+    suppressed: u64,
+) -> u32 {
+    // SAFETY: the verifier has checked that each pointer is to a value of its type or null.
+    let (Some(server), Some(segment)) = (unsafe { (server.as_ref(), segment.as_ref()) }) else {
+        return 0;
+    };
+    let judgement = Admission::from_word(word);
+    let verdict = Verdict {
+        connection: &segment.connection,
+        server: (place >> 8) as u16,
+        limit: &server.limits[judgement.limit],
+        connections: judgement.connections,
+        hook: place as u8,
+    };
+    report::refused_with_leave(&verdict, judgement.why, Leave { suppressed });
+    1
+}
+
+/// Set in the answer of [`limiter_judge`] if the refusal is to be reported. No bit of
+/// [`Admission::to_word`].
+const TELL: u64 = 1 << 7;
+
+/// Looks for the first limit that says no, counts the refusal, and asks for leave to report it,
+/// which comes with the number of refusals that were suppressed. A global function, see
+/// [`crate::charge`].
+///
+/// All of it in one, because the key's entry, once found, is needed for all of it.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn limiter_judge(
+    server: *const ServerPolicy,
+    segment: *const Segment,
+    index: u32,
+    suppressed: *mut u64,
+    hook: u32,
+) -> u64 {
+    // SAFETY: the verifier has checked that each pointer is to a value of its type or null.
+    let (Some(server), Some(segment), Some(suppressed), Some(policy)) = (unsafe {
+        (
+            server.as_ref(),
+            segment.as_ref(),
+            suppressed.as_mut(),
+            policy::in_force(),
+        )
+    }) else {
+        return 0;
+    };
+    let Some(no) = first_no(server, &segment.connection, index as u16) else {
+        return 0;
+    };
+    let endpoint = Endpoint::of(&segment.connection, policy.seed);
+    if hook != u32::from(HOOK_XDP) {
+        endpoints::refused(endpoint);
+    } else if !endpoints::has_refused(endpoint) || server.action == ACTION_CLOSE && no.may_wait() {
+        return 0;
+    }
+    let leave = no.count(segment, endpoint, policy);
+    let judgement = Admission {
+        is_refused: true,
+        limit: no.position,
+        why: no.why(),
+        connections: no.connections,
+    };
+    let mut word = judgement.to_word();
+    if let Some(leave) = leave {
+        *suppressed = leave.suppressed;
+        word |= TELL;
+    }
+    word
+}
+
+/// A limit that says no.
+pub struct No<'a> {
+    /// Its position among those of the server.
+    pub position: usize,
+    /// The limit.
+    pub limit: &'a Limit,
+    /// Its zone.
+    pub zone: Zone,
+    /// The key in that zone.
+    pub key: ZoneKey,
+    /// The key's entry; none if the zone has no room for the key.
+    entry: Option<Entry>,
+    connections: u32,
+}
+
+/// The first limit of the server that says no to one more connection like this.
+#[inline(always)]
+pub fn first_no<'a>(
+    server: &'a ServerPolicy,
+    connection: &Connection,
+    index: u16,
+) -> Option<No<'a>> {
+    for position in 0..MAX_LIMITS {
+        if position >= server.limit_count as usize {
+            break;
+        }
+        let limit = &server.limits[position];
+        if limit.fields.contains(KeyFields::EMPTY) {
+            continue;
+        }
+        let Some(zone) = zone_at(limit.zone.into()) else {
+            continue;
+        };
+        let key = ZoneKey::new(limit.fields, connection, index);
+        let (entry, connections) = match peek(zone, &key, limit.number) {
+            Peek::Room => continue,
+            Peek::Full { entry, connections } => (Some(entry), connections),
+            Peek::Exhausted => (None, 0),
+        };
+        return Some(No {
+            position,
+            limit,
+            zone,
+            key,
+            entry,
+            connections,
+        });
+    }
+    None
+}
+
+impl No<'_> {
+    /// Whether the connection may be accepted by the daemon and wait to be closed.
+    #[inline(always)]
+    pub fn may_wait(&self) -> bool {
+        let Some(policy) = policy::in_force() else {
+            return false;
+        };
+        self.entry
+            .is_some_and(|entry| may_wait(self.zone, entry, self.limit.number))
+            && waiters::has_room(policy.max_waiting)
+    }
+
+    #[inline(always)]
+    fn why(&self) -> Refusal {
+        match self.entry {
+            Some(_) => Refusal::Full,
+            None => Refusal::Exhausted,
+        }
+    }
+
+    /// Counts one refusal an attempt, however many packets it sends. Leave to report it, if this is
+    /// the first one that is refused.
+    #[inline(always)]
+    fn count(&self, segment: &Segment, endpoint: Endpoint, policy: Policy) -> Option<Leave> {
+        let counters = counters::of_zone(self.limit.zone)?;
+        let by_syn = Fingerprint::of_syn(segment, endpoint);
+        if attempts::is_known(by_syn) {
+            counters.retransmitted();
+            return None;
+        }
+        attempts::remember(by_syn);
+        if segment.handshake == Handshake::Completion {
+            let by_completion = Fingerprint::of_completion(segment, endpoint);
+            if attempts::is_known(by_completion) {
+                counters.retransmitted();
+                return None;
+            }
+            attempts::remember(by_completion);
+        }
+        match self.entry {
+            Some(entry) => {
+                counters.rejected();
+                events::leave_for_entry(entry, policy)
+            }
+            None => {
+                counters.exhausted();
+                events::leave_for_exhausted(self.limit.zone, &self.key, policy)
+            }
+        }
+    }
+}

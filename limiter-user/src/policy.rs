@@ -3,7 +3,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -32,6 +32,30 @@ impl Policy {
             Attach::Cgroup(path) => Some(path.as_path()),
             Attach::Interface(_) => None,
         })
+    }
+
+    /// The server that limits connections to this address and port: the one with this very address,
+    /// else the one for every address of its family, else the one for every address, else the one
+    /// for every port.
+    pub fn server_at(&self, local: SocketAddr) -> Option<&Server> {
+        let ip = local.ip().to_canonical();
+        let family = if ip.is_ipv4() {
+            ListenAddr::ANY_V4
+        } else {
+            ListenAddr::ANY_V6
+        };
+        let listens = |addr| {
+            self.servers.iter().find(|server| {
+                server.listen.iter().any(|listen| {
+                    listen.addr == addr
+                        && (listen.first_port..=listen.last_port).contains(&local.port())
+                })
+            })
+        };
+        listens(ListenAddr::Ip(ip))
+            .or_else(|| listens(family))
+            .or_else(|| listens(ListenAddr::Any))
+            .or_else(|| self.servers.iter().find(|server| server.listen.is_empty()))
     }
 
     /// Interfaces to attach to.

@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 use limiter_common::event::{
-    self, HOOK_CGROUP_SKB, HOOK_SOCK_OPS, REASON_EXHAUSTED, REASON_LIMIT, REASON_NONE,
-    STATUS_PASSED, STATUS_REJECTED, STATUS_REJECTED_DRY_RUN,
+    self, HOOK_CGROUP_SKB, HOOK_SK_LOOKUP, HOOK_SOCK_OPS, HOOK_XDP, REASON_EXHAUSTED, REASON_LIMIT,
+    REASON_NONE, STATUS_PASSED, STATUS_REJECTED, STATUS_REJECTED_DRY_RUN,
 };
 
 use super::clock::Clock;
@@ -71,6 +71,8 @@ pub fn convert(event: &event::Event, policy: &Policy, moment: Moment) -> Option<
         hook: match event.hook {
             HOOK_CGROUP_SKB => "cgroup_skb",
             HOOK_SOCK_OPS => "sock_ops",
+            HOOK_SK_LOOKUP => "sk_lookup",
+            HOOK_XDP => "xdp",
             _ => return None,
         }
         .to_owned(),

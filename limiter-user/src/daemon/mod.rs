@@ -12,6 +12,8 @@
 //! | [`view`] | a policy in the words of the API; pure |
 //! | [`convert`] | from the kernel's event to the API's; pure |
 //! | [`refusal_line`] | what a refusal looks like in the log; pure |
+//! | [`listeners`] | follows listeners, for actions that need a socket of ours |
+//! | [`waiting`] | refused connections that are accepted and closed |
 //! | [`feed`] | events: ring → log and subscribers |
 
 use std::{sync::Arc, time::Duration};
@@ -30,11 +32,13 @@ pub mod change;
 pub mod clock;
 pub mod convert;
 pub mod feed;
+pub mod listeners;
 pub mod log;
 pub mod refusal_line;
 pub mod service;
 pub mod state;
 pub mod view;
+pub mod waiting;
 
 /// Events that wait for slow subscribers; shared by all of them.
 const FEED_CAPACITY: usize = 8 * 1024;
@@ -54,6 +58,7 @@ pub async fn run(
     let (mut kernel, adopted) = Kernel::start(&policy)?;
     let events = kernel.take_events()?;
     let housekeeping = tokio::spawn(kernel.take_housekeeping()?);
+    let new_listeners = kernel.take_new_listeners()?;
     announce(&policy, &kernel, &adopted);
 
     let (feed, _) = broadcast::channel(FEED_CAPACITY);
@@ -64,6 +69,11 @@ pub async fn run(
         Arc::clone(&clock),
     ));
     let events = tokio::spawn(feed::run(events, daemon.policy(), feed, clock));
+    let listeners = tokio::spawn(listeners::follow(
+        Arc::clone(&daemon),
+        new_listeners,
+        daemon.policy(),
+    ));
 
     ready();
     server::serve(socket.listener(), socket.guard(), Arc::clone(&daemon), stop).await;
@@ -71,6 +81,7 @@ pub async fn run(
     notice!("stopping");
     end(events).await;
     end(housekeeping).await;
+    end(listeners).await;
     match timeout(STOP_TIMEOUT, daemon.stop()).await {
         Ok(Some(state)) => {
             state.log_summary();

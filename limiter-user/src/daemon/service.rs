@@ -23,7 +23,7 @@ use crate::{
         service::Service,
         subscription::{Published, Subscription},
     },
-    kernel::Kernel,
+    kernel::{Kernel, Target},
     policy::Policy,
 };
 
@@ -62,6 +62,17 @@ impl Daemon {
     /// The policy in force, and its changes.
     pub fn policy(&self) -> watch::Receiver<Arc<Policy>> {
         self.policy.clone()
+    }
+
+    /// Sockets that refused attempts are brought to, and that nobody serves yet.
+    pub async fn take_targets(&self) -> Vec<Target> {
+        let mut state = self.state.lock().await;
+        state.as_mut().map(State::take_targets).unwrap_or_default()
+    }
+
+    /// Looks again where the servers listen, if that matters.
+    pub async fn follow_listeners(&self) -> Result<(), Refusal> {
+        self.with(State::follow_listeners).await
     }
 
     /// Takes the state away: requests that come later are refused.

@@ -9,7 +9,7 @@ use super::{books::ZoneBook, change, log::notice, view};
 use crate::{
     api::{Attached, ServerStatus, ZoneStatus},
     control::refusal::Refusal,
-    kernel::{Kernel, KernelError},
+    kernel::{Kernel, KernelError, Target},
     policy::Policy,
 };
 
@@ -98,6 +98,17 @@ impl State {
             log_change(server);
         }
         Ok(changed)
+    }
+
+    /// Looks again where the servers listen, if that matters.
+    pub fn follow_listeners(&mut self) -> Result<(), Refusal> {
+        let policy = self.policy();
+        self.kernel.follow_listeners(&policy).map_err(failed)
+    }
+
+    /// Sockets that refused attempts are brought to, and that nobody serves yet.
+    pub fn take_targets(&mut self) -> Vec<Target> {
+        self.kernel.take_targets()
     }
 
     /// Counters of one zone, or of all, start at zero.

@@ -29,6 +29,7 @@ use super::{
     object::program,
     policy::take,
     raw::Raw,
+    scope::Scope,
     sock_diag::{self, TcpSocket},
 };
 
@@ -56,7 +57,7 @@ pub(super) fn adopt(
     let scope = Scope::of(cgroups);
     let mut adopted = Adopted::default();
     let mut result = Ok(());
-    netns::in_each(|| {
+    netns::in_each(|_| {
         if result.is_ok() {
             result = adopt_here(iterator, &mut candidates, &scope, compiled, &mut adopted);
         }
@@ -159,26 +160,4 @@ fn walk(iterator: &mut Iter) -> Result<(), KernelError> {
     file.read_to_end(&mut nothing)
         .context(OPERATION, PROGRAM_ADOPT)?;
     Ok(())
-}
-
-/// Which sockets belong to the cgroups we are attached to.
-enum Scope {
-    Everything,
-    Cgroups(HashSet<u64>),
-}
-
-impl Scope {
-    fn of(cgroups: &[Cgroup]) -> Self {
-        if cgroups.iter().any(Cgroup::is_root) {
-            return Self::Everything;
-        }
-        Self::Cgroups(cgroups.iter().flat_map(Cgroup::ids).collect())
-    }
-
-    fn contains(&self, socket: &TcpSocket) -> bool {
-        match self {
-            Self::Everything => true,
-            Self::Cgroups(ids) => socket.cgroup.is_some_and(|id| ids.contains(&id)),
-        }
-    }
 }

@@ -118,6 +118,18 @@ impl Cgroup {
     }
 }
 
+/// The cgroup that this process is in, and its sockets belong to.
+pub(super) fn own() -> Result<Cgroup, KernelError> {
+    const OBJECT: &str = "/proc/self/cgroup";
+    let text = fs::read_to_string(OBJECT).context("read", OBJECT)?;
+    // cgroups(7): the line of the cgroup2 hierarchy is 0::PATH.
+    let path = text.lines().find_map(|line| line.strip_prefix("0::/"));
+    let path = path.ok_or_else(|| {
+        KernelError::new("find", "the cgroup of limiter", "it has none in cgroup2")
+    })?;
+    Cgroup::open(&root()?.join(path))
+}
+
 /// Where the root of the cgroup2 hierarchy is mounted: often /sys/fs/cgroup, on hybrid systems
 /// /sys/fs/cgroup/unified.
 ///

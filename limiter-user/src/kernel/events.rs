@@ -10,7 +10,7 @@ use aya_log::EbpfLogger;
 use limiter_common::{
     counters::EventCounters,
     event::{Event, Excess},
-    names::{MAP_EVENT_COUNTERS, MAP_EVENTS, MAP_EXCESS},
+    names::{MAP_EVENT_COUNTERS, MAP_EVENTS, MAP_EXCESS, MAP_NEW_LISTENERS},
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
@@ -47,6 +47,34 @@ impl EventStream {
         read(&mut self.ring, events)
             .await
             .context("read map", MAP_EVENTS)
+    }
+}
+
+/// Sockets that begin to listen on ports of the policy.
+pub struct NewListeners {
+    ring: AsyncFd<RingBuf<MapData>>,
+}
+
+impl NewListeners {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+        Ok(Self {
+            ring: poll(take(ebpf, MAP_NEW_LISTENERS)?, MAP_NEW_LISTENERS)?,
+        })
+    }
+
+    /// Waits until there is one.
+    ///
+    /// # Errors
+    ///
+    /// If the ring cannot be polled.
+    pub async fn wait(&mut self) -> Result<(), KernelError> {
+        let mut ports: Vec<u32> = Vec::new();
+        while ports.is_empty() {
+            read(&mut self.ring, &mut ports)
+                .await
+                .context("read map", MAP_NEW_LISTENERS)?;
+        }
+        Ok(())
     }
 }
 
@@ -94,7 +122,7 @@ pub(super) fn housekeeping(
 
 /// Looks for each connection in every network namespace: the cookie is unique over all of them.
 fn destroy(connections: &[Excess]) {
-    netns::in_each(|| {
+    netns::in_each(|_| {
         for connection in connections {
             if let Err(error) = sock_diag::destroy(connection) {
                 tracing::debug!("destroy an excess connection: {error}");

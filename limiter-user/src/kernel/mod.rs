@@ -10,12 +10,15 @@
 //! | `zones` | the zones' maps and counters |
 //! | `events` | the rings |
 //! | `adopt` | connections that were open before |
+//! | `divert`, `target` | sockets that refused attempts are brought to |
+//! | `scope` | which sockets belong to the attached cgroups |
 //! | `netns`, [`sock_diag`] | network namespaces, and the sockets in them |
 //! | `privilege` | what the process may do |
 
 mod adopt;
 mod cgroup;
 mod compile;
+mod divert;
 mod error;
 mod events;
 mod netns;
@@ -23,7 +26,9 @@ mod object;
 mod policy;
 mod privilege;
 mod raw;
+mod scope;
 pub mod sock_diag;
+mod target;
 mod zones;
 
 use std::path::{Path, PathBuf};
@@ -37,10 +42,10 @@ use limiter_common::{
 };
 
 pub use self::{
-    adopt::Adopted, cgroup::root as cgroup_root, error::KernelError, events::EventStream,
-    privilege::check as check_privileges,
+    adopt::Adopted, cgroup::root as cgroup_root, divert::Target, error::KernelError,
+    events::EventStream, events::NewListeners, privilege::check as check_privileges,
 };
-use self::{cgroup::Cgroup, policy::PolicyMaps, zones::ZoneMaps};
+use self::{cgroup::Cgroup, divert::Diversion, policy::PolicyMaps, zones::ZoneMaps};
 use crate::policy::{LogLevel, Policy};
 
 /// Counts of one zone as the kernel has them.
@@ -70,6 +75,7 @@ pub struct Kernel {
     policy: PolicyMaps,
     zones: ZoneMaps,
     cgroups: Vec<Cgroup>,
+    diversion: Diversion,
 }
 
 impl Kernel {
@@ -98,11 +104,14 @@ impl Kernel {
         for cgroup in &cgroups {
             object::attach_enforce(&mut ebpf, cgroup)?;
         }
+        let mut diversion = Diversion::new(&mut ebpf)?;
+        diversion.refresh(&mut ebpf, &cgroups, policy)?;
         let kernel = Self {
             ebpf,
             policy: policy_maps,
             zones,
             cgroups,
+            diversion,
         };
         Ok((kernel, adopted))
     }
@@ -114,8 +123,42 @@ impl Kernel {
     ///
     /// The old policy stays in force then.
     pub fn switch(&mut self, policy: &Policy) -> Result<(), KernelError> {
-        self.policy.switch(&compile::compile(policy)?)?;
+        let compiled = compile::compile(policy)?;
+        // Before a program wants it; what is not wanted any more does no harm for a moment.
+        self.follow_listeners(policy)?;
+        self.policy.switch(&compiled)?;
         self.zones.wait_for_programs()
+    }
+
+    /// Looks again where the servers of the policy in force listen, for the actions `reset` and
+    /// `close`.
+    ///
+    /// # Errors
+    ///
+    /// Refused attempts may be dropped instead then.
+    pub fn follow_listeners(&mut self, policy: &Policy) -> Result<(), KernelError> {
+        self.diversion
+            .refresh(&mut self.ebpf, &self.cgroups, policy)
+    }
+
+    /// Whether refused attempts are brought to a socket of ours anywhere.
+    pub fn is_diverting(&self) -> bool {
+        self.diversion.is_in_force()
+    }
+
+    /// Sockets to which refused attempts are brought since the last call. Whoever takes one accepts
+    /// and closes what comes.
+    pub fn take_targets(&mut self) -> Vec<Target> {
+        self.diversion.take_fresh()
+    }
+
+    /// Waits for sockets that begin to listen on ports of the policy. Can be taken once.
+    ///
+    /// # Errors
+    ///
+    /// If it was taken before.
+    pub fn take_new_listeners(&mut self) -> Result<NewListeners, KernelError> {
+        NewListeners::take(&mut self.ebpf)
     }
 
     /// Also report passed connections as events.

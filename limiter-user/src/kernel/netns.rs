@@ -3,21 +3,40 @@
 use std::{
     collections::HashSet,
     fs::{self, File},
-    os::unix::fs::MetadataExt,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::fs::MetadataExt,
+    },
     path::{Path, PathBuf},
     thread,
 };
 
 use nix::sched::{CloneFlags, setns};
 
+/// A network namespace.
+pub(super) struct NetNs {
+    /// The same number for the same namespace, while it exists.
+    pub(super) id: NetNsId,
+    file: File,
+}
+
+/// Device and inode number (namespaces(7)).
+pub(super) type NetNsId = (u64, u64);
+
+impl AsFd for NetNs {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
 /// Runs `work` in every network namespace that a process or a mount holds, on a thread of its own;
 /// the caller's namespace does not change. A namespace that goes away meanwhile is left out.
-pub(super) fn in_each(mut work: impl FnMut() + Send) {
+pub(super) fn in_each(mut work: impl FnMut(&NetNs) + Send) {
     thread::scope(|scope| {
         scope.spawn(move || {
             for namespace in all() {
                 match setns(&namespace, CloneFlags::CLONE_NEWNET) {
-                    Ok(()) => work(),
+                    Ok(()) => work(&namespace),
                     Err(error) => tracing::debug!("enter a network namespace: {error}"),
                 }
             }
@@ -26,7 +45,7 @@ pub(super) fn in_each(mut work: impl FnMut() + Send) {
 }
 
 /// Every network namespace that can be found, each once.
-fn all() -> Vec<File> {
+fn all() -> Vec<NetNs> {
     let mut seen = HashSet::new();
     of_processes()
         .into_iter()
@@ -34,8 +53,8 @@ fn all() -> Vec<File> {
         .filter_map(|path| {
             let file = File::open(path).ok()?;
             let metadata = file.metadata().ok()?;
-            seen.insert((metadata.dev(), metadata.ino()))
-                .then_some(file)
+            let id = (metadata.dev(), metadata.ino());
+            seen.insert(id).then_some(NetNs { id, file })
         })
         .collect()
 }

@@ -5,7 +5,7 @@ use aya::{
     maps::{HashMap, MapData},
     programs::{
         CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, Iter, Program, ProgramError, SkLookup,
-        SkReuseport, SockOps, Xdp,
+        SkReuseport, SockOps, Xdp, sock_ops::SockOpsLink,
     },
 };
 use limiter_common::{
@@ -13,8 +13,8 @@ use limiter_common::{
     key::ZoneKey,
     names::{
         MAP_EVENTS, MAP_EXCESS, MAP_NEW_LISTENERS, MAP_TOKENS, MAP_WAITERS, MAP_ZONE_TEMPLATE,
-        MAPS, PROGRAM_ADOPT, PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_LOOKUP, PROGRAM_REFUSE,
-        PROGRAM_WAIT, PROGRAM_XDP,
+        MAPS, PROGRAM_ADOPT, PROGRAM_COUNT, PROGRAM_DIVERT, PROGRAM_ENFORCE, PROGRAM_LOOKUP,
+        PROGRAM_REFUSE, PROGRAM_WAIT, PROGRAM_XDP,
     },
 };
 
@@ -43,20 +43,7 @@ pub(super) fn load(debug: bool) -> Result<Ebpf, KernelError> {
 /// It comes from a definition in the object, so that it has the same BTF as the inner map that the
 /// programs were verified with: up to Linux 6.1 the kernel takes no other.
 pub(super) fn create_zone_map(name: &str, max_entries: u32) -> Result<ZoneMap, KernelError> {
-    let mut loader = loader(false);
-    // The loader makes all maps of the object; the others only for a moment.
-    for other in MAPS {
-        match other {
-            // Their size must be 0.
-            MAP_TOKENS | MAP_WAITERS => {}
-            MAP_EVENTS | MAP_EXCESS | MAP_NEW_LISTENERS => {
-                loader.map_max_entries(other, SMALLEST_RING_BYTES);
-            }
-            _ => {
-                loader.map_max_entries(other, 1);
-            }
-        }
-    }
+    let mut loader = small_loader();
     let mut ebpf = loader
         .map_max_entries(MAP_ZONE_TEMPLATE, max_entries)
         .load(OBJECT)
@@ -68,6 +55,38 @@ pub(super) fn create_zone_map(name: &str, max_entries: u32) -> Result<ZoneMap, K
         KernelError::new("make the map of zone", name, "the object has no template")
     })?;
     map.try_into().context("make the map of zone", name)
+}
+
+/// Loads `limiter_divert` once more, with maps of its own.
+pub(super) fn load_divert() -> Result<Ebpf, KernelError> {
+    let mut ebpf = small_loader()
+        .load(OBJECT)
+        .context("load program", PROGRAM_DIVERT)
+        .map_err(explain)?;
+    program::<SkLookup>(&mut ebpf, PROGRAM_DIVERT)?
+        .load()
+        .context("load program", PROGRAM_DIVERT)
+        .map_err(explain)?;
+    Ok(ebpf)
+}
+
+/// A loader for the sake of one map or program. It makes all maps of the object: as small as they
+/// can be, because most of them only live for a moment.
+fn small_loader<'a>() -> EbpfLoader<'a> {
+    let mut loader = loader(false);
+    for map in MAPS {
+        match map {
+            // Their size must be 0.
+            MAP_TOKENS | MAP_WAITERS => {}
+            MAP_EVENTS | MAP_EXCESS | MAP_NEW_LISTENERS => {
+                loader.map_max_entries(map, SMALLEST_RING_BYTES);
+            }
+            _ => {
+                loader.map_max_entries(map, 1);
+            }
+        }
+    }
+    loader
 }
 
 /// The map of one zone. (aya has one type for hash maps with and without LRU.)
@@ -118,6 +137,16 @@ pub(super) fn attach_count(ebpf: &mut Ebpf, cgroup: &Cgroup) -> Result<(), Kerne
         .context("attach to cgroup", cgroup.path.display())
         .map_err(explain)?;
     Ok(())
+}
+
+/// Attaches the program that counts what waits to be closed.
+pub(super) fn attach_wait(ebpf: &mut Ebpf, cgroup: &Cgroup) -> Result<SockOpsLink, KernelError> {
+    let program = program::<SockOps>(ebpf, PROGRAM_WAIT)?;
+    program
+        .attach(cgroup, CgroupAttachMode::Single)
+        .and_then(|link| program.take_link(link))
+        .context("attach to cgroup", cgroup.path.display())
+        .map_err(explain)
 }
 
 /// Attaches the program that refuses.

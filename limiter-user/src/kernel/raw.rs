@@ -35,6 +35,7 @@ macro_rules! boundary {
 }
 
 boundary!(
+    u32,
     Connection,
     Control,
     EventCounters,

@@ -52,6 +52,19 @@ pub fn tcp_sockets() -> io::Result<Vec<TcpSocket>> {
         | StateFlags::LAST_ACK
         | StateFlags::CLOSING
         | StateFlags::LISTEN;
+    list(&states)
+}
+
+/// Lists the sockets that listen.
+///
+/// # Errors
+///
+/// If netlink fails.
+pub fn listeners() -> io::Result<Vec<TcpSocket>> {
+    list(&StateFlags::LISTEN)
+}
+
+fn list(states: &StateFlags) -> io::Result<Vec<TcpSocket>> {
     let mut sockets = Vec::new();
     for family in [AF_INET, AF_INET6] {
         let any = if family == AF_INET {

@@ -1,0 +1,90 @@
+//! Refused connections that are accepted in place of the application: nothing of them reaches it,
+//! and they are closed after the delay of their server (`limit_conn_action close`).
+
+use std::{io, sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until, timeout_at},
+};
+use tracing::{debug, error};
+
+use crate::{kernel::Target, policy::Policy};
+
+/// Pause after a failed accept, which is for want of descriptors or memory.
+const RETRY: Duration = Duration::from_millis(100);
+/// What a client may send while it waits. What is beyond stays in the kernel.
+const DISCARD_BYTES: usize = 64 * 1024;
+
+/// Accepts and closes until the target is given up.
+pub async fn serve(target: Target, policy: watch::Receiver<Arc<Policy>>) {
+    let Target { listener, end } = target;
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(e) => return error!("serve refused connections: {e}"),
+    };
+    // Dropped with this future: then every connection is closed at once.
+    let mut waiting = JoinSet::new();
+    let accept = async {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let delay = delay(&stream, &policy.borrow());
+                    waiting.spawn(close_after(stream, delay));
+                }
+                Err(e) => {
+                    debug!("accept a refused connection: {e}");
+                    sleep(RETRY).await;
+                }
+            }
+            while waiting.try_join_next().is_some() {}
+        }
+    };
+    tokio::select! {
+        () = accept => {}
+        _ = end => {}
+    }
+}
+
+/// Of the server that the connection was for, as the policy has it now.
+fn delay(stream: &TcpStream, policy: &Policy) -> Duration {
+    let server = stream
+        .local_addr()
+        .ok()
+        .and_then(|local| policy.server_at(local));
+    let delay_ms = server.and_then(|server| server.action.delay_ms());
+    Duration::from_millis(delay_ms.unwrap_or(0).into())
+}
+
+/// Ends earlier if the client does.
+async fn close_after(mut stream: TcpStream, delay: Duration) {
+    let end = Instant::now() + delay;
+    match timeout_at(end, discard(&mut stream)).await {
+        // It has said that it is done, or it is gone.
+        Ok(Ok(true) | Err(_)) => {}
+        Ok(Ok(false)) => sleep_until(end).await,
+        Err(_) => {}
+    }
+    // What arrived and is not read would make a RST of the end (RFC 9293 §3.10.4).
+    let mut buffer = [0; 4_096];
+    while stream.try_read(&mut buffer).is_ok_and(|read| read > 0) {}
+    if let Err(e) = stream.shutdown().await {
+        debug!("close a refused connection: {e}");
+    }
+}
+
+/// Throws away what the client sends. Whether that was all of it.
+async fn discard(stream: &mut TcpStream) -> io::Result<bool> {
+    let mut buffer = [0; 512];
+    let mut total = 0;
+    while total < DISCARD_BYTES {
+        match stream.read(&mut buffer).await? {
+            0 => return Ok(true),
+            read => total += read,
+        }
+    }
+    Ok(false)
+}

@@ -167,16 +167,12 @@ impl Flags {
     fn attach(&self) -> Result<Vec<Attach>, ConfigError> {
         let mut attach: Vec<Attach> = Vec::new();
         for path in &self.cgroup {
-            let shown_path = shown(&path.to_string_lossy()).to_string();
+            let typed = path.to_string_lossy();
             let absolute = path::absolute(path).map_err(|error| {
-                ConfigError::placeless(format!("--cgroup: invalid path \"{shown_path}\": {error}"))
+                let message = format!("--cgroup: invalid path \"{}\": {error}", shown(&typed));
+                ConfigError::placeless(message)
             })?;
-            add(
-                &mut attach,
-                Attach::Cgroup(absolute),
-                "--cgroup",
-                &shown_path,
-            )?;
+            add(&mut attach, Attach::Cgroup(absolute), "--cgroup", &typed)?;
         }
         for name in &self.interface {
             let name =

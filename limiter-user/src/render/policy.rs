@@ -127,7 +127,10 @@ fn word(text: &str) -> impl fmt::Display + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
+    use crate::{
+        config,
+        policy::{Action, Interface, XdpMode},
+    };
 
     #[test]
     fn everything_is_written_out() {
@@ -178,6 +181,25 @@ server {
             let line = format!("limit_conn_zone {} zone=z:1m;", word(text));
             let policy = config::parse("t.conf", &line).expect(&line).policy;
             assert_eq!(policy.zones[0].key.text, text, "{line}");
+        }
+    }
+
+    #[test]
+    fn every_action_and_mode_reads_back() {
+        let close = [0, 1, 999, 2_000, 90_000, 3_599_999, Action::MAX_DELAY_MS];
+        let close = close.map(|delay_ms| Action::Close { delay_ms });
+        for action in [Action::Drop, Action::Reset].into_iter().chain(close) {
+            for mode in [XdpMode::Auto, XdpMode::Native, XdpMode::Generic] {
+                let mut policy = config::parse("t.conf", "").expect("valid").policy;
+                policy.servers[0].action = action;
+                policy.attach.push(Attach::Interface(Interface {
+                    name: "a;\u{1b}\"b".to_owned(),
+                    mode,
+                }));
+                let text = configuration(&policy).to_string();
+                let again = config::parse("t.conf", &text).expect(&text).policy;
+                assert_eq!(again, policy, "{text}");
+            }
         }
     }
 

@@ -5,7 +5,10 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::change::{ResetCounters, SetAction, SetDryRun, SetLimit, SetLogLevel};
 use crate::policy::{ActionKind, LogLevel, XdpMode};
+
+mod change;
 
 /// `GET /status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,12 +84,23 @@ pub struct PolicyStatus {
     pub servers: Vec<ServerStatus>,
     /// Cgroups to attach to; empty: the root of the cgroup2 hierarchy.
     pub cgroups: Vec<String>,
+    /// Interfaces to attach to.
+    pub interfaces: Vec<InterfacePolicy>,
     /// `stderr` or a path.
     pub error_log: String,
     /// From which level on.
     pub error_log_level: LogLevel,
     /// Control socket, if the configuration names one.
     pub control: Option<String>,
+}
+
+/// One interface of a policy that is not in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfacePolicy {
+    /// Name.
+    pub interface: String,
+    /// Where the program would run.
+    pub mode: XdpMode,
 }
 
 /// One zone of a policy that is not in force.
@@ -201,7 +215,7 @@ pub struct Event {
     pub connections: u32,
     /// The limit that decided.
     pub limit: u32,
-    /// How the attempt was refused.
+    /// How the server refuses attempts; with [`EventState::Rejected`] that is what happened.
     pub action: ActionKind,
     /// Where it was decided: `cgroup_skb`, `sock_ops`, `sk_lookup` or `xdp`.
     pub hook: String,
@@ -262,50 +276,6 @@ pub enum Reason {
     Limit,
     /// The zone has no room for another key.
     Exhausted,
-}
-
-/// `POST /dry-run`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SetDryRun {
-    /// On or off.
-    pub on: bool,
-    /// One server; all if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub server: Option<String>,
-}
-
-/// `POST /log-level`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SetLogLevel {
-    /// The new level; `debug` is not allowed.
-    pub level: LogLevel,
-    /// One server; all if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub server: Option<String>,
-}
-
-/// `POST /limit`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SetLimit {
-    /// Zone.
-    pub zone: String,
-    /// 1 to 65535.
-    pub number: u16,
-    /// One server; every server that uses the zone if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub server: Option<String>,
-}
-
-/// `POST /reset`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ResetCounters {
-    /// One zone; all if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub zone: Option<String>,
 }
 
 /// Body of every answer that is not a success.

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use self::failure::Failure;
 use crate::control::{DEFAULT_SOCKET, client::Client};
 
+mod action;
 mod check;
 mod demo;
 mod dry_run;
@@ -49,6 +50,7 @@ enum Command {
     Events(events::Args),
     DryRun(dry_run::Args),
     LogLevel(log_level::Args),
+    Action(action::Args),
     Limit(limit::Args),
     Demo(demo::Args),
     #[command(hide = true)]
@@ -79,6 +81,7 @@ fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Events(args) => block_on(events::run(args, &client())),
         Command::DryRun(args) => block_on(dry_run::run(args, &client())),
         Command::LogLevel(args) => block_on(log_level::run(args, &client())),
+        Command::Action(args) => block_on(action::run(args, &client())),
         Command::Limit(args) => block_on(limit::run(args, &client())),
         Command::Demo(args) => demo::run(&args),
         Command::DemoPeer(args) => demo::run_peer(args),
@@ -119,6 +122,8 @@ mod tests {
             "limiter nothing",
             "limiter dry-run maybe",
             "limiter log-level debug",
+            "limiter action",
+            "limiter action close delay=1s now",
             "limiter limit addr 0",
             "limiter limit addr 65536",
             "limiter limit addr",
@@ -126,9 +131,28 @@ mod tests {
             "limiter zones --top 3",
             "limiter run --config x --limit 3",
             "limiter run --config x --dry-run",
+            "limiter run --config x --interface eth0",
+            "limiter run --config x --action reset",
+            "limiter run --limit 3 --action",
+            "limiter run --limit 3 --action close delay=1s now",
+            "limiter run --limit 3 --action drop --action reset",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn an_action_is_written_as_in_a_file() {
+        for line in [
+            "limiter run --limit 3 --action reset",
+            "limiter run --action close --limit 3",
+            "limiter run --action close delay=2s --limit 3 --interface eth0 --interface eth1",
+            "limiter action drop",
+            "limiter action close delay=2s --server web --json",
+            "limiter action --server web close delay=2s",
+        ] {
+            Cli::try_parse_from(line.split(' ')).expect(line);
         }
     }
 

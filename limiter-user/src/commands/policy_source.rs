@@ -4,12 +4,20 @@
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
-use crate::policy::Policy;
+use crate::policy::{Action, Policy};
 
 pub(super) use crate::config::{self, Flags};
 
 /// Read by `run` and `check` unless they are told otherwise.
 pub(super) const DEFAULT_FILE: &str = "/etc/limiter/limiter.conf";
+
+/// What the actions do, for `--help`.
+pub(super) const ACTIONS: &str = "\
+Actions:
+  drop                the client gets no answer, and tries again until it gives up
+  reset               the client gets ECONNREFUSED at once
+  close [delay=TIME]  the connection is accepted in place of the application, which sees nothing of
+                      it, and closed after TIME, one hour at the most: 500ms, 2s, 1m30s";
 
 /// The policy of a file. Warnings go to standard error.
 pub(super) fn from_file(path: &Path) -> Result<Policy, Failure> {
@@ -32,6 +40,11 @@ pub(super) fn choose(file: Option<PathBuf>, flags: &Flags) -> Result<Policy, Fai
         text: "run: nothing to enforce, and /etc/limiter/limiter.conf does not exist",
         hint: "--limit N caps the connections per client address; --config FILE reads a file",
     })
+}
+
+/// The words of `limiter action`.
+pub(super) fn action(words: &[String]) -> Result<Action, Failure> {
+    Ok(config::parse_action("action", words)?)
 }
 
 fn accept(loaded: config::Loaded) -> Result<Policy, Failure> {

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     failure::Failure,
-    policy_source::{self, Flags},
+    policy_source::{self, ACTIONS, Flags},
 };
 use crate::{
     control::{DEFAULT_SOCKET, socket::ControlSocket},
@@ -22,6 +22,7 @@ use crate::{
 /// The policy comes from a file or from flags; without both, from /etc/limiter/limiter.conf. Prints
 /// `ready` on standard error once everything is enforced.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = ACTIONS)]
 pub(super) struct Args {
     /// Configuration file
     #[arg(long, value_name = "FILE", conflicts_with = "Flags")]

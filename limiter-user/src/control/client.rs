@@ -13,8 +13,8 @@ use tokio::{net::UnixStream, time::timeout};
 
 use super::route::EventFilter;
 use crate::api::{
-    ErrorBody, ErrorDetail, Event, Missed, ResetCounters, ServerStatus, SetDryRun, SetLimit,
-    SetLogLevel, Status, ZoneStatus,
+    ErrorBody, ErrorDetail, Event, Missed, ResetCounters, ServerStatus, SetAction, SetDryRun,
+    SetLimit, SetLogLevel, Status, ZoneStatus,
 };
 
 /// Longest wait for an answer. Reading every key of a large zone takes the daemon a second or two.
@@ -120,6 +120,11 @@ impl Client {
         change: &SetLogLevel,
     ) -> Result<Vec<ServerStatus>, ClientError> {
         self.post("/log-level", change).await
+    }
+
+    /// Sets how attempts are refused; the servers concerned as they are now.
+    pub async fn set_action(&self, change: &SetAction) -> Result<Vec<ServerStatus>, ClientError> {
+        self.post("/action", change).await
     }
 
     /// Sets a limit; the servers concerned as they are now.

@@ -37,6 +37,8 @@ pub enum Change {
     DryRun,
     /// `POST /log-level`
     LogLevel,
+    /// `POST /action`
+    Action,
     /// `POST /limit`
     Limit,
     /// `POST /reset`
@@ -82,6 +84,7 @@ impl Route {
             }
             ["dry-run"] => change(method, path, query, Change::DryRun),
             ["log-level"] => change(method, path, query, Change::LogLevel),
+            ["action"] => change(method, path, query, Change::Action),
             ["limit"] => change(method, path, query, Change::Limit),
             ["reset"] => change(method, path, query, Change::Reset),
             _ => Err(Refusal::unknown_path(path)),
@@ -177,7 +180,7 @@ mod tests {
             let refusal = Route::parse(&Method::POST, path, "").expect_err(path);
             assert_eq!(refusal.status, 405, "POST {path}");
         }
-        for path in ["/dry-run", "/log-level", "/limit", "/reset"] {
+        for path in ["/dry-run", "/log-level", "/action", "/limit", "/reset"] {
             assert!(Route::parse(&Method::POST, path, "").is_ok(), "POST {path}");
             assert_eq!(get(path, "").expect_err(path).status, 405, "GET {path}");
         }

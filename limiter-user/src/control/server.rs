@@ -180,6 +180,7 @@ impl<S: Service> Handler<S> {
         match change {
             Change::DryRun => json(&self.service.set_dry_run(parse(body)?).await?),
             Change::LogLevel => json(&self.service.set_log_level(parse(body)?).await?),
+            Change::Action => json(&self.service.set_action(parse(body)?).await?),
             Change::Limit => json(&self.service.set_limit(parse(body)?).await?),
             Change::Reset => {
                 // So that `curl -X POST` without a body resets everything.

@@ -10,8 +10,8 @@ use tokio::{
 use super::*;
 use crate::{
     api::{
-        Event, EventStatus, ResetCounters, ServerStatus, SetDryRun, SetLimit, SetLogLevel, Status,
-        ZoneStatus,
+        Event, EventStatus, ResetCounters, ServerStatus, SetAction, SetDryRun, SetLimit,
+        SetLogLevel, Status, ZoneStatus,
     },
     control::{
         client::{Client, ClientError, EventLine},
@@ -91,6 +91,10 @@ impl Service for Canned {
     }
 
     async fn set_log_level(&self, change: SetLogLevel) -> Result<Vec<ServerStatus>, Refusal> {
+        Ok(self.tell(format!("{change:?}")))
+    }
+
+    async fn set_action(&self, change: SetAction) -> Result<Vec<ServerStatus>, Refusal> {
         Ok(self.tell(format!("{change:?}")))
     }
 
@@ -197,6 +201,14 @@ async fn client_and_server_understand_each_other() {
         .expect("dry run");
     assert_eq!(servers[0].server, "default");
     client
+        .set_action(&SetAction {
+            action: ActionKind::Close,
+            delay_ms: Some(2_000),
+            server: None,
+        })
+        .await
+        .expect("action");
+    client
         .reset(&ResetCounters::default())
         .await
         .expect("reset");
@@ -204,6 +216,7 @@ async fn client_and_server_understand_each_other() {
         bench.told(),
         [
             "SetDryRun { on: true, server: Some(\"a\") }",
+            "SetAction { action: Close, delay_ms: Some(2000), server: None }",
             "ResetCounters { zone: None }"
         ]
     );
@@ -250,6 +263,21 @@ async fn bad_requests_get_one_sentence_and_change_nothing() {
             post("/dry-run", "{\"on\":true,\"sever\":\"a\"}"),
             "400",
             "unknown field `sever`",
+        ),
+        (
+            post("/action", "{\"action\":\"ban\"}"),
+            "400",
+            "unknown variant `ban`, expected one of `drop`, `reset`, `close`",
+        ),
+        (
+            post("/action", "{\"action\":\"close\",\"delay\":\"2s\"}"),
+            "400",
+            "unknown field `delay`",
+        ),
+        (
+            post("/action", "{\"action\":\"close\",\"delay_ms\":-1}"),
+            "400",
+            "expected u32 at line 1 column",
         ),
         (post("/reset", &large), "413", "larger than 65536 bytes"),
         (post("/status", ""), "405", "allow: GET"),

@@ -3,7 +3,7 @@
 
 use super::{refusal::Refusal, route::EventFilter, subscription::Subscription};
 use crate::api::{
-    ResetCounters, ServerStatus, SetDryRun, SetLimit, SetLogLevel, Status, ZoneStatus,
+    ResetCounters, ServerStatus, SetAction, SetDryRun, SetLimit, SetLogLevel, Status, ZoneStatus,
 };
 
 /// Answers requests that were understood and permitted.
@@ -37,6 +37,12 @@ pub trait Service: Send + Sync + 'static {
     fn set_log_level(
         &self,
         change: SetLogLevel,
+    ) -> impl Future<Output = Result<Vec<ServerStatus>, Refusal>> + Send;
+
+    /// `POST /action`. The servers concerned, as they are now.
+    fn set_action(
+        &self,
+        change: SetAction,
     ) -> impl Future<Output = Result<Vec<ServerStatus>, Refusal>> + Send;
 
     /// `POST /limit`. The servers concerned, as they are now.

@@ -2,9 +2,9 @@
 //! it is.
 
 use crate::{
-    api::{SetDryRun, SetLimit, SetLogLevel},
+    api::{SetAction, SetDryRun, SetLimit, SetLogLevel},
     control::refusal::Refusal,
-    policy::{LogLevel, Policy},
+    policy::{Action, ActionKind, LogLevel, Policy},
 };
 
 /// `limit_conn_dry_run`.
@@ -26,6 +26,16 @@ pub fn set_log_level(policy: &mut Policy, change: &SetLogLevel) -> Result<Vec<us
     let servers = select(policy, change.server.as_deref())?;
     for &server in &servers {
         policy.servers[server].log_level = change.level;
+    }
+    Ok(servers)
+}
+
+/// `limit_conn_action`.
+pub fn set_action(policy: &mut Policy, change: &SetAction) -> Result<Vec<usize>, Refusal> {
+    let action = action(change)?;
+    let servers = select(policy, change.server.as_deref())?;
+    for &server in &servers {
+        policy.servers[server].action = action;
     }
     Ok(servers)
 }
@@ -53,6 +63,26 @@ pub fn set_limit(policy: &mut Policy, change: &SetLimit) -> Result<Vec<usize>, R
         }
     }
     Ok(servers)
+}
+
+fn action(change: &SetAction) -> Result<Action, Refusal> {
+    match (change.action, change.delay_ms) {
+        (ActionKind::Drop, None) => Ok(Action::Drop),
+        (ActionKind::Reset, None) => Ok(Action::Reset),
+        (kind @ (ActionKind::Drop | ActionKind::Reset), Some(_)) => {
+            let text = format!("delay_ms: {kind} has no delay, only close has one");
+            Err(Refusal::bad_request(text))
+        }
+        (ActionKind::Close, delay_ms) => {
+            let delay_ms = delay_ms.unwrap_or(0);
+            if delay_ms > Action::MAX_DELAY_MS {
+                let longest = Action::MAX_DELAY_MS;
+                let text = format!("delay_ms: {delay_ms} is too long, use at most {longest}");
+                return Err(Refusal::bad_request(text));
+            }
+            Ok(Action::Close { delay_ms })
+        }
+    }
 }
 
 /// Position of a zone.
@@ -175,5 +205,62 @@ mod tests {
             400
         );
         assert_eq!(policy.servers[0].log_level, LogLevel::Warn);
+    }
+
+    fn act(action: ActionKind, delay_ms: Option<u32>, server: Option<&str>) -> SetAction {
+        SetAction {
+            action,
+            delay_ms,
+            server: server.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn an_action_reaches_one_server_or_all() {
+        let mut policy = policy();
+        let one = act(ActionKind::Close, Some(2_000), Some("web"));
+        assert_eq!(set_action(&mut policy, &one), Ok(vec![1]));
+        let close = |delay_ms| Action::Close { delay_ms };
+        let actions = |policy: &Policy| [policy.servers[0].action, policy.servers[1].action];
+        assert_eq!(actions(&policy), [Action::Drop, close(2_000)]);
+        for (change, action) in [
+            (act(ActionKind::Reset, None, None), Action::Reset),
+            (act(ActionKind::Close, None, None), close(0)),
+            (
+                act(ActionKind::Close, Some(Action::MAX_DELAY_MS), None),
+                close(Action::MAX_DELAY_MS),
+            ),
+            (act(ActionKind::Drop, None, None), Action::Drop),
+        ] {
+            assert_eq!(set_action(&mut policy, &change), Ok(vec![0, 1]));
+            assert_eq!(actions(&policy), [action, action]);
+        }
+    }
+
+    #[test]
+    fn an_action_that_makes_no_sense_changes_nothing() {
+        let mut changed = policy();
+        for (change, text) in [
+            (
+                act(ActionKind::Drop, Some(0), None),
+                "delay_ms: drop has no delay, only close has one",
+            ),
+            (
+                act(ActionKind::Reset, Some(1), Some("web")),
+                "delay_ms: reset has no delay, only close has one",
+            ),
+            (
+                act(ActionKind::Close, Some(3_600_001), None),
+                "delay_ms: 3600001 is too long, use at most 3600000",
+            ),
+            (
+                act(ActionKind::Reset, None, Some("nobody")),
+                "unknown server \"nobody\"",
+            ),
+        ] {
+            let refusal = set_action(&mut changed, &change).expect_err(text);
+            assert_eq!(refusal.text, text);
+        }
+        assert_eq!(changed, policy());
     }
 }

@@ -26,6 +26,10 @@ pub fn refusal_line(event: &Event) -> Option<String> {
         event.connections,
         event.limit,
     );
+    // Dry run has done nothing.
+    if event.status == EventState::Rejected {
+        line.push_str(&format!(", action: {}", event.action));
+    }
     if event.suppressed > 0 {
         line.push_str(&format!(", suppressed: {}", event.suppressed));
     }
@@ -35,6 +39,7 @@ pub fn refusal_line(event: &Event) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::ActionKind;
 
     #[test]
     fn every_kind_of_refusal_has_its_line() {
@@ -43,7 +48,7 @@ mod tests {
             refusal_line(&rejected).as_deref(),
             Some(
                 "limiting connections by zone \"addr\", client: 192.0.2.1, server: default, port: 1234, \
-                 local: 192.0.2.9:443, connections: 10, limit: 10"
+                 local: 192.0.2.9:443, connections: 10, limit: 10, action: drop"
             )
         );
         let dry_run = Event {
@@ -69,9 +74,32 @@ mod tests {
             Some(
                 "limiting connections by zone \"addr\", zone exhausted, \
                  client: 2001:db8::1, server: default, port: 1234, local: 192.0.2.9:443, \
-                 connections: 0, limit: 10"
+                 connections: 0, limit: 10, action: drop"
             )
         );
+    }
+
+    #[test]
+    fn the_action_is_told() {
+        for (action, end) in [
+            (ActionKind::Drop, ", limit: 10, action: drop, suppressed: 7"),
+            (
+                ActionKind::Reset,
+                ", limit: 10, action: reset, suppressed: 7",
+            ),
+            (
+                ActionKind::Close,
+                ", limit: 10, action: close, suppressed: 7",
+            ),
+        ] {
+            let refused = Event {
+                action,
+                suppressed: 7,
+                ..Event::example()
+            };
+            let line = refusal_line(&refused).expect("a line");
+            assert!(line.ends_with(end), "{line}");
+        }
     }
 
     #[test]

@@ -14,8 +14,8 @@ use tracing::error;
 use super::{change, clock::Clock, state::State, view};
 use crate::{
     api::{
-        EventStatus, ResetCounters, ServerStatus, SetDryRun, SetLimit, SetLogLevel, Status,
-        ZoneStatus,
+        EventStatus, ResetCounters, ServerStatus, SetAction, SetDryRun, SetLimit, SetLogLevel,
+        Status, ZoneStatus,
     },
     control::{
         refusal::Refusal,
@@ -162,6 +162,11 @@ impl Service for Daemon {
 
     async fn set_log_level(&self, set: SetLogLevel) -> Result<Vec<ServerStatus>, Refusal> {
         self.change(move |policy| change::set_log_level(policy, &set))
+            .await
+    }
+
+    async fn set_action(&self, set: SetAction) -> Result<Vec<ServerStatus>, Refusal> {
+        self.change(move |policy| change::set_action(policy, &set))
             .await
     }
 

@@ -11,6 +11,7 @@ use crate::{
     control::refusal::Refusal,
     kernel::{Kernel, KernelError, Target},
     policy::Policy,
+    time,
 };
 
 /// See the module. Dropping it detaches everything.
@@ -95,7 +96,7 @@ impl State {
             .collect();
         self.policy.send_replace(Arc::new(policy));
         for server in &changed {
-            log_change(server);
+            notice!("{}", change_line(server));
         }
         Ok(changed)
     }
@@ -179,16 +180,21 @@ fn failed(error: KernelError) -> Refusal {
     Refusal::internal(error.to_string())
 }
 
-fn log_change(server: &ServerStatus) {
+fn change_line(server: &ServerStatus) -> String {
     let limits = server.limits.iter();
     let limits: Vec<_> = limits.map(|l| format!("{} {}", l.zone, l.limit)).collect();
-    notice!(
-        "server {:?} changed: limits {}, dry run {}, log level {}",
+    let mut line = format!(
+        "server {:?} changed: limits {}, dry run {}, log level {}, action {}",
         server.server,
         limits.join(", "),
         if server.dry_run { "on" } else { "off" },
-        server.log_level
+        server.log_level,
+        server.action
     );
+    if let Some(delay_ms) = server.delay_ms {
+        line.push_str(&format!(", delay {}", time::format(delay_ms.into())));
+    }
+    line
 }
 
 fn summary(zone: &ZoneStatus) -> String {
@@ -214,6 +220,21 @@ fn summary(zone: &ZoneStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::ActionKind;
+
+    #[test]
+    fn a_changed_server_says_everything_that_can_change() {
+        let mut server = view::servers(&view::tests::policy()).remove(1);
+        assert_eq!(
+            change_line(&server),
+            "server \"web\" changed: limits addr 10, server 15, dry run off, log level error, \
+             action drop"
+        );
+        server.action = ActionKind::Close;
+        server.delay_ms = Some(90_000);
+        let line = change_line(&server);
+        assert!(line.ends_with(", action close, delay 1m30s"), "{line}");
+    }
 
     #[test]
     fn the_summary_names_every_counter() {

@@ -8,7 +8,7 @@ use limiter_common::{
 };
 
 use crate::{
-    api::{KeyStatus, LimitStatus, PolicyStatus, ServerStatus, ZonePolicy},
+    api::{InterfacePolicy, KeyStatus, LimitStatus, PolicyStatus, ServerStatus, ZonePolicy},
     policy::{LogTarget, Policy, Server},
 };
 
@@ -20,6 +20,10 @@ pub fn policy(policy: &Policy) -> PolicyStatus {
         capacity: zone.capacity(),
         size_bytes: zone.size_bytes,
     });
+    let interfaces = policy.interfaces().map(|interface| InterfacePolicy {
+        interface: interface.name.clone(),
+        mode: interface.mode,
+    });
     PolicyStatus {
         zones: zones.collect(),
         servers: servers(policy),
@@ -27,6 +31,7 @@ pub fn policy(policy: &Policy) -> PolicyStatus {
             .cgroups()
             .map(|path| path.display().to_string())
             .collect(),
+        interfaces: interfaces.collect(),
         error_log: match &policy.error_log.target {
             LogTarget::Stderr => "stderr".to_owned(),
             LogTarget::File(path) => path.display().to_string(),
@@ -109,7 +114,8 @@ pub(crate) mod tests {
 
     use super::{policy as policy_status, *};
     use crate::policy::{
-        Action, Attach, ErrorLog, Key, LimitConn, Listen, ListenAddr, LogLevel, Zone,
+        Action, Attach, ErrorLog, Interface, Key, LimitConn, Listen, ListenAddr, LogLevel, XdpMode,
+        Zone,
     };
 
     /// Two zones, two servers.
@@ -198,7 +204,42 @@ pub(crate) mod tests {
         assert_eq!(status.zones[1].key, "$server_name$server_port");
         assert_eq!(status.zones[1].capacity, 163_840);
         assert_eq!(status.cgroups, ["/sys/fs/cgroup/web.slice"]);
+        assert!(status.interfaces.is_empty());
         assert_eq!(status.error_log, "stderr");
+    }
+
+    #[test]
+    fn interfaces_and_cgroups_are_shown_apart() {
+        let mut policy = policy();
+        policy.attach.push(Attach::Interface(Interface {
+            name: "eth0".to_owned(),
+            mode: XdpMode::Native,
+        }));
+        let json = serde_json::to_value(policy_status(&policy)).expect("JSON");
+        assert_eq!(
+            json["cgroups"],
+            serde_json::json!(["/sys/fs/cgroup/web.slice"])
+        );
+        let interfaces = serde_json::json!([{ "interface": "eth0", "mode": "native" }]);
+        assert_eq!(json["interfaces"], interfaces);
+    }
+
+    #[test]
+    fn only_close_has_a_delay() {
+        let mut policy = policy();
+        for (action, expected) in [
+            (Action::Drop, "\"action\":\"drop\"}"),
+            (Action::Reset, "\"action\":\"reset\"}"),
+            (
+                Action::Close { delay_ms: 2_000 },
+                "\"action\":\"close\",\"delay_ms\":2000}",
+            ),
+        ] {
+            policy.servers[0].action = action;
+            let server = server(&policy, &policy.servers[0]);
+            let json = serde_json::to_string(&server).expect("JSON");
+            assert!(json.ends_with(expected), "{json}");
+        }
     }
 
     #[test]

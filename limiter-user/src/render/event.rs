@@ -6,8 +6,8 @@ use jiff::tz::TimeZone;
 
 use crate::api::{Event, EventState, Reason};
 
-/// `12:00:01.123 REJECTED limit zone=addr server=default 192.0.2.1:1234 → 192.0.2.9:443 10/10`,
-/// with the time of day in `zone`.
+/// `12:00:01.123 REJECTED limit zone=addr server=default 192.0.2.1:1234 → 192.0.2.9:443 10/10 drop`,
+/// with the time of day in `zone`. The action stands there only if it was carried out.
 pub fn event(event: &Event, zone: &TimeZone) -> String {
     let time = event.time.to_zoned(zone.clone());
     let mut line = format!(
@@ -22,6 +22,9 @@ pub fn event(event: &Event, zone: &TimeZone) -> String {
         event.connections,
         event.limit,
     );
+    if event.status == EventState::Rejected {
+        line.push_str(&format!(" {}", event.action));
+    }
     if event.suppressed > 0 {
         line.push_str(&format!(" (+{} suppressed)", event.suppressed));
     }
@@ -49,6 +52,7 @@ fn reason(reason: Reason) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::ActionKind;
 
     fn rejected() -> Event {
         Event {
@@ -60,9 +64,31 @@ mod tests {
 
     #[test]
     fn a_refusal_is_one_line() {
+        for action in [ActionKind::Drop, ActionKind::Reset, ActionKind::Close] {
+            let refused = Event {
+                action,
+                ..rejected()
+            };
+            assert_eq!(
+                event(&refused, &TimeZone::UTC),
+                format!(
+                    "12:00:01.123 REJECTED limit zone=addr server=default \
+                     192.0.2.1:1234 → 192.0.2.9:443 10/10 {action} (+42 suppressed)\n"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn dry_run_did_nothing() {
+        let dry_run = Event {
+            status: EventState::RejectedDryRun,
+            action: ActionKind::Reset,
+            ..rejected()
+        };
         assert_eq!(
-            event(&rejected(), &TimeZone::UTC),
-            "12:00:01.123 REJECTED limit zone=addr server=default \
+            event(&dry_run, &TimeZone::UTC),
+            "12:00:01.123 REJECTED_DRY_RUN limit zone=addr server=default \
              192.0.2.1:1234 → 192.0.2.9:443 10/10 (+42 suppressed)\n"
         );
     }

@@ -3,7 +3,10 @@
 
 use std::fmt;
 
-use crate::policy::{Attach, ErrorLog, LogTarget, Policy, Server, Zone};
+use crate::{
+    policy::{Attach, ErrorLog, LogTarget, Policy, Server, Zone},
+    time,
+};
 
 /// The configuration that comes to this policy. Reading it gives the same policy again, as long as
 /// its paths are UTF-8.
@@ -80,7 +83,11 @@ fn server(f: &mut fmt::Formatter<'_>, server: &Server, zones: &[Zone]) -> fmt::R
     let action = server.action.kind();
     match server.action.delay_ms() {
         None => writeln!(f, "    limit_conn_action {action};")?,
-        Some(delay_ms) => writeln!(f, "    limit_conn_action {action} delay={delay_ms}ms;")?,
+        Some(delay_ms) => writeln!(
+            f,
+            "    limit_conn_action {action} delay={};",
+            time::format(delay_ms.into())
+        )?,
     }
     writeln!(f, "}}")
 }
@@ -120,15 +127,21 @@ fn word(text: &str) -> impl fmt::Display + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
+    use crate::{
+        config,
+        policy::{Action, Interface, XdpMode},
+    };
 
     #[test]
     fn everything_is_written_out() {
         let text = "limit_conn_zone $binary_remote_addr zone=addr:1024k; limit_conn addr 20;
-            server { listen 443-443; limit_conn_dry_run on; }";
+            attach interface eth0; attach cgroup /a;
+            server { listen 443-443; limit_conn_dry_run on; limit_conn_action close delay=90; }";
         let policy = config::parse("t.conf", text).expect("valid").policy;
         let expected = "\
 error_log stderr notice;
+attach interface eth0 mode=auto;
+attach cgroup /a;
 
 limit_conn_zone $binary_remote_addr zone=addr:1m;
 
@@ -138,7 +151,7 @@ server {
     limit_conn addr 20;
     limit_conn_dry_run on;
     limit_conn_log_level error;
-    limit_conn_action drop;
+    limit_conn_action close delay=1m30s;
 }
 ";
         assert_eq!(configuration(&policy).to_string(), expected);
@@ -168,6 +181,25 @@ server {
             let line = format!("limit_conn_zone {} zone=z:1m;", word(text));
             let policy = config::parse("t.conf", &line).expect(&line).policy;
             assert_eq!(policy.zones[0].key.text, text, "{line}");
+        }
+    }
+
+    #[test]
+    fn every_action_and_mode_reads_back() {
+        let close = [0, 1, 999, 2_000, 90_000, 3_599_999, Action::MAX_DELAY_MS];
+        let close = close.map(|delay_ms| Action::Close { delay_ms });
+        for action in [Action::Drop, Action::Reset].into_iter().chain(close) {
+            for mode in [XdpMode::Auto, XdpMode::Native, XdpMode::Generic] {
+                let mut policy = config::parse("t.conf", "").expect("valid").policy;
+                policy.servers[0].action = action;
+                policy.attach.push(Attach::Interface(Interface {
+                    name: "a;\u{1b}\"b".to_owned(),
+                    mode,
+                }));
+                let text = configuration(&policy).to_string();
+                let again = config::parse("t.conf", &text).expect(&text).policy;
+                assert_eq!(again, policy, "{text}");
+            }
         }
     }
 

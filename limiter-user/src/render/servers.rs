@@ -4,7 +4,7 @@ use super::{
     on_off,
     table::{Side, Table},
 };
-use crate::api::ServerStatus;
+use crate::{api::ServerStatus, time};
 
 /// One line per server.
 pub fn servers(servers: &[ServerStatus]) -> String {
@@ -23,7 +23,7 @@ pub fn servers(servers: &[ServerStatus]) -> String {
             limits(server),
             on_off(server.dry_run).to_owned(),
             server.log_level.to_string(),
-            server.action.to_string(),
+            action(server),
         ]);
     }
     table.render()
@@ -45,19 +45,31 @@ fn limits(server: &ServerStatus) -> String {
     limits.join(", ")
 }
 
+fn action(server: &ServerStatus) -> String {
+    match server.delay_ms {
+        None => server.action.to_string(),
+        Some(delay_ms) => format!("{} {}", server.action, time::format(delay_ms.into())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::view::{self, tests::policy};
+    use crate::{
+        daemon::view::{self, tests::policy},
+        policy::Action,
+    };
 
     #[test]
     fn servers_stand_in_columns() {
+        let mut policy = policy();
+        policy.servers[1].action = Action::Close { delay_ms: 2_000 };
         assert_eq!(
-            servers(&view::servers(&policy())),
+            servers(&view::servers(&policy)),
             "\
 SERVER   LISTEN         LIMITS              DRY RUN  LOG LEVEL  ACTION
 default  every port     addr 20             off      error      drop
-web      80, 8000-8010  addr 10, server 15  off      error      drop
+web      80, 8000-8010  addr 10, server 15  off      error      close 2s
 "
         );
     }

@@ -110,6 +110,56 @@ fn cases() -> Vec<Case> {
             &["\"loud\""],
         ),
         case(
+            "an unknown action",
+            "limit_conn_action ban;",
+            &["\"ban\"", "\"drop\"", "\"reset\"", "\"close\""],
+        ),
+        case(
+            "a delay without a connection to close",
+            "limit_conn_action reset delay=1s;",
+            &["\"delay=1s\"", "\"reset\"", "only", "\"close\""],
+        ),
+        case(
+            "a delay that is no time",
+            "limit_conn_action close delay=soon;",
+            &["delay", "\"delay=soon\"", "1m30s"],
+        ),
+        case(
+            "a delay too long",
+            "limit_conn_action close delay=2h;",
+            &["delay", "\"delay=2h\"", "at most 1h"],
+        ),
+        case(
+            "an action that stands twice",
+            "limit_conn_action drop; limit_conn_action reset;",
+            &["\"limit_conn_action\"", "duplicate"],
+        ),
+        case(
+            "something else to attach to",
+            "attach device eth0;",
+            &["\"device\"", "\"cgroup\"", "\"interface\""],
+        ),
+        case(
+            "an interface that cannot be",
+            "attach interface eth0/1;",
+            &["interface", "\"eth0/1\"", "15 bytes"],
+        ),
+        case(
+            "an unknown mode",
+            "attach interface eth0 mode=fast;",
+            &["fast", "\"auto\"", "\"native\"", "\"generic\""],
+        ),
+        case(
+            "an unknown parameter of an interface",
+            "attach interface eth0 queue=1;",
+            &["\"queue=1\"", "mode=auto|native|generic"],
+        ),
+        case(
+            "an interface that stands twice",
+            "attach interface eth0; attach interface eth0 mode=native;",
+            &["\"attach\"", "duplicate"],
+        ),
+        case(
             "a directive of the http module",
             "limit_conn_status 503;",
             &["limit_conn_status"],
@@ -224,8 +274,10 @@ fn check_accepts_the_whole_grammar_and_prints_the_effective_policy() {
             include zones.conf;
             limit_conn addr 20;
             limit_conn_log_level warn;
+            limit_conn_action reset;
+            attach interface eth0 mode=native;
             server { server_name web; listen 443; listen 127.0.0.1:8000-8010; listen [::1]:80; limit_conn server 100; }
-            server { listen 22; limit_conn_dry_run on; }
+            server { listen 22; limit_conn_dry_run on; limit_conn_action close delay=90; }
         }
         ",
     );
@@ -241,6 +293,9 @@ fn check_accepts_the_whole_grammar_and_prints_the_effective_policy() {
         "8000-8010",
         "[::1]:80",
         "22",
+        "limit_conn_action reset;",
+        "limit_conn_action close delay=1m30s;",
+        "attach interface eth0 mode=native;",
     ] {
         assert!(output.stdout.contains(word), "{word}: {}", output.stdout);
     }

@@ -117,6 +117,8 @@ fn a_command_says_that_nobody_listens_on_the_control_socket() {
             &["limit", "addr", "3"],
             &["dry-run", "on"],
             &["log-level", "info"],
+            &["action", "reset"],
+            &["action", "close", "delay=2s"],
             &["reset"],
         ] {
             let output = limiter::cli(&path, arguments);

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use limiter::policy::{ActionKind, LogLevel};
 use serde_json::json;
 use tests::{
     Limiter, World,
@@ -24,6 +25,13 @@ fn broken_json_is_answered_with_400_and_changes_nothing() {
         ("/dry-run", "\u{0}\u{1}\u{2}"),
         ("/log-level", "{\"level\":\"loud\"}"),
         ("/log-level", "{\"level\":\"debug\"}"),
+        ("/action", "{\"action\":\"ban\"}"),
+        ("/action", "{\"delay_ms\":1}"),
+        ("/action", "{\"action\":\"drop\",\"delay_ms\":0}"),
+        ("/action", "{\"action\":\"reset\",\"delay_ms\":1}"),
+        ("/action", "{\"action\":\"close\",\"delay_ms\":3600001}"),
+        ("/action", "{\"action\":\"close\",\"delay_ms\":-1}"),
+        ("/action", "{\"action\":\"close\",\"delay\":\"2s\"}"),
         ("/limit", "{\"zone\":\"addr\",\"number\":0}"),
         ("/limit", "{\"zone\":\"addr\",\"number\":65536}"),
         ("/limit", "{\"zone\":\"addr\",\"number\":-1}"),
@@ -59,6 +67,13 @@ fn what_does_not_exist_is_answered_with_404_and_a_wrong_method_with_405() {
             404,
         ),
         ("POST", "/reset", Some("{\"zone\":\"nothing\"}"), 404),
+        ("GET", "/action", None, 405),
+        (
+            "POST",
+            "/action",
+            Some("{\"action\":\"reset\",\"server\":\"nobody\"}"),
+            404,
+        ),
     ] {
         let answer = limiter.http(method, target, body);
         must_be_error(&answer, status, &format!("{method} {target}"));
@@ -151,6 +166,10 @@ fn changes_through_the_socket_work_as_those_of_the_commands() {
             "/log-level",
             json!({ "level": "warn", "server": "default" }),
         ),
+        (
+            "/action",
+            json!({ "action": "close", "delay_ms": 2000, "server": "default" }),
+        ),
         ("/reset", json!({})),
     ] {
         let answer = limiter.http("POST", target, Some(&body.to_string()));
@@ -159,7 +178,11 @@ fn changes_through_the_socket_work_as_those_of_the_commands() {
     let status = limiter.status();
     let server = &status.servers[0];
     assert_eq!((server.limits[0].limit, server.dry_run), (4, true));
-    assert_eq!(server.log_level, limiter::policy::LogLevel::Warn);
+    assert_eq!(server.log_level, LogLevel::Warn);
+    assert_eq!(
+        (server.action, server.delay_ms),
+        (ActionKind::Close, Some(2_000))
+    );
 }
 
 #[track_caller]

@@ -30,6 +30,7 @@ fn a_refusal_is_logged_as_nginx_does() {
         &[
             "limiting connections by zone \"addr\", client: 127.0.0.5",
             ", server: web",
+            ", limit: 1, action: drop",
         ],
     );
     assert!(line.to_lowercase().contains("warn"), "its level: {line}");

@@ -20,6 +20,7 @@ mod harness;
 mod limit;
 mod logging;
 mod nginx;
+mod same_words;
 mod scope;
 mod second;
 mod several_zones;

@@ -23,7 +23,7 @@ impl Random {
     }
 }
 
-const FRAGMENTS: [&str; 20] = [
+const FRAGMENTS: [&str; 24] = [
     "{",
     "}",
     ";",
@@ -44,6 +44,10 @@ const FRAGMENTS: [&str; 20] = [
     "]",
     "99999999999",
     "stream",
+    "=",
+    "interface",
+    "close",
+    "1m30s",
 ];
 
 fn mutate(random: &mut Random) -> String {

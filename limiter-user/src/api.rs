@@ -27,6 +27,8 @@ pub struct Status {
     pub zones: Vec<ZoneStatus>,
     /// The event path since start.
     pub events: EventStatus,
+    /// Packets since start that were not understood.
+    pub packets: PacketStatus,
 }
 
 /// One attachment.
@@ -188,6 +190,24 @@ pub struct EventStatus {
     pub lost: u64,
     /// Events held back by the budgets.
     pub suppressed: u64,
+}
+
+/// Packets since start that the programs let pass because they did not understand them, by reason.
+/// What is in them, the kernel's own stack and the programs behind it see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PacketStatus {
+    /// Frames of another protocol than IP.
+    pub not_ip: u64,
+    /// Packets of another protocol than TCP.
+    pub not_tcp: u64,
+    /// Fragments after the first.
+    pub fragment: u64,
+    /// Packets that end inside a header.
+    pub truncated: u64,
+    /// Frames with more than two VLAN tags.
+    pub too_many_tags: u64,
+    /// Packets with more than eight IPv6 extension headers.
+    pub too_many_extensions: u64,
 }
 
 /// One line of `GET /events`.

@@ -10,8 +10,8 @@ use tokio::{
 use super::*;
 use crate::{
     api::{
-        Event, EventStatus, ResetCounters, ServerStatus, SetAction, SetDryRun, SetLimit,
-        SetLogLevel, Status, ZoneStatus,
+        Event, EventStatus, PacketStatus, ResetCounters, ServerStatus, SetAction, SetDryRun,
+        SetLimit, SetLogLevel, Status, ZoneStatus,
     },
     control::{
         client::{Client, ClientError, EventLine},
@@ -62,6 +62,7 @@ impl Service for Canned {
             servers: Vec::new(),
             zones: Vec::new(),
             events: EventStatus::default(),
+            packets: PacketStatus::default(),
         })
     }
 

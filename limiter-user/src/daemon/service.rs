@@ -109,6 +109,7 @@ impl Service for Daemon {
         let uptime_ns = self.clock.monotonic_ns().saturating_sub(self.ready_ns);
         self.with(move |state| {
             let events = state.event_counters()?;
+            let packets = state.packet_counters()?;
             Ok(Status {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 pid: std::process::id(),
@@ -121,6 +122,7 @@ impl Service for Daemon {
                     lost: events.lost,
                     suppressed: events.suppressed,
                 },
+                packets: view::packets(&packets),
             })
         })
         .await

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use limiter_common::counters::EventCounters;
+use limiter_common::counters::{EventCounters, PacketCounters};
 use tokio::sync::watch;
 
 use super::{books::ZoneBook, change, log::notice, view};
@@ -79,6 +79,11 @@ impl State {
     /// The event path since start.
     pub fn event_counters(&self) -> Result<EventCounters, Refusal> {
         self.kernel.read_event_counters().map_err(failed)
+    }
+
+    /// Packets that were not understood since start.
+    pub fn packet_counters(&self) -> Result<PacketCounters, Refusal> {
+        self.kernel.read_packet_counters().map_err(failed)
     }
 
     /// Edits a copy, puts it in force, and only then makes it the policy: a change that fails

@@ -3,12 +3,16 @@
 use std::cmp::Reverse;
 
 use limiter_common::{
+    counters::PacketCounters,
     entry::{Occupancy, ZoneEntry},
     key::{KeyFields, ZoneKey},
 };
 
 use crate::{
-    api::{InterfacePolicy, KeyStatus, LimitStatus, PolicyStatus, ServerStatus, ZonePolicy},
+    api::{
+        InterfacePolicy, KeyStatus, LimitStatus, PacketStatus, PolicyStatus, ServerStatus,
+        ZonePolicy,
+    },
     policy::{LogTarget, Policy, Server},
 };
 
@@ -67,6 +71,18 @@ pub fn server(policy: &Policy, server: &Server) -> ServerStatus {
         log_level: server.log_level,
         action: server.action.kind(),
         delay_ms: server.action.delay_ms(),
+    }
+}
+
+/// Packets that were not understood.
+pub fn packets(counters: &PacketCounters) -> PacketStatus {
+    PacketStatus {
+        not_ip: counters.not_ip,
+        not_tcp: counters.not_tcp,
+        fragment: counters.fragment,
+        truncated: counters.truncated,
+        too_many_tags: counters.too_many_tags,
+        too_many_extensions: counters.too_many_extensions,
     }
 }
 

@@ -4,13 +4,13 @@ use std::os::fd::AsRawFd;
 
 use aya::{
     Ebpf,
-    maps::{MapData, PerCpuArray, RingBuf},
+    maps::{MapData, PerCpuArray, PerCpuValues, RingBuf},
 };
 use aya_log::EbpfLogger;
 use limiter_common::{
-    counters::EventCounters,
+    counters::{EventCounters, PacketCounters},
     event::{Event, Excess},
-    names::{MAP_EVENT_COUNTERS, MAP_EVENTS, MAP_EXCESS, MAP_NEW_LISTENERS},
+    names::{MAP_EVENT_COUNTERS, MAP_EVENTS, MAP_EXCESS, MAP_NEW_LISTENERS, MAP_PACKET_COUNTERS},
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
@@ -80,15 +80,30 @@ impl NewListeners {
 
 /// Sums the counters of the event path over all CPUs.
 pub(super) fn read_counters(ebpf: &Ebpf) -> Result<EventCounters, KernelError> {
-    let map = ebpf
-        .map(MAP_EVENT_COUNTERS)
-        .ok_or_else(|| KernelError::new("find map", MAP_EVENT_COUNTERS, "it is gone"))?;
-    let map: PerCpuArray<&MapData, Raw<EventCounters>> =
-        map.try_into().context("find map", MAP_EVENT_COUNTERS)?;
-    let per_cpu = map.get(&0, 0).context("read map", MAP_EVENT_COUNTERS)?;
+    let per_cpu: PerCpuValues<Raw<EventCounters>> = read_per_cpu(ebpf, MAP_EVENT_COUNTERS)?;
     Ok(per_cpu
         .iter()
         .fold(EventCounters::default(), |sum, cpu| sum.plus(&cpu.0)))
+}
+
+/// Sums the counters of packets that were not understood over all CPUs.
+pub(super) fn read_packet_counters(ebpf: &Ebpf) -> Result<PacketCounters, KernelError> {
+    let per_cpu: PerCpuValues<Raw<PacketCounters>> = read_per_cpu(ebpf, MAP_PACKET_COUNTERS)?;
+    Ok(per_cpu
+        .iter()
+        .fold(PacketCounters::default(), |sum, cpu| sum.plus(&cpu.0)))
+}
+
+/// The only value of a per-CPU array that stays in the object.
+fn read_per_cpu<T: super::raw::Boundary>(
+    ebpf: &Ebpf,
+    name: &'static str,
+) -> Result<PerCpuValues<Raw<T>>, KernelError> {
+    let map = ebpf
+        .map(name)
+        .ok_or_else(|| KernelError::new("find map", name, "it is gone"))?;
+    let map: PerCpuArray<&MapData, Raw<T>> = map.try_into().context("find map", name)?;
+    map.get(&0, 0).context("read map", name)
 }
 
 /// Destroys excess connections and passes the programs' debug output on.

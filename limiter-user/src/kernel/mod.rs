@@ -35,7 +35,7 @@ use std::path::{Path, PathBuf};
 
 use aya::Ebpf;
 use limiter_common::{
-    counters::{EventCounters, ZoneCounters},
+    counters::{EventCounters, PacketCounters, ZoneCounters},
     entry::ZoneEntry,
     key::ZoneKey,
     names::{PROGRAM_COUNT, PROGRAM_ENFORCE},
@@ -207,6 +207,15 @@ impl Kernel {
     /// If the map cannot be read.
     pub fn read_event_counters(&self) -> Result<EventCounters, KernelError> {
         events::read_counters(&self.ebpf)
+    }
+
+    /// Reads the counters of packets that were not understood, summed over all CPUs.
+    ///
+    /// # Errors
+    ///
+    /// If the map cannot be read.
+    pub fn read_packet_counters(&self) -> Result<PacketCounters, KernelError> {
+        events::read_packet_counters(&self.ebpf)
     }
 
     /// The stream of events; can be taken once.

@@ -1,7 +1,7 @@
 //! The daemon's state.
 
 use super::{duration, servers::servers, zones::zones};
-use crate::api::{Attached, Status};
+use crate::api::{Attached, PacketStatus, Status};
 
 /// The daemon, what is attached where, servers, zones.
 pub fn status(status: &Status) -> String {
@@ -16,9 +16,11 @@ pub fn status(status: &Status) -> String {
     }
     let events = &status.events;
     text.push_str(&format!(
-        "events: {} sent, {} lost, {} suppressed\n\n",
+        "events: {} sent, {} lost, {} suppressed\n",
         events.sent, events.lost, events.suppressed
     ));
+    text.push_str(&packets(&status.packets));
+    text.push('\n');
     text.push_str(&servers(&status.servers));
     text.push('\n');
     text.push_str(&zones(&status.zones));
@@ -33,6 +35,30 @@ fn attachment(attached: &Attached) -> String {
     let programs = attached.programs.join(", ");
     let mode = attached.mode.map_or(String::new(), |it| format!(" ({it})"));
     format!("attached to {kind} {target}: {programs}{mode}\n")
+}
+
+/// Nothing unless there were some: without interfaces there are hardly any.
+fn packets(packets: &PacketStatus) -> String {
+    let counts = [
+        (packets.not_ip, "not IP"),
+        (packets.not_tcp, "not TCP"),
+        (packets.fragment, "fragments"),
+        (packets.truncated, "truncated"),
+        (packets.too_many_tags, "with too many VLAN tags"),
+        (
+            packets.too_many_extensions,
+            "with too many extension headers",
+        ),
+    ];
+    let counts: Vec<_> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, why)| format!("{count} {why}"))
+        .collect();
+    if counts.is_empty() {
+        return String::new();
+    }
+    format!("packets let pass unread: {}\n", counts.join(", "))
 }
 
 #[cfg(test)]
@@ -87,10 +113,16 @@ mod tests {
                 lost: 0,
                 suppressed: 42,
             },
+            packets: PacketStatus {
+                not_ip: 7,
+                fragment: 1,
+                ..PacketStatus::default()
+            },
         });
         let head = "limiter 0.1.0, pid 4711, up 1 min 1 s\n\
              attached to cgroup /sys/fs/cgroup: limiter_count, limiter_enforce\n\
-             events: 3 sent, 0 lost, 42 suppressed\n\nSERVER";
+             events: 3 sent, 0 lost, 42 suppressed\n\
+             packets let pass unread: 7 not IP, 1 fragments\n\nSERVER";
         assert!(text.starts_with(head), "{text}");
     }
 }

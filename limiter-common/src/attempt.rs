@@ -23,7 +23,10 @@ pub const SLOTS: u32 = 65_536;
 /// program there refuses only what a hook at a listener has refused in the same [`Epoch`]: a
 /// destination at which a socket of the attached cgroups listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Endpoint(u64);
+pub struct Endpoint {
+    hash: u64,
+    seed: u64,
+}
 
 /// Slots of the table of endpoints. A power of two.
 pub const ENDPOINT_SLOTS: u32 = 4_096;
@@ -45,21 +48,22 @@ impl Endpoint {
     #[inline(always)]
     pub const fn of(connection: &Connection, seed: u64) -> Self {
         let [a, b, c, d] = connection.local.words();
-        let hash = mix(seed, (a as u64) << 32 | b as u64);
-        let hash = mix(hash, (c as u64) << 32 | d as u64);
-        Self(mix(hash, connection.local_port as u64))
+        let hash = term(seed, (a as u64) << 32 | b as u64, 0)
+            .wrapping_add(term(seed, (c as u64) << 32 | d as u64, 1))
+            .wrapping_add(term(seed, connection.local_port as u64, 2));
+        Self { hash, seed }
     }
 
     /// Slot of the table, below [`ENDPOINT_SLOTS`].
     #[inline(always)]
     pub const fn slot(self) -> u32 {
-        (self.0 >> 40) as u32 & (ENDPOINT_SLOTS - 1)
+        (self.hash >> 40) as u32 & (ENDPOINT_SLOTS - 1)
     }
 
     /// The word that stands in the slot if an attempt has been refused there in this epoch.
     #[inline(always)]
     pub const fn refused_in(self, epoch: Epoch) -> u64 {
-        self.0 & !(u16::MAX as u64) | epoch.0 as u64
+        self.hash & !(u16::MAX as u64) | epoch.0 as u64
     }
 }
 
@@ -99,11 +103,28 @@ impl Fingerprint {
     fn new(segment: &Segment, endpoint: Endpoint, number: u64) -> Self {
         let connection = &segment.connection;
         let [a, b, c, d] = connection.remote.words();
-        let hash = mix(endpoint.0, u64::from(a) << 32 | u64::from(b));
-        let hash = mix(hash, u64::from(c) << 32 | u64::from(d));
-        let hash = mix(hash, number << 16 | u64::from(connection.remote_port));
+        let rest = number << 16 | u64::from(connection.remote_port);
+        let Endpoint { hash, seed } = endpoint;
+        let hash = hash
+            .wrapping_add(term(seed, u64::from(a) << 32 | u64::from(b), 3))
+            .wrapping_add(term(seed, u64::from(c) << 32 | u64::from(d), 4))
+            .wrapping_add(term(seed, rest, 5));
         Self(finish(hash) | 1)
     }
+}
+
+/// One term of the sum that is the hash of several words: none waits for another.
+#[inline(always)]
+const fn term(seed: u64, word: u64, position: u32) -> u64 {
+    const FACTORS: [u64; 6] = [
+        0x9e37_79b9_7f4a_7c15,
+        0xbf58_476d_1ce4_e5b9,
+        0x94d0_49bb_1331_11eb,
+        0xd6e8_feb8_6659_fd93,
+        0xa076_1d64_78bd_642f,
+        0xe703_7ed1_a0b4_28db,
+    ];
+    (word ^ seed.rotate_left(11 * position)).wrapping_mul(FACTORS[position as usize])
 }
 
 /// One multiplication a word, as in FxHash; [`finish`] spreads the result.

@@ -18,7 +18,7 @@ use crate::{
         waiters,
         zones::{Entry, Zone, zone_at},
     },
-    report::{self, Verdict},
+    report,
 };
 
 /// Whether a limit of the server says no to this packet of an attempt. Counts and reports it then.
@@ -27,19 +27,40 @@ use crate::{
 pub fn judge(segment: &Segment, index: u16, server: &ServerPolicy, hook: u8) -> bool {
     let mut suppressed = 0;
     let word = limiter_judge(server, segment, index.into(), &mut suppressed, hook.into());
+    report(segment, index, server, hook, word, suppressed)
+}
+
+/// The same without a call, which costs more than a few comparisons do.
+#[inline(always)]
+pub fn judge_inline(
+    policy: Policy,
+    segment: &Segment,
+    index: u16,
+    server: &ServerPolicy,
+    hook: u8,
+) -> bool {
+    let mut suppressed = 0;
+    let word = verdict(policy, server, segment, index, &mut suppressed, hook);
+    report(segment, index, server, hook, word, suppressed)
+}
+
+#[inline(always)]
+fn report(
+    segment: &Segment,
+    index: u16,
+    server: &ServerPolicy,
+    hook: u8,
+    word: u64,
+    suppressed: u64,
+) -> bool {
     let judgement = Admission::from_word(word);
     if !judgement.is_refused {
         return false;
     }
     debug::refused(&segment.connection, index, judgement.connections);
     if word & TELL != 0 {
-        limiter_tell(
-            server,
-            segment,
-            u32::from(index) << 8 | u32::from(hook),
-            word,
-            suppressed,
-        );
+        let place = u32::from(index) << 8 | u32::from(hook);
+        limiter_tell(server, segment, place, word, suppressed);
     }
     true
 }
@@ -60,7 +81,7 @@ extern "C" fn limiter_tell(
         return 0;
     };
     let judgement = Admission::from_word(word);
-    let verdict = Verdict {
+    let verdict = report::Verdict {
         connection: &segment.connection,
         server: (place >> 8) as u16,
         limit: &server.limits[judgement.limit],
@@ -75,11 +96,7 @@ extern "C" fn limiter_tell(
 /// [`Admission::to_word`].
 const TELL: u64 = 1 << 7;
 
-/// Looks for the first limit that says no, counts the refusal, and asks for leave to report it,
-/// which comes with the number of refusals that were suppressed. A global function, see
-/// [`crate::charge`].
-///
-/// All of it in one, because the key's entry, once found, is needed for all of it.
+/// [`verdict`] as a global function, see [`crate::charge`].
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn limiter_judge(
@@ -100,13 +117,38 @@ extern "C" fn limiter_judge(
     }) else {
         return 0;
     };
-    let Some(no) = first_no(server, &segment.connection, index as u16) else {
+    verdict(
+        policy,
+        server,
+        segment,
+        index as u16,
+        suppressed,
+        hook as u8,
+    )
+}
+
+/// Looks for the first limit that says no, counts the refusal, and asks for leave to report it,
+/// which comes with the number of refusals that were suppressed.
+///
+/// All of it in one, because the key's entry, once found, is needed for all of it.
+#[inline(always)]
+fn verdict(
+    policy: Policy,
+    server: &ServerPolicy,
+    segment: &Segment,
+    index: u16,
+    suppressed: &mut u64,
+    hook: u8,
+) -> u64 {
+    let Some(no) = first_no(server, &segment.connection, index) else {
         return 0;
     };
     let endpoint = Endpoint::of(&segment.connection, policy.seed);
-    if hook != u32::from(HOOK_XDP) {
+    if hook != HOOK_XDP {
         endpoints::refused(endpoint);
-    } else if !endpoints::has_refused(endpoint) || server.action == ACTION_CLOSE && no.may_wait() {
+    } else if !endpoints::has_refused(endpoint)
+        || server.action == ACTION_CLOSE && no.may_wait(policy)
+    {
         return 0;
     }
     let leave = no.count(segment, endpoint, policy);
@@ -178,10 +220,7 @@ pub fn first_no<'a>(
 impl No<'_> {
     /// Whether the connection may be accepted by the daemon and wait to be closed.
     #[inline(always)]
-    pub fn may_wait(&self) -> bool {
-        let Some(policy) = policy::in_force() else {
-            return false;
-        };
+    pub fn may_wait(&self, policy: Policy) -> bool {
         self.entry
             .is_some_and(|entry| may_wait(self.zone, entry, self.limit.number))
             && waiters::has_room(policy.max_waiting)

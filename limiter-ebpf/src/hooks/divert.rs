@@ -92,14 +92,15 @@ extern "C" fn limiter_is_to_divert(
     index: u32,
 ) -> u32 {
     // SAFETY: the verifier has checked that each pointer is to a value of its type or null.
-    let (Some(server), Some(connection)) = (unsafe { (server.as_ref(), connection.as_ref()) })
+    let (Some(server), Some(connection), Some(policy)) =
+        (unsafe { (server.as_ref(), connection.as_ref(), policy::in_force()) })
     else {
         return 0;
     };
     let Some(no) = first_no(server, connection, index as u16) else {
         return 0;
     };
-    if server.action == ACTION_CLOSE && !no.may_wait() {
+    if server.action == ACTION_CLOSE && !no.may_wait(policy) {
         // Dropped at the listener.
         return 0;
     }

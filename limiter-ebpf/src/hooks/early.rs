@@ -16,7 +16,7 @@ use limiter_common::{
 
 use crate::{
     bytes::Bytes,
-    judge::judge,
+    judge::judge_inline,
     maps::{interfaces, packets, policy},
 };
 
@@ -82,7 +82,7 @@ fn attempt(ctx: *mut xdp_md, segment: &Segment) -> Early {
         // The network stack can answer.
         return Early::WithinLimits;
     }
-    if !judge(segment, index, server, HOOK_XDP) {
+    if !judge_inline(policy, segment, index, server, HOOK_XDP) {
         return Early::WithinLimits;
     }
     if resets && limiter_answer(ctx) != 0 {

@@ -13,6 +13,7 @@
 //! | [`convert`] | from the kernel's event to the API's; pure |
 //! | [`refusal_line`] | what a refusal looks like in the log; pure |
 //! | [`feed`] | events: ring → log and subscribers |
+//! | [`interfaces`] | network interfaces that come and go |
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,6 +31,7 @@ pub mod change;
 pub mod clock;
 pub mod convert;
 pub mod feed;
+pub mod interfaces;
 pub mod log;
 pub mod refusal_line;
 pub mod service;
@@ -54,6 +56,7 @@ pub async fn run(
     let (mut kernel, adopted) = Kernel::start(&policy)?;
     let events = kernel.take_events()?;
     let housekeeping = tokio::spawn(kernel.take_housekeeping()?);
+    let watch = kernel.take_interface_watch()?;
     announce(&policy, &kernel, &adopted);
 
     let (feed, _) = broadcast::channel(FEED_CAPACITY);
@@ -64,6 +67,7 @@ pub async fn run(
         Arc::clone(&clock),
     ));
     let events = tokio::spawn(feed::run(events, daemon.policy(), feed, clock));
+    let interfaces = watch.map(|watch| tokio::spawn(interfaces::run(watch, Arc::clone(&daemon))));
 
     ready();
     server::serve(socket.listener(), socket.guard(), Arc::clone(&daemon), stop).await;
@@ -71,6 +75,9 @@ pub async fn run(
     notice!("stopping");
     end(events).await;
     end(housekeeping).await;
+    if let Some(interfaces) = interfaces {
+        end(interfaces).await;
+    }
     match timeout(STOP_TIMEOUT, daemon.stop()).await {
         Ok(Some(state)) => {
             state.log_summary();
@@ -93,10 +100,9 @@ fn announce(policy: &Policy, kernel: &Kernel, adopted: &Adopted) {
         policy.servers.len(),
         policy.zones.len()
     );
-    for cgroup in kernel.attached() {
-        let programs = cgroup.programs.join(", ");
-        notice!("attached to cgroup {}: {programs}", cgroup.path.display());
-    }
+    let attached = kernel.attached();
+    attached.iter().for_each(interfaces::log_attachment);
+    interfaces::log_present(&attached);
     for server in policy.servers.iter().filter(|server| server.dry_run) {
         notice!("server {:?}: dry run, nobody is refused", server.name);
     }

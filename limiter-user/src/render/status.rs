@@ -1,7 +1,7 @@
 //! The daemon's state.
 
 use super::{duration, servers::servers, zones::zones};
-use crate::api::Status;
+use crate::api::{Attached, Status};
 
 /// The daemon, what is attached where, servers, zones.
 pub fn status(status: &Status) -> String {
@@ -12,12 +12,7 @@ pub fn status(status: &Status) -> String {
         duration(status.uptime_s)
     );
     for attached in &status.attached {
-        text.push_str(&format!(
-            "attached to {} {}: {}\n",
-            attached.kind,
-            attached.target,
-            attached.programs.join(", ")
-        ));
+        text.push_str(&attachment(attached));
     }
     let events = &status.events;
     text.push_str(&format!(
@@ -30,10 +25,47 @@ pub fn status(status: &Status) -> String {
     text
 }
 
+fn attachment(attached: &Attached) -> String {
+    let Attached { kind, target, .. } = attached;
+    if let Some(why) = &attached.waiting {
+        return format!("waiting for {kind} {target}: {why}\n");
+    }
+    let programs = attached.programs.join(", ");
+    let mode = attached.mode.map_or(String::new(), |it| format!(" ({it})"));
+    format!("attached to {kind} {target}: {programs}{mode}\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Attached, EventStatus};
+    use crate::{api::EventStatus, policy::XdpMode};
+
+    fn interface(mode: Option<XdpMode>, waiting: Option<&str>) -> Attached {
+        let programs: &[_] = if mode.is_some() {
+            &["limiter_xdp"]
+        } else {
+            &[]
+        };
+        Attached {
+            kind: "interface".to_owned(),
+            target: "eth0".to_owned(),
+            programs: programs.iter().map(ToString::to_string).collect(),
+            mode,
+            waiting: waiting.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn an_interface_shows_its_mode_or_what_it_waits_for() {
+        assert_eq!(
+            attachment(&interface(Some(XdpMode::Native), None)),
+            "attached to interface eth0: limiter_xdp (native)\n"
+        );
+        assert_eq!(
+            attachment(&interface(None, Some("no such interface"))),
+            "waiting for interface eth0: no such interface\n"
+        );
+    }
 
     #[test]
     fn the_head_says_who_runs_where() {

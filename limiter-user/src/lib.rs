@@ -15,6 +15,7 @@
 //! | [`daemon`] | what `limiter run` does |
 //! | [`control`] | HTTP with JSON on the Unix socket, both ends |
 //! | [`api`] | the JSON shapes, a contract |
+//! | [`time`] | times as nginx writes them |
 //! | [`commands`] | one file per verb |
 //! | [`render`] | what a person reads on a terminal |
 
@@ -26,3 +27,4 @@ pub mod daemon;
 pub mod kernel;
 pub mod policy;
 pub mod render;
+pub mod time;

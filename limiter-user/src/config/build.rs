@@ -5,22 +5,22 @@ use std::path::{Path, PathBuf};
 use limiter_common::policy::MAX_SERVERS;
 
 use super::{
-    Loaded, claims,
+    Loaded,
+    attach::Attachments,
+    claims,
     directives::Kind,
     error::{ConfigError, Warning, shown},
-    expand::{Item, duplicate, unsupported},
+    expand::{Item, unsupported},
     level::{Level, Once},
     server::{self, Draft},
     syntax::Word,
     word::{self, WordError},
     zones::Zones,
 };
-use crate::policy::{Attach, ErrorLog, LogTarget, Policy};
+use crate::policy::{ErrorLog, LogTarget, Policy};
 
 /// Bytes of a Unix socket's path at the most (unix(7): 108 with the final zero).
 const MAX_SOCKET_PATH: usize = 107;
-/// Cgroups at the most.
-const MAX_ATTACH: usize = 64;
 
 /// Gives the directives of the main context their meaning.
 pub(super) fn build(items: &[Item]) -> Result<Loaded, ConfigError> {
@@ -37,7 +37,7 @@ struct Main {
     zones: Zones,
     level: Level,
     servers: Vec<Draft>,
-    attach: Vec<(Attach, Word)>,
+    attach: Attachments,
     error_log: Once<ErrorLog>,
     control: Once<PathBuf>,
 }
@@ -51,7 +51,7 @@ impl Main {
             | Kind::LimitConnLogLevel
             | Kind::LimitConnAction => self.level.take(item),
             Kind::Server => self.server(item),
-            Kind::Attach => self.attach(item),
+            Kind::Attach => self.attach.take(item),
             Kind::ErrorLog => self.error_log.set(item, error_log(item)?),
             Kind::Control => self.control.set(item, control(item)?),
             // `expand` resolves the first two and keeps the others out of the main context.
@@ -65,26 +65,6 @@ impl Main {
             return Err(ConfigError::at(&item.word.span, message));
         }
         self.servers.push(Draft::read(item)?);
-        Ok(())
-    }
-
-    fn attach(&mut self, item: &Item) -> Result<(), ConfigError> {
-        let kind = item.argument(0);
-        match kind.value.as_str() {
-            "cgroup" => {}
-            "interface" => return Err(unsupported(kind, "attach interface")),
-            _ => return Err(invalid_value(item, kind, "it must be \"cgroup\"")),
-        }
-        refuse_parameters(item, 2)?;
-        let attach = Attach::Cgroup(absolute_path(item, item.argument(1))?);
-        if let Some((_, first)) = self.attach.iter().find(|(other, _)| *other == attach) {
-            return Err(duplicate(&item.word, first));
-        }
-        if self.attach.len() == MAX_ATTACH {
-            let message = format!("too many cgroups, {MAX_ATTACH} at the most");
-            return Err(ConfigError::at(&item.word.span, message));
-        }
-        self.attach.push((attach, item.word.clone()));
         Ok(())
     }
 
@@ -104,7 +84,7 @@ impl Main {
         let policy = Policy {
             zones: self.zones.into_zones(),
             servers,
-            attach: self.attach.into_iter().map(|(attach, _)| attach).collect(),
+            attach: self.attach.into_attach(),
             error_log: self.error_log.into_value().unwrap_or_default(),
             control: self.control.into_value(),
         };
@@ -147,7 +127,7 @@ fn control(item: &Item) -> Result<PathBuf, ConfigError> {
 }
 
 /// A path that means the same wherever the daemon was started.
-fn absolute_path(item: &Item, word: &Word) -> Result<PathBuf, ConfigError> {
+pub(super) fn absolute_path(item: &Item, word: &Word) -> Result<PathBuf, ConfigError> {
     let path = Path::new(&word.value);
     if path.is_absolute() {
         return Ok(path.to_owned());
@@ -187,6 +167,7 @@ pub(super) fn refuse_parameters(item: &Item, from: usize) -> Result<(), ConfigEr
     }
 }
 
+/// A word that no parameter begins with.
 pub(super) fn invalid_parameter(word: &Word) -> ConfigError {
     let message = format!("invalid parameter \"{}\"", shown(&word.value));
     ConfigError::at(&word.span, message).expected("not expected here")

@@ -131,12 +131,12 @@ const fn block(kind: Kind, contexts: &'static [Context], usage: &'static str) ->
 
 #[rustfmt::skip]
 static READY: [(&str, Directive); 13] = [
-    ("attach", simple(Kind::Attach, 2, 3, MAIN, "attach cgroup PATH;")),
+    ("attach", simple(Kind::Attach, 2, 3, MAIN, "attach cgroup PATH; attach interface NAME [mode=auto|native|generic];")),
     ("control", simple(Kind::Control, 1, 1, MAIN, "control PATH;")),
     ("error_log", simple(Kind::ErrorLog, 1, 2, MAIN, "error_log stderr|PATH [debug|info|notice|warn|error];")),
     ("include", simple(Kind::Include, 1, 1, EVERYWHERE, "include FILES;")),
     ("limit_conn", simple(Kind::LimitConn, 2, 2, EVERYWHERE, "limit_conn ZONE NUMBER;")),
-    ("limit_conn_action", simple(Kind::LimitConnAction, 1, 2, EVERYWHERE, "limit_conn_action drop;")),
+    ("limit_conn_action", simple(Kind::LimitConnAction, 1, 2, EVERYWHERE, "limit_conn_action drop|reset|close [delay=TIME];")),
     ("limit_conn_dry_run", simple(Kind::LimitConnDryRun, 1, 1, EVERYWHERE, "limit_conn_dry_run on|off;")),
     ("limit_conn_log_level", simple(Kind::LimitConnLogLevel, 1, 1, EVERYWHERE, "limit_conn_log_level info|notice|warn|error;")),
     ("limit_conn_zone", simple(Kind::LimitConnZone, 2, 5, MAIN, "limit_conn_zone KEY zone=NAME:SIZE;")),

@@ -2,10 +2,11 @@
 
 use std::path::{self, PathBuf};
 
+use clap::ArgAction;
 use limiter_common::key::KeyFields;
 
 use super::{
-    Loaded, claims,
+    Loaded, action, attach, claims,
     error::{ConfigError, shown},
     key, listen,
     server::DEFAULT_NAME,
@@ -13,7 +14,8 @@ use super::{
     zones,
 };
 use crate::policy::{
-    Action, Attach, ErrorLog, Key, LimitConn, Listen, LogLevel, Policy, Server, Zone,
+    Action, Attach, ErrorLog, Interface, Key, LimitConn, Listen, LogLevel, Policy, Server, XdpMode,
+    Zone,
 };
 
 /// Name of the only zone.
@@ -28,6 +30,9 @@ pub struct Flags {
     /// Limit the connections to sockets of this cgroup and those below [default: all]
     #[arg(long, value_name = "PATH")]
     pub cgroup: Vec<PathBuf>,
+    /// Also refuse on this interface, before the network stack sees the attempt
+    #[arg(long, value_name = "NAME")]
+    pub interface: Vec<String>,
     /// Limit the connections to this endpoint [default: all]
     #[arg(long, value_name = "[ADDR:]PORT[-PORT]")]
     pub listen: Vec<String>,
@@ -40,6 +45,14 @@ pub struct Flags {
     /// Room for keys; 1m holds 16384 of them [default: 10m]
     #[arg(long, value_name = "SIZE")]
     pub zone_size: Option<String>,
+    /// How attempts are refused: drop, reset or close [delay=TIME] [default: drop]
+    #[arg(
+        long,
+        num_args = 1..=2,
+        value_names = ["ACTION", "delay=TIME"],
+        action = ArgAction::Set
+    )]
+    pub action: Vec<String>,
     /// Count and report, but refuse nobody
     #[arg(long)]
     pub dry_run: bool,
@@ -86,7 +99,7 @@ impl Flags {
                 limits: vec![LimitConn { zone: 0, number }],
                 dry_run: self.dry_run,
                 log_level,
-                action: Action::Drop,
+                action: self.action()?,
             }],
             attach: self.attach()?,
             error_log: ErrorLog::default(),
@@ -126,6 +139,13 @@ impl Flags {
         Ok(bytes)
     }
 
+    fn action(&self) -> Result<Action, ConfigError> {
+        if self.action.is_empty() {
+            return Ok(Action::default());
+        }
+        parse_action("--action", &self.action)
+    }
+
     fn endpoints(&self) -> Result<Vec<Listen>, ConfigError> {
         let mut endpoints: Vec<Listen> = Vec::new();
         for text in &self.listen {
@@ -151,16 +171,47 @@ impl Flags {
             let absolute = path::absolute(path).map_err(|error| {
                 ConfigError::placeless(format!("--cgroup: invalid path \"{shown_path}\": {error}"))
             })?;
-            let cgroup = Attach::Cgroup(absolute);
-            if attach.contains(&cgroup) {
-                return Err(ConfigError::placeless(format!(
-                    "--cgroup: \"{shown_path}\" is given twice"
-                )));
-            }
-            attach.push(cgroup);
+            add(
+                &mut attach,
+                Attach::Cgroup(absolute),
+                "--cgroup",
+                &shown_path,
+            )?;
+        }
+        for name in &self.interface {
+            let name =
+                attach::interface_name(name).map_err(|error| misread("--interface", error))?;
+            let interface = Interface {
+                name: name.clone(),
+                mode: XdpMode::Auto,
+            };
+            add(
+                &mut attach,
+                Attach::Interface(interface),
+                "--interface",
+                &name,
+            )?;
         }
         Ok(attach)
     }
+}
+
+fn add(all: &mut Vec<Attach>, one: Attach, flag: &str, typed: &str) -> Result<(), ConfigError> {
+    if all.iter().any(|other| attach::is_same_place(other, &one)) {
+        let message = format!("{flag}: \"{}\" is given twice", shown(typed));
+        return Err(ConfigError::placeless(message));
+    }
+    all.push(one);
+    Ok(())
+}
+
+/// An action from words of the command line, which are those of `limit_conn_action`.
+///
+/// # Errors
+///
+/// A word that means nothing; the message begins with `name`, whose words they are.
+pub fn parse_action(name: &str, words: &[String]) -> Result<Action, ConfigError> {
+    action::all(words).map_err(|error| misread(name, error))
 }
 
 fn misread(flag: &str, error: WordError) -> ConfigError {

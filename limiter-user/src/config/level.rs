@@ -3,10 +3,11 @@
 use limiter_common::policy::MAX_LIMITS;
 
 use super::{
-    build::{invalid_value, misread, refuse_parameters},
+    action,
+    build::{invalid_value, misread},
     directives::Kind,
     error::{ConfigError, shown},
-    expand::{Item, duplicate, unsupported},
+    expand::{Item, duplicate},
     syntax::Word,
     word,
     zones::Zones,
@@ -43,16 +44,9 @@ impl Level {
                     .map_err(|error| invalid_value(item, value, &error.expected))?;
                 self.log_level.set(item, level)
             }
-            (Kind::LimitConnAction, [action, ..]) => {
-                match action.value.as_str() {
-                    "drop" => refuse_parameters(item, 1)?,
-                    "reset" | "close" => {
-                        let what = format!("limit_conn_action {}", action.value);
-                        return Err(unsupported(action, &what).expected("use \"drop\""));
-                    }
-                    _ => return Err(invalid_value(item, action, "it must be \"drop\"")),
-                }
-                self.action.set(item, Action::Drop)
+            (Kind::LimitConnAction, [kind, parameters @ ..]) => {
+                let action = action(item, kind, parameters.first())?;
+                self.action.set(item, action)
             }
             _ => Ok(()),
         }
@@ -100,6 +94,13 @@ impl Level {
     pub(super) fn has_limits(&self) -> bool {
         !self.limits.is_empty()
     }
+}
+
+fn action(item: &Item, kind: &Word, parameter: Option<&Word>) -> Result<Action, ConfigError> {
+    let of_kind =
+        action::kind(&kind.value).map_err(|error| invalid_value(item, kind, &error.expected))?;
+    let text = parameter.map(|word| word.value.as_str());
+    action::action(of_kind, text).map_err(|error| misread(parameter.unwrap_or(kind), error))
 }
 
 /// A directive that may stand once in a context.

@@ -12,13 +12,15 @@
 //! | `lexer`, `syntax` | nginx's lexical rules, and the tree as typed |
 //! | `directives` | the table of what may stand where |
 //! | `files`, `expand` | `include`, and the check against the table |
-//! | `word`, `listen`, `key` | single words, the same for a file and for flags |
-//! | `build`, `zones`, `level`, `server`, `claims` | from directives to a [`Policy`] |
+//! | `word`, `listen`, `key`, `action` | single words, the same for a file and for flags |
+//! | `build`, `attach`, `zones`, `level`, `server`, `claims` | from directives to a [`Policy`] |
 //! | `flags` | the same from the flags of `run` |
 //!
 //! Every input gives a [`Loaded`] or one [`ConfigError`]; sizes, nesting and the number of files
 //! are bounded.
 
+mod action;
+mod attach;
 mod build;
 mod claims;
 mod directives;
@@ -44,7 +46,7 @@ use std::path::Path;
 
 pub use self::{
     error::{ConfigError, Warning, render, render_warning},
-    flags::Flags,
+    flags::{Flags, parse_action},
 };
 use self::{expand::expand, files::Files};
 use crate::policy::Policy;

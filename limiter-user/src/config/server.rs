@@ -13,7 +13,7 @@ use super::{
     syntax::Word,
     zones::{Zones, is_name},
 };
-use crate::policy::{Action, Listen, LogLevel, Server};
+use crate::policy::{Listen, LogLevel, Server};
 
 /// Name of the server that covers every port, unless it has one of its own.
 pub(super) const DEFAULT_NAME: &str = "default";
@@ -86,7 +86,7 @@ impl Draft {
             limits: limits.resolve(zones)?,
             dry_run: self.level.dry_run.or(&main.dry_run).unwrap_or(false),
             log_level: (self.level.log_level.or(&main.log_level)).unwrap_or(LogLevel::Error),
-            action: self.level.action.or(&main.action).unwrap_or(Action::Drop),
+            action: self.level.action.or(&main.action).unwrap_or_default(),
         })
     }
 }

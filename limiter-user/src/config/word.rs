@@ -67,7 +67,7 @@ pub(super) fn size(word: &str) -> Option<u64> {
     digits.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
-/// `on` or `off`; as in nginx, in any case.
+/// `on` or `off`.
 pub(super) fn switch(word: &str) -> Result<bool, WordError> {
     one_of(word, &[("on", true), ("off", false)])
 }
@@ -94,7 +94,8 @@ const LEVELS: [(&str, LogLevel); 5] = [
     ("error", LogLevel::Error),
 ];
 
-fn one_of<T: Copy>(word: &str, choices: &[(&str, T)]) -> Result<T, WordError> {
+/// One of a few words; as in nginx, in any case.
+pub(super) fn one_of<T: Copy>(word: &str, choices: &[(&str, T)]) -> Result<T, WordError> {
     choices
         .iter()
         .find(|(text, _)| word.eq_ignore_ascii_case(text))

@@ -3,7 +3,10 @@
 
 use std::fmt;
 
-use crate::policy::{Attach, ErrorLog, LogTarget, Policy, Server, Zone};
+use crate::{
+    policy::{Attach, ErrorLog, LogTarget, Policy, Server, Zone},
+    time,
+};
 
 /// The configuration that comes to this policy. Reading it gives the same policy again, as long as
 /// its paths are UTF-8.
@@ -80,7 +83,11 @@ fn server(f: &mut fmt::Formatter<'_>, server: &Server, zones: &[Zone]) -> fmt::R
     let action = server.action.kind();
     match server.action.delay_ms() {
         None => writeln!(f, "    limit_conn_action {action};")?,
-        Some(delay_ms) => writeln!(f, "    limit_conn_action {action} delay={delay_ms}ms;")?,
+        Some(delay_ms) => writeln!(
+            f,
+            "    limit_conn_action {action} delay={};",
+            time::format(delay_ms.into())
+        )?,
     }
     writeln!(f, "}}")
 }
@@ -125,10 +132,13 @@ mod tests {
     #[test]
     fn everything_is_written_out() {
         let text = "limit_conn_zone $binary_remote_addr zone=addr:1024k; limit_conn addr 20;
-            server { listen 443-443; limit_conn_dry_run on; }";
+            attach interface eth0; attach cgroup /a;
+            server { listen 443-443; limit_conn_dry_run on; limit_conn_action close delay=90; }";
         let policy = config::parse("t.conf", text).expect("valid").policy;
         let expected = "\
 error_log stderr notice;
+attach interface eth0 mode=auto;
+attach cgroup /a;
 
 limit_conn_zone $binary_remote_addr zone=addr:1m;
 
@@ -138,7 +148,7 @@ server {
     limit_conn addr 20;
     limit_conn_dry_run on;
     limit_conn_log_level error;
-    limit_conn_action drop;
+    limit_conn_action close delay=1m30s;
 }
 ";
         assert_eq!(configuration(&policy).to_string(), expected);

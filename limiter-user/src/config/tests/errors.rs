@@ -13,7 +13,7 @@ fn message(text: &str) -> String {
 }
 
 /// Each case: the text, and the message without `t.conf:`.
-fn check(cases: &[(&str, &str)]) {
+pub(super) fn check(cases: &[(&str, &str)]) {
     for (text, expected) in cases {
         assert_eq!(message(text), format!("t.conf:{expected}"), "{text}");
     }
@@ -344,14 +344,6 @@ fn simple_values() {
             r#"1:22: invalid value "debug" in "limit_conn_log_level" directive, it must be "info", "notice", "warn" or "error""#,
         ),
         (
-            "limit_conn_action ban;",
-            r#"1:19: invalid value "ban" in "limit_conn_action" directive, it must be "drop""#,
-        ),
-        (
-            "limit_conn_action drop delay=1s;",
-            r#"1:24: invalid parameter "delay=1s""#,
-        ),
-        (
             "limit_conn_dry_run on; limit_conn_dry_run on;",
             r#"1:24: "limit_conn_dry_run" directive is duplicate"#,
         ),
@@ -374,22 +366,6 @@ fn simple_values() {
                 "x".repeat(79)
             ),
         ),
-        (
-            "attach cgroup system.slice;",
-            r#"1:15: "system.slice" is not an absolute path in "attach" directive"#,
-        ),
-        (
-            "attach cgroup /sys/fs/cgroup/a;\nattach cgroup /sys/fs/cgroup/a/;",
-            r#"2:1: "attach" directive is duplicate"#,
-        ),
-        (
-            "attach socket /a;",
-            r#"1:8: invalid value "socket" in "attach" directive, it must be "cgroup""#,
-        ),
-        (
-            "attach cgroup /a mode=auto;",
-            r#"1:18: invalid parameter "mode=auto""#,
-        ),
     ]);
 }
 
@@ -397,24 +373,12 @@ fn simple_values() {
 fn what_this_version_lacks() {
     check(&[
         (
-            "limit_conn_action reset;",
-            r#"1:19: "limit_conn_action reset" is not supported by this version"#,
-        ),
-        (
-            "limit_conn_action close delay=1s;",
-            r#"1:19: "limit_conn_action close" is not supported by this version"#,
-        ),
-        (
             "limit_conn_exempt 10.0.0.0/8;",
             r#"1:1: "limit_conn_exempt" is not supported by this version"#,
         ),
         (
             "server { limit_conn_override addr 10.0.0.0/8 5; }",
             r#"1:10: "limit_conn_override" is not supported by this version"#,
-        ),
-        (
-            "attach interface eth0 mode=native;",
-            r#"1:8: "attach interface" is not supported by this version"#,
         ),
         (
             "upstream a { server 192.0.2.1:80 max_conns=1; }",

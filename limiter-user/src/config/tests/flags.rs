@@ -22,18 +22,21 @@ fn limited() -> Flags {
 fn flags_and_file_come_to_the_same_policy() {
     let flags = Flags {
         cgroup: vec![PathBuf::from("/sys/fs/cgroup/a")],
+        interface: words(&["eth0", "eth1"]),
         listen: words(&["443", "[::1]:8000-8100"]),
         limit: Some("20".to_owned()),
         key: Some("$server_port".to_owned()),
         zone_size: Some("1m".to_owned()),
+        action: words(&["close", "delay=1m30s"]),
         dry_run: true,
         log_level: Some("warn".to_owned()),
     };
-    let text = "attach cgroup /sys/fs/cgroup/a;
+    let text = "attach cgroup /sys/fs/cgroup/a; attach interface eth0; attach interface eth1;
         limit_conn_zone $server_port zone=addr:1m;
         server {
             server_name default; listen 443; listen [::1]:8000-8100;
             limit_conn addr 20; limit_conn_dry_run on; limit_conn_log_level warn;
+            limit_conn_action close delay=1m30s;
         }";
     let from_file = parse("t.conf", text).expect("valid").policy;
     assert_eq!(flags.policy().expect("valid").policy, from_file);
@@ -125,6 +128,41 @@ fn an_error_names_the_flag() {
                 ..limited()
             },
             r#"--cgroup: invalid path "": cannot make an empty path absolute"#,
+        ),
+        (
+            Flags {
+                interface: words(&["eth0", "a/b"]),
+                ..limited()
+            },
+            r#"--interface: invalid interface name "a/b""#,
+        ),
+        (
+            Flags {
+                interface: words(&["eth0", "eth1", "eth0"]),
+                ..limited()
+            },
+            r#"--interface: "eth0" is given twice"#,
+        ),
+        (
+            Flags {
+                action: words(&["ban"]),
+                ..limited()
+            },
+            r#"--action: invalid value "ban""#,
+        ),
+        (
+            Flags {
+                action: words(&["reset", "delay=1s"]),
+                ..limited()
+            },
+            r#"--action: invalid parameter "delay=1s", "reset" has no delay"#,
+        ),
+        (
+            Flags {
+                action: words(&["close", "delay=2h"]),
+                ..limited()
+            },
+            r#"--action: too long delay "delay=2h""#,
         ),
     ];
     for (flags, expected) in table {

@@ -9,6 +9,7 @@ use crate::{
 const ZONES: &str = "limit_conn_zone $remote_addr zone=a:1m; limit_conn_zone x zone=b:1m;";
 
 /// Main context, server, and what the server has: limits as zone and number, dry run, log level.
+/// The action has a table of its own.
 type Case = (
     &'static str,
     &'static str,
@@ -67,7 +68,7 @@ const TABLE: &[Case] = &[
 #[test]
 fn the_order_in_the_file_does_not_matter() {
     for (main, own, (limits, dry_run, log_level)) in TABLE {
-        let server = format!("server {{ {own} limit_conn_action drop; }}");
+        let server = format!("server {{ {own} }}");
         for text in [
             format!("{ZONES} {main} {server}"),
             format!("{server} {main} {ZONES}"),
@@ -84,7 +85,41 @@ fn the_order_in_the_file_does_not_matter() {
                 (*dry_run, *log_level),
                 "{text}"
             );
-            assert_eq!(server.action, Action::Drop);
+        }
+    }
+}
+
+#[test]
+fn an_action_is_inherited_with_its_delay() {
+    let close = |delay_ms| Action::Close { delay_ms };
+    for (main, own, action) in [
+        ("", "", Action::Drop),
+        ("limit_conn_action reset;", "", Action::Reset),
+        ("", "limit_conn_action reset;", Action::Reset),
+        ("limit_conn_action close delay=2s;", "", close(2_000)),
+        (
+            "limit_conn_action reset;",
+            "limit_conn_action drop;",
+            Action::Drop,
+        ),
+        // The delay is not a directive of its own.
+        (
+            "limit_conn_action close delay=2s;",
+            "limit_conn_action close;",
+            close(0),
+        ),
+        (
+            "limit_conn_action close delay=2s;",
+            "limit_conn_dry_run on;",
+            close(2_000),
+        ),
+    ] {
+        for text in [
+            format!("{main} server {{ {own} }}"),
+            format!("stream {{ server {{ {own} }} }} {main}"),
+        ] {
+            let policy = parse("t.conf", &text).expect(&text).policy;
+            assert_eq!(policy.servers[0].action, action, "{text}");
         }
     }
 }
@@ -93,13 +128,14 @@ fn the_order_in_the_file_does_not_matter() {
 fn servers_do_not_inherit_from_each_other() {
     let text = format!(
         "{ZONES} limit_conn a 1;
-         server {{ listen 1; limit_conn b 2; limit_conn_dry_run on; }}
+         server {{ listen 1; limit_conn b 2; limit_conn_dry_run on; limit_conn_action reset; }}
          server {{ listen 2; }}"
     );
     let policy = parse("t.conf", &text).expect("valid").policy;
     assert_eq!(numbers(&policy.servers[0]), [(1, 2)]);
     assert_eq!(numbers(&policy.servers[1]), [(0, 1)]);
     assert!(policy.servers[0].dry_run && !policy.servers[1].dry_run);
+    assert_eq!(policy.servers[1].action, Action::Drop);
 }
 
 fn numbers(server: &Server) -> Vec<(usize, u16)> {

@@ -1,5 +1,7 @@
 //! The configuration as a whole.
 
+mod action;
+mod attach;
 mod errors;
 mod files;
 mod flags;

@@ -7,8 +7,8 @@ use limiter_common::key::KeyFields;
 use crate::{
     config::{Loaded, parse},
     policy::{
-        Action, Attach, ErrorLog, Key, LimitConn, Listen, ListenAddr, LogLevel, LogTarget, Policy,
-        Server, Zone,
+        Action, Attach, ErrorLog, Interface, Key, LimitConn, Listen, ListenAddr, LogLevel,
+        LogTarget, Policy, Server, XdpMode, Zone,
     },
 };
 
@@ -18,6 +18,8 @@ error_log /var/log/limiter/error.log info;
 control "/run/limiter/limiter.sock";
 attach cgroup /sys/fs/cgroup/system.slice/a\x2db.service;
 attach cgroup '/sys/fs/cgroup/with blank';
+attach interface eth0;
+attach interface 'veth{1}' mode=native;
 
 stream {
     limit_conn_zone $binary_remote_addr   zone=addr:10m;
@@ -25,12 +27,13 @@ stream {
 
     limit_conn addr 20;
     limit_conn_log_level notice;
+    limit_conn_action close delay=1m30s;
 
     server {
         server_name web; listen 443; listen *:8000-8100; listen [2001:db8::1]:80;
         limit_conn addr 10; limit_conn "per server" 65535;
         limit_conn_dry_run on;
-        limit_conn_action drop;
+        limit_conn_action reset;
         limit_conn_log_level warn;
     }
     server { listen 192.0.2.1:443; } # and the rest
@@ -68,7 +71,7 @@ fn the_sample_comes_to_this_policy() {
         }],
         dry_run: false,
         log_level: LogLevel::Notice,
-        action: Action::Drop,
+        action: Action::Close { delay_ms: 90_000 },
     };
     let expected = Policy {
         zones: vec![
@@ -107,7 +110,7 @@ fn the_sample_comes_to_this_policy() {
                 ],
                 dry_run: true,
                 log_level: LogLevel::Warn,
-                action: Action::Drop,
+                action: Action::Reset,
             },
             inherits("192.0.2.1:443", vec![at("192.0.2.1", 443)]),
             inherits("default", Vec::new()),
@@ -115,6 +118,14 @@ fn the_sample_comes_to_this_policy() {
         attach: vec![
             Attach::Cgroup(PathBuf::from(r"/sys/fs/cgroup/system.slice/a\x2db.service")),
             Attach::Cgroup(PathBuf::from("/sys/fs/cgroup/with blank")),
+            Attach::Interface(Interface {
+                name: "eth0".to_owned(),
+                mode: XdpMode::Auto,
+            }),
+            Attach::Interface(Interface {
+                name: "veth{1}".to_owned(),
+                mode: XdpMode::Native,
+            }),
         ],
         error_log: ErrorLog {
             target: LogTarget::File(PathBuf::from("/var/log/limiter/error.log")),
@@ -210,6 +221,7 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!((policy.control, policy.attach.len()), (None, 0));
     let server = &policy.servers[0];
     assert_eq!((server.dry_run, server.log_level), (false, LogLevel::Error));
+    assert_eq!(server.action, Action::Drop);
     let log = loaded("error_log stderr;").policy.error_log;
     assert_eq!(log, ErrorLog::default());
 }

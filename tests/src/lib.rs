@@ -9,6 +9,7 @@
 //! client    connections from the test's own process, in that namespace
 //! Tun       segments that no well-behaved client sends
 //! sockdiag  what the kernel says is open
+//! link      network devices, and the XDP programs on them
 //! ```
 //!
 //! Everything is removed when its guard goes out of scope, also on panic. No test needs a figure
@@ -20,8 +21,10 @@
 pub mod cgroup;
 pub mod churn;
 pub mod client;
+pub mod foreign_xdp;
 pub mod http;
 pub mod limiter;
+pub mod link;
 pub mod mib;
 pub mod netns;
 pub mod nginx;

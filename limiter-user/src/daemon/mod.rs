@@ -15,6 +15,7 @@
 //! | [`listeners`] | follows listeners, for actions that need a socket of ours |
 //! | [`waiting`] | refused connections that are accepted and closed |
 //! | [`feed`] | events: ring → log and subscribers |
+//! | [`interfaces`] | network interfaces that come and go |
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,6 +33,7 @@ pub mod change;
 pub mod clock;
 pub mod convert;
 pub mod feed;
+pub mod interfaces;
 pub mod listeners;
 pub mod log;
 pub mod refusal_line;
@@ -59,6 +61,7 @@ pub async fn run(
     let events = kernel.take_events()?;
     let housekeeping = tokio::spawn(kernel.take_housekeeping()?);
     let new_listeners = kernel.take_new_listeners()?;
+    let watch = kernel.take_interface_watch()?;
     announce(&policy, &kernel, &adopted);
 
     let (feed, _) = broadcast::channel(FEED_CAPACITY);
@@ -74,6 +77,7 @@ pub async fn run(
         new_listeners,
         daemon.policy(),
     ));
+    let interfaces = watch.map(|watch| tokio::spawn(interfaces::run(watch, Arc::clone(&daemon))));
 
     ready();
     server::serve(socket.listener(), socket.guard(), Arc::clone(&daemon), stop).await;
@@ -82,6 +86,9 @@ pub async fn run(
     end(events).await;
     end(housekeeping).await;
     end(listeners).await;
+    if let Some(interfaces) = interfaces {
+        end(interfaces).await;
+    }
     match timeout(STOP_TIMEOUT, daemon.stop()).await {
         Ok(Some(state)) => {
             state.log_summary();
@@ -104,10 +111,9 @@ fn announce(policy: &Policy, kernel: &Kernel, adopted: &Adopted) {
         policy.servers.len(),
         policy.zones.len()
     );
-    for cgroup in kernel.attached() {
-        let programs = cgroup.programs.join(", ");
-        notice!("attached to cgroup {}: {programs}", cgroup.path.display());
-    }
+    let attached = kernel.attached();
+    attached.iter().for_each(interfaces::log_attachment);
+    interfaces::log_present(&attached);
     for server in policy.servers.iter().filter(|server| server.dry_run) {
         notice!("server {:?}: dry run, nobody is refused", server.name);
     }

@@ -23,7 +23,7 @@ use crate::{
         service::Service,
         subscription::{Published, Subscription},
     },
-    kernel::{Kernel, Target},
+    kernel::{Kernel, KernelError, Target},
     policy::Policy,
 };
 
@@ -78,6 +78,18 @@ impl Daemon {
     /// Takes the state away: requests that come later are refused.
     pub async fn stop(&self) -> Option<State> {
         self.state.lock().await.take()
+    }
+
+    /// Looks at the interfaces of the policy again. Does not give up when requests are slow: there
+    /// may be no further notice of the change. Nothing happens once the daemon stops.
+    pub async fn refresh_interfaces(&self) -> Result<(), KernelError> {
+        let mut state = Arc::clone(&self.state).lock_owned().await;
+        let refreshed = spawn_blocking(move || match state.as_mut() {
+            Some(state) => state.refresh_interfaces(),
+            None => Ok(()),
+        });
+        // A panic that the runtime has reported already.
+        refreshed.await.unwrap_or(Ok(()))
     }
 
     async fn with<T: Send + 'static>(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use limiter_common::counters::{EventCounters, PacketCounters};
 use tokio::sync::watch;
 
-use super::{books::ZoneBook, change, log::notice, view};
+use super::{books::ZoneBook, change, interfaces, log::notice, view};
 use crate::{
     api::{Attached, ServerStatus, ZoneStatus},
     control::refusal::Refusal,
@@ -45,16 +45,27 @@ impl State {
 
     /// What is attached where.
     pub fn attached(&self) -> Vec<Attached> {
-        let cgroups = self.kernel.attached().into_iter();
-        cgroups
-            .map(|cgroup| Attached {
-                kind: "cgroup".to_owned(),
-                target: cgroup.path.display().to_string(),
-                programs: cgroup.programs.iter().map(ToString::to_string).collect(),
-                mode: None,
-                waiting: None,
+        let attached = self.kernel.attached().into_iter();
+        attached
+            .map(|attachment| Attached {
+                kind: attachment.place.kind().to_owned(),
+                target: attachment.place.target(),
+                programs: attachment
+                    .programs
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect(),
+                mode: attachment.mode,
+                waiting: attachment.waiting,
             })
             .collect()
+    }
+
+    /// Looks at the interfaces of the policy again, and says what has changed.
+    pub fn refresh_interfaces(&mut self) -> Result<(), KernelError> {
+        let changed = self.kernel.refresh_interfaces()?;
+        changed.iter().for_each(interfaces::log_attachment);
+        Ok(())
     }
 
     /// All zones, without keys.

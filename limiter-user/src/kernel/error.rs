@@ -5,7 +5,7 @@ use std::fmt;
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
 /// An operation on the kernel that failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{operation} {object}: {cause}")]
 pub struct KernelError {
     /// What was tried.

@@ -5,6 +5,8 @@
 //! | [`Kernel`] | the loaded and attached programs, as the daemon sees them |
 //! | `object` | the embedded object and how it is loaded |
 //! | `cgroup` | finding, checking and locking cgroups |
+//! | `interface` | the XDP program on network interfaces, which come and go |
+//! | `attachment` | what is attached where |
 //! | `compile` | from the checked policy to the values of the policy maps |
 //! | `policy` | the policy maps: two halves, one switch |
 //! | `zones` | the zones' maps and counters |
@@ -16,11 +18,13 @@
 //! | `privilege` | what the process may do |
 
 mod adopt;
+mod attachment;
 mod cgroup;
 mod compile;
 mod divert;
 mod error;
 mod events;
+mod interface;
 mod netns;
 mod object;
 mod policy;
@@ -33,19 +37,28 @@ mod zones;
 
 use std::path::{Path, PathBuf};
 
-use aya::Ebpf;
+use aya::{Ebpf, programs::Xdp};
 use limiter_common::{
     counters::{EventCounters, PacketCounters, ZoneCounters},
     entry::ZoneEntry,
     key::ZoneKey,
-    names::{PROGRAM_COUNT, PROGRAM_ENFORCE},
+    names::{PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_XDP},
 };
 
 pub use self::{
-    adopt::Adopted, cgroup::root as cgroup_root, divert::Target, error::KernelError,
-    events::EventStream, events::NewListeners, privilege::check as check_privileges,
+    adopt::Adopted,
+    attachment::{Attachment, Place},
+    cgroup::root as cgroup_root,
+    divert::Target,
+    error::KernelError,
+    events::{EventStream, NewListeners},
+    interface::{AttachedInterface, InterfaceWatch, interface_names},
+    privilege::check as check_privileges,
 };
-use self::{cgroup::Cgroup, divert::Diversion, policy::PolicyMaps, zones::ZoneMaps};
+use self::{
+    cgroup::Cgroup, divert::Diversion, interface::Interfaces, interface::Transmitters,
+    policy::PolicyMaps, zones::ZoneMaps,
+};
 use crate::policy::{LogLevel, Policy};
 
 /// Counts of one zone as the kernel has them.
@@ -59,18 +72,12 @@ pub struct ZoneReading {
     pub memory_bytes: u64,
 }
 
-/// A cgroup that the programs are attached to.
-#[derive(Clone, Debug)]
-pub struct AttachedCgroup {
-    /// Its directory.
-    pub path: PathBuf,
-    /// Names of the programs.
-    pub programs: Vec<&'static str>,
-}
-
 /// The loaded and attached programs. Dropping it detaches everything.
 pub struct Kernel {
-    // Holds the programs and their links; the maps below were taken from it.
+    // Goes first: what refuses early must not outlive what counts.
+    interfaces: Interfaces,
+    transmitters: Transmitters,
+    // Holds the programs and the links to cgroups; the maps below were taken from it.
     ebpf: Ebpf,
     policy: PolicyMaps,
     zones: ZoneMaps,
@@ -80,12 +87,13 @@ pub struct Kernel {
 
 impl Kernel {
     /// Loads the programs, makes the zones, writes the policy, attaches to every cgroup of the
-    /// policy (the root of the cgroup2 hierarchy if it names none) and adopts open connections.
-    /// Enforcement is in force when this returns.
+    /// policy (the root of the cgroup2 hierarchy if it names none), adopts open connections, and
+    /// attaches to the interfaces of the policy that are there. Enforcement is in force when this
+    /// returns.
     ///
     /// # Errors
     ///
-    /// Nothing stays loaded or attached then.
+    /// Nothing stays loaded or attached then. That an interface is missing is no error.
     pub fn start(policy: &Policy) -> Result<(Self, Adopted), KernelError> {
         privilege::check()?;
         let cgroups = open_cgroups(policy)?;
@@ -106,7 +114,13 @@ impl Kernel {
         }
         let mut diversion = Diversion::new(&mut ebpf)?;
         diversion.refresh(&mut ebpf, &cgroups, policy)?;
+        let xdp = object::program::<Xdp>(&mut ebpf, PROGRAM_XDP)?;
+        let interfaces = Interfaces::attach(xdp, policy.interfaces())?;
+        let mut transmitters = Transmitters::take(&mut ebpf)?;
+        transmitters.set(interfaces.attached())?;
         let kernel = Self {
+            interfaces,
+            transmitters,
             ebpf,
             policy: policy_maps,
             zones,
@@ -170,15 +184,38 @@ impl Kernel {
         self.policy.report_passed(on)
     }
 
-    /// What is attached where.
-    pub fn attached(&self) -> Vec<AttachedCgroup> {
-        self.cgroups
-            .iter()
-            .map(|cgroup| AttachedCgroup {
-                path: cgroup.path.clone(),
-                programs: vec![PROGRAM_COUNT, PROGRAM_ENFORCE],
-            })
-            .collect()
+    /// What is attached where: the cgroups, then the interfaces of the policy.
+    pub fn attached(&self) -> Vec<Attachment> {
+        let cgroups = self.cgroups.iter().map(|cgroup| Attachment {
+            place: Place::Cgroup(cgroup.path.clone()),
+            programs: vec![PROGRAM_COUNT, PROGRAM_ENFORCE],
+            mode: None,
+            fallback: None,
+            waiting: None,
+        });
+        cgroups.chain(self.interfaces.attachments()).collect()
+    }
+
+    /// Looks at the interfaces of the policy again: attaches to those that have appeared, forgets
+    /// those that are gone. Returns what has changed, for the log.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not tell what is there.
+    pub fn refresh_interfaces(&mut self) -> Result<Vec<Attachment>, KernelError> {
+        let changed = self.interfaces.refresh()?;
+        self.transmitters.set(self.interfaces.attached())?;
+        Ok(changed)
+    }
+
+    /// Tells when [`Self::refresh_interfaces`] is due; can be taken once. `None` if the policy
+    /// names no interface.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime does not take it.
+    pub fn take_interface_watch(&mut self) -> Result<Option<InterfaceWatch>, KernelError> {
+        self.interfaces.take_watch()
     }
 
     /// Reads the counts of the zone at `index` of the policy.

@@ -9,7 +9,7 @@ const NEEDED: [(&str, u32, &str); 4] = [
     (
         "CAP_NET_ADMIN",
         12,
-        "attach to cgroups and close connections",
+        "attach to cgroups and interfaces, and close connections",
     ),
     ("CAP_SYS_ADMIN", 21, "look into network namespaces"),
     ("CAP_PERFMON", 38, "load the programs"),

@@ -17,6 +17,8 @@ mod events;
 mod exhausted;
 mod flood;
 mod harness;
+mod interface;
+mod interface_changes;
 mod limit;
 mod logging;
 mod nginx;

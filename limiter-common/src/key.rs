@@ -73,10 +73,9 @@ pub struct ZoneKey {
     pub remote: Addr,
     /// Local address.
     pub local: Addr,
-    /// Local port, host order.
-    pub port: u16,
-    /// Index of the server plus one.
-    pub server: u16,
+    /// Port and server in one word: the kernel reads keys word by word, and would wait for two
+    /// halves that have just been written.
+    place: u32,
 }
 
 // A multiple of four bytes: the kernel hashes such keys word by word (kernel/bpf/hashtab.c,
@@ -96,8 +95,26 @@ impl ZoneKey {
         Self {
             remote: addr(connection.remote, mask(KeyFields::REMOTE_ADDR)),
             local: addr(connection.local, mask(KeyFields::SERVER_ADDR)),
-            port: connection.local_port & mask(KeyFields::SERVER_PORT) as u16,
-            server: (server + 1) & mask(KeyFields::SERVER_NAME) as u16,
+            place: u32::from(connection.local_port) & mask(KeyFields::SERVER_PORT)
+                | (u32::from(server) + 1) << 16 & mask(KeyFields::SERVER_NAME),
         }
+    }
+
+    /// Local port, host order; 0 if the zone does not count by it.
+    #[inline(always)]
+    pub const fn port(&self) -> u16 {
+        self.place as u16
+    }
+
+    /// Index of the server; `None` if the zone does not count by it.
+    #[inline(always)]
+    pub const fn server(&self) -> Option<u16> {
+        ((self.place >> 16) as u16).checked_sub(1)
+    }
+
+    /// Port and server as one number.
+    #[inline(always)]
+    pub const fn place(&self) -> u32 {
+        self.place
     }
 }

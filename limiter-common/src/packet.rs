@@ -3,6 +3,8 @@
 //! Pure: the bytes come through [`Packet`], which the programs implement over packet pointers (every
 //! read checked against the end) and the tests over slices.
 
+use core::mem::offset_of;
+
 use network_types::{
     ip::{Ipv4Hdr, Ipv6Hdr},
     tcp::TcpHdr,
@@ -21,7 +23,7 @@ pub trait Packet {
     fn read<T: Plain>(&self, offset: usize) -> Option<T>;
 }
 
-/// Types for which every bit pattern is a value, without padding and with an alignment of one.
+/// Types for which every bit pattern is a value, without padding. In a packet they are not aligned.
 ///
 /// # Safety
 ///
@@ -38,6 +40,10 @@ unsafe impl Plain for TcpHdr {}
 unsafe impl Plain for [u8; 2] {}
 // SAFETY: as above.
 unsafe impl Plain for [u8; 4] {}
+// SAFETY: integers.
+unsafe impl Plain for [u32; 2] {}
+// SAFETY: as above.
+unsafe impl Plain for [[u32; 4]; 2] {}
 
 /// What a packet at a listener wants.
 #[repr(u32)]
@@ -90,20 +96,19 @@ pub const MAX_TAGS: usize = 2;
 
 const IPPROTO_TCP: u8 = 6;
 
-/// Parses a packet that begins with its IP header.
+/// Finds the headers in a packet that begins with its IP header.
 ///
 /// # Errors
 ///
-/// [`Unparsed`], if the packet is no complete TCP segment.
+/// [`Unparsed`], if the packet is no TCP segment.
 #[inline(always)]
-pub fn parse_ip(packet: &impl Packet) -> Result<Segment, Unparsed> {
+pub fn find_in_packet(packet: &impl Packet) -> Result<Headers, Unparsed> {
     let first: [u8; 2] = packet.read(0).ok_or(Unparsed::Truncated)?;
-    let headers = match first[0] >> 4 {
-        4 => find_in_ipv4(packet, 0)?,
-        6 => find_in_ipv6(packet, 0)?,
-        _ => return Err(Unparsed::NotTcp),
-    };
-    headers.segment(packet)
+    match first[0] >> 4 {
+        4 => find_in_ipv4(packet, 0),
+        6 => find_in_ipv6(packet, 0),
+        _ => Err(Unparsed::NotTcp),
+    }
 }
 
 /// IP version.
@@ -127,36 +132,31 @@ pub struct Headers {
 }
 
 impl Headers {
-    /// What the segment wants of a listener.
-    ///
-    /// # Errors
-    ///
-    /// [`Unparsed::Truncated`]
+    // Options, not results: with an error in its place LLVM takes a segment apart into bytes.
+
+    /// What the segment wants of a listener; `None` if the packet ends inside a header.
     #[inline(always)]
-    pub fn handshake(&self, packet: &impl Packet) -> Result<Handshake, Unparsed> {
+    pub fn handshake(&self, packet: &impl Packet) -> Option<Handshake> {
         self.tcp(packet).map(|tcp| handshake(&tcp))
     }
 
-    /// The segment.
-    ///
-    /// # Errors
-    ///
-    /// [`Unparsed::Truncated`]
+    /// The segment; `None` if the packet ends inside a header.
     #[inline(always)]
-    pub fn segment(&self, packet: &impl Packet) -> Result<Segment, Unparsed> {
+    pub fn segment(&self, packet: &impl Packet) -> Option<Segment> {
         let tcp = self.tcp(packet)?;
         let (remote, local) = match self.version {
             Version::V4 => {
-                let ip: Ipv4Hdr = packet.read(self.network).ok_or(Unparsed::Truncated)?;
-                let v4 = |bytes| Addr::from_v4_word(u32::from_ne_bytes(bytes));
-                (v4(ip.src_addr), v4(ip.dst_addr))
+                let start = self.network + offset_of!(Ipv4Hdr, src_addr);
+                let [remote, local]: [u32; 2] = packet.read(start)?;
+                (Addr::from_v4_word(remote), Addr::from_v4_word(local))
             }
             Version::V6 => {
-                let ip: Ipv6Hdr = packet.read(self.network).ok_or(Unparsed::Truncated)?;
-                (v6(ip.src_addr), v6(ip.dst_addr))
+                let start = self.network + offset_of!(Ipv6Hdr, src_addr);
+                let [remote, local]: [[u32; 4]; 2] = packet.read(start)?;
+                (Addr::from_v6_words(remote), Addr::from_v6_words(local))
             }
         };
-        Ok(Segment {
+        Some(Segment {
             connection: Connection {
                 remote,
                 local,
@@ -191,12 +191,9 @@ impl Headers {
 
     /// RFC 9293 §3.1.
     #[inline(always)]
-    fn tcp(&self, packet: &impl Packet) -> Result<TcpHdr, Unparsed> {
-        let tcp: TcpHdr = packet.read(self.transport).ok_or(Unparsed::Truncated)?;
-        if usize::from(tcp.doff()) * 4 < TcpHdr::LEN {
-            return Err(Unparsed::Truncated);
-        }
-        Ok(tcp)
+    fn tcp(&self, packet: &impl Packet) -> Option<TcpHdr> {
+        let tcp: TcpHdr = packet.read(self.transport)?;
+        (usize::from(tcp.doff()) * 4 >= TcpHdr::LEN).then_some(tcp)
     }
 }
 
@@ -204,10 +201,11 @@ impl Headers {
 /// connection without ports.
 #[inline(always)]
 pub fn parse_ipv6_addresses(packet: &impl Packet) -> Option<Connection> {
-    let ip: Ipv6Hdr = packet.read(0)?;
+    let start = offset_of!(Ipv6Hdr, src_addr);
+    let [remote, local]: [[u32; 4]; 2] = packet.read(start)?;
     Some(Connection {
-        remote: v6(ip.src_addr),
-        local: v6(ip.dst_addr),
+        remote: Addr::from_v6_words(remote),
+        local: Addr::from_v6_words(local),
         remote_port: 0,
         local_port: 0,
     })
@@ -299,12 +297,6 @@ fn handshake(tcp: &TcpHdr) -> Handshake {
         (false, true) => Handshake::Completion,
         (true, true) | (false, false) => Handshake::Other,
     }
-}
-
-#[inline(always)]
-fn v6(bytes: [u8; 16]) -> Addr {
-    let word = |i: usize| u32::from_ne_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
-    Addr::from_v6_words([word(0), word(4), word(8), word(12)])
 }
 
 #[cfg(test)]

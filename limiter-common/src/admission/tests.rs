@@ -148,10 +148,11 @@ impl<'a> Zone for &'a Table {
 }
 
 fn key(n: u32) -> ZoneKey {
-    ZoneKey {
+    let connection = Connection {
         remote: Addr::from_v4_word(n),
-        ..ZoneKey::default()
-    }
+        ..Connection::default()
+    };
+    ZoneKey::new(KeyFields::REMOTE_ADDR, &connection, 0)
 }
 
 fn take_one(table: &Table, n: u32, number: u32) -> Option<u32> {

@@ -64,7 +64,9 @@ fn ipv6(extensions: &[(u8, usize)], payload: &[u8]) -> Vec<u8> {
 }
 
 fn parse(bytes: &[u8]) -> Result<Segment, Unparsed> {
-    parse_ip(&Slice(bytes))
+    let packet = Slice(bytes);
+    let headers = find_in_packet(&packet)?;
+    headers.segment(&packet).ok_or(Unparsed::Truncated)
 }
 
 #[test]
@@ -172,7 +174,8 @@ fn frame(tags: &[u16], ether_type: u16, packet: &[u8]) -> Vec<u8> {
 fn parse_whole(bytes: &[u8]) -> Result<(Headers, Segment), Unparsed> {
     let frame = Slice(bytes);
     let headers = find_in_frame(&frame)?;
-    Ok((headers, headers.segment(&frame)?))
+    let segment = headers.segment(&frame).ok_or(Unparsed::Truncated)?;
+    Ok((headers, segment))
 }
 
 #[test]

@@ -41,11 +41,8 @@ pub enum Early {
 /// Judges one frame.
 #[inline(always)]
 pub fn frame(ctx: *mut xdp_md) -> Early {
-    let bytes = bytes(ctx);
-    // Most frames are data of established connections: no more is read of them than that.
-    match syn(&bytes) {
-        Ok(Some(segment)) => attempt(ctx, &segment),
-        Ok(None) => Early::NoAttempt,
+    match read(ctx) {
+        Ok(early) => early,
         Err(why) => {
             packets::not_understood(why);
             Early::NotUnderstood
@@ -53,14 +50,20 @@ pub fn frame(ctx: *mut xdp_md) -> Early {
     }
 }
 
-/// The segment, if it is a SYN.
+/// Most frames are data of established connections: no more is read of them than that.
 #[inline(always)]
-fn syn(bytes: &Bytes) -> Result<Option<Segment>, Unparsed> {
-    let headers = find_in_frame(bytes)?;
-    if headers.handshake(bytes)? != Handshake::Syn {
-        return Ok(None);
+fn read(ctx: *mut xdp_md) -> Result<Early, Unparsed> {
+    let bytes = bytes(ctx);
+    let headers = find_in_frame(&bytes)?;
+    match headers.handshake(&bytes) {
+        Some(Handshake::Syn) => {}
+        Some(Handshake::Completion | Handshake::Other) => return Ok(Early::NoAttempt),
+        None => return Err(Unparsed::Truncated),
     }
-    headers.segment(bytes).map(Some)
+    match headers.segment(&bytes) {
+        Some(segment) => Ok(attempt(ctx, &segment)),
+        None => Err(Unparsed::Truncated),
+    }
 }
 
 #[inline(always)]
@@ -103,7 +106,7 @@ extern "C" fn limiter_answer(ctx: *mut xdp_md) -> u32 {
 fn answer(ctx: *mut xdp_md) -> Option<()> {
     let bytes = bytes(ctx);
     let headers = find_in_frame(&bytes).ok()?;
-    let segment = headers.segment(&bytes).ok()?;
+    let segment = headers.segment(&bytes)?;
     let length = headers.sequence_length(&bytes)?;
     let ethernet = bytes.at::<[[u8; 6]; 2]>(0)?;
     // SAFETY: within the frame; bytes.

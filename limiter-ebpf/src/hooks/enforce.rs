@@ -8,7 +8,7 @@
 use aya_ebpf::bindings::{__sk_buff, bpf_sock};
 use limiter_common::{
     event::HOOK_CGROUP_SKB,
-    packet::{Handshake, Segment, Unparsed, parse_ip, parse_ipv6_addresses},
+    packet::{Handshake, Segment, Unparsed, find_in_packet, parse_ipv6_addresses},
 };
 
 use crate::{
@@ -124,22 +124,24 @@ extern "C" fn limiter_parse(skb: *mut __sk_buff, segment: *mut Segment) -> u32 {
             (&raw const (*skb).data_end).read_volatile(),
         )
     };
-    match parse_ip(&packet) {
-        Ok(parsed) => {
-            *segment = parsed;
-            PARSED
+    let why = match find_in_packet(&packet) {
+        Ok(headers) => {
+            if let Some(parsed) = headers.segment(&packet) {
+                *segment = parsed;
+                return PARSED;
+            }
+            Unparsed::Truncated
         }
-        Err(Unparsed::TooManyExtensions) => {
-            let Some(connection) = parse_ipv6_addresses(&packet) else {
-                return NO_SEGMENT;
-            };
-            segment.connection = connection;
-            segment.handshake = Handshake::Syn;
-            UNREADABLE
-        }
-        Err(why) => {
-            packets::not_understood(why);
-            NO_SEGMENT
-        }
+        Err(why) => why,
+    };
+    packets::not_understood(why);
+    if !matches!(why, Unparsed::TooManyExtensions) {
+        return NO_SEGMENT;
     }
+    let Some(connection) = parse_ipv6_addresses(&packet) else {
+        return NO_SEGMENT;
+    };
+    segment.connection = connection;
+    segment.handshake = Handshake::Syn;
+    UNREADABLE
 }

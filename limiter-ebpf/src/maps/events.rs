@@ -179,6 +179,6 @@ fn tag(zone: u16, key: &ZoneKey, seed: u64) -> u64 {
         hash = mix(hash, u64::from(words[0]) << 32 | u64::from(words[1]));
         hash = mix(hash, u64::from(words[2]) << 32 | u64::from(words[3]));
     }
-    let rest = u64::from(zone) << 32 | u64::from(key.port) << 16 | u64::from(key.server);
+    let rest = u64::from(zone) << 32 | u64::from(key.place());
     finish(mix(hash, rest)) | 1 << 63
 }

@@ -107,13 +107,13 @@ pub fn top_keys(
 fn key_status(policy: &Policy, fields: KeyFields, key: &ZoneKey, entry: &ZoneEntry) -> KeyStatus {
     let has = |field| fields.contains(field).then_some(());
     let server_name = || {
-        let index = usize::from(key.server.checked_sub(1)?);
+        let index = usize::from(key.server()?);
         Some(policy.servers.get(index)?.name.clone())
     };
     KeyStatus {
         remote_addr: has(KeyFields::REMOTE_ADDR).map(|()| key.remote.into()),
         server_addr: has(KeyFields::SERVER_ADDR).map(|()| key.local.into()),
-        server_port: has(KeyFields::SERVER_PORT).map(|()| key.port),
+        server_port: has(KeyFields::SERVER_PORT).map(|()| key.port()),
         server_name: has(KeyFields::SERVER_NAME).and_then(|()| server_name()),
         connections: connections(entry),
         rejected: entry.rejected,
@@ -127,6 +127,8 @@ fn connections(entry: &ZoneEntry) -> u32 {
 #[cfg(test)]
 pub(crate) mod tests {
     use std::net::IpAddr;
+
+    use limiter_common::key::Connection;
 
     use super::{policy as policy_status, *};
     use crate::policy::{
@@ -195,10 +197,11 @@ pub(crate) mod tests {
     }
 
     fn client(addr: &str) -> ZoneKey {
-        ZoneKey {
+        let connection = Connection {
             remote: addr.parse::<IpAddr>().expect("literal").into(),
-            ..ZoneKey::default()
-        }
+            ..Connection::default()
+        };
+        ZoneKey::new(KeyFields::REMOTE_ADDR, &connection, 0)
     }
 
     #[test]
@@ -281,12 +284,12 @@ pub(crate) mod tests {
     #[test]
     fn a_key_shows_the_fields_it_has() {
         let policy = policy();
-        let key = ZoneKey {
-            port: 80,
-            server: 2,
-            ..ZoneKey::default()
-        };
         let fields = policy.zones[1].key.fields;
+        let connection = Connection {
+            local_port: 80,
+            ..Connection::default()
+        };
+        let key = ZoneKey::new(fields, &connection, 1);
         let top = top_keys(&policy, fields, vec![(key, entry(3, 1))], 10);
         assert_eq!(
             serde_json::to_string(&top).expect("JSON"),

@@ -42,6 +42,21 @@ impl Addr {
         self.words
     }
 
+    /// The same as two words, the first in the lower half of each.
+    #[inline(always)]
+    pub const fn halves(&self) -> [u64; 2] {
+        let [a, b, c, d] = self.words;
+        [a as u64 | (b as u64) << 32, c as u64 | (d as u64) << 32]
+    }
+
+    /// From [`Self::halves`].
+    #[inline(always)]
+    pub const fn from_halves([a, b]: [u64; 2]) -> Self {
+        Self {
+            words: [a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32],
+        }
+    }
+
     /// The 16 bytes, in network order.
     #[inline(always)]
     pub const fn octets(&self) -> [u8; 16] {

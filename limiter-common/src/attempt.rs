@@ -153,6 +153,7 @@ mod tests {
                 local: Addr::from_v4_word(2),
                 remote_port,
                 local_port: 443,
+                padding: 0,
             },
             handshake,
             sequence,

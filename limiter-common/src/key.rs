@@ -61,19 +61,18 @@ pub struct Connection {
     pub remote_port: u16,
     /// Local port, host order.
     pub local_port: u16,
+    /// Explicit padding, 0.
+    pub padding: u32,
 }
 
-const _: () = assert!(size_of::<Connection>() == 36);
+const _: () = assert!(size_of::<Connection>() == 40);
 
 /// Key of a zone's map. Fields that the zone does not count by are zero.
-///
-/// In 64-bit words, because the kernel compares keys so, and would wait for halves that have just
-/// been written.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ZoneKey {
-    remote: [u64; 2],
-    local: [u64; 2],
+    remote: Addr,
+    local: Addr,
     /// Local port, and index of the server plus one in the upper half.
     place: u32,
     /// Not part of the key.
@@ -93,7 +92,10 @@ impl ZoneKey {
     pub fn new(fields: KeyFields, connection: &Connection, server: u16) -> Self {
         // Masks, not branches: each branch would double what the verifier has to look at.
         let mask = |field| 0_u64.wrapping_sub(u64::from(fields.contains(field)));
-        let addr = |addr: Addr, mask: u64| addr.halves().map(|half| half & mask);
+        let addr = |addr: Addr, mask| {
+            let [a, b] = addr.halves();
+            Addr::from_halves([a & mask, b & mask])
+        };
         Self {
             remote: addr(connection.remote, mask(KeyFields::REMOTE_ADDR)),
             local: addr(connection.local, mask(KeyFields::SERVER_ADDR)),
@@ -106,13 +108,13 @@ impl ZoneKey {
     /// Client address.
     #[inline(always)]
     pub const fn remote(&self) -> Addr {
-        Addr::from_halves(self.remote)
+        self.remote
     }
 
     /// Local address.
     #[inline(always)]
     pub const fn local(&self) -> Addr {
-        Addr::from_halves(self.local)
+        self.local
     }
 
     /// Local port, host order.
@@ -130,8 +132,8 @@ impl ZoneKey {
     /// Hash of the key, for other tables than the zone's map.
     #[inline(always)]
     pub const fn hash(&self, seed: u64) -> u64 {
-        let [a, b] = self.remote;
-        let [c, d] = self.local;
+        let [a, b] = self.remote.halves();
+        let [c, d] = self.local.halves();
         mix(mix(mix(mix(mix(seed, a), b), c), d), self.place as u64)
     }
 }
@@ -139,8 +141,8 @@ impl ZoneKey {
 impl From<ZoneKeyWords> for ZoneKey {
     fn from([a, b, c, d, e, f, g, h, place]: ZoneKeyWords) -> Self {
         Self {
-            remote: Addr::from_v6_words([a, b, c, d]).halves(),
-            local: Addr::from_v6_words([e, f, g, h]).halves(),
+            remote: Addr::from_v6_words([a, b, c, d]),
+            local: Addr::from_v6_words([e, f, g, h]),
             place,
             padding: 0,
         }
@@ -166,6 +168,7 @@ mod tests {
             local: Addr::from_v4_word(5),
             remote_port: 6,
             local_port: 7,
+            padding: 0,
         };
         let all = KeyFields::REMOTE_ADDR
             .union(KeyFields::SERVER_ADDR)

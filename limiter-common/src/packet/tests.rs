@@ -82,6 +82,7 @@ fn ports_numbers_and_addresses_are_read() {
                 local: local.into(),
                 remote_port: 40_000,
                 local_port: 443,
+                padding: 0,
             },
             handshake: Handshake::Syn,
             sequence: 7,

@@ -69,6 +69,7 @@ fn decide(ctx: *mut bpf_sk_lookup) -> Lookup {
         // Part of no key.
         remote_port: 0,
         local_port: load!(bpf_sk_lookup, ctx, local_port) as u16,
+        padding: 0,
     };
     let Some((index, server)) = policy.limits_at(&connection.local, connection.local_port) else {
         return Lookup::NotLimited;

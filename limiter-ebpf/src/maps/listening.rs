@@ -23,7 +23,7 @@ pub fn is_ours(local: &Addr, port: u16) -> bool {
     for addr in [*local, local.unspecified(), Addr::UNSPECIFIED] {
         let listening = Listening {
             addr,
-            port,
+            port: port.into(),
             padding: 0,
         };
         // SAFETY: nothing of the value is read.

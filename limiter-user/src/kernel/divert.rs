@@ -250,7 +250,7 @@ fn listening(listener: &TcpSocket) -> Listening {
         } else {
             ip.into()
         },
-        port: listener.local.port(),
+        port: listener.local.port().into(),
         padding: 0,
     }
 }

@@ -19,7 +19,7 @@ use limiter_common::{
     addr::Addr,
     names::{
         MAP_LISTENING, MAP_NEXT, MAP_TARGET, MAP_WAITERS, PROGRAM_DIVERT, PROGRAM_LOOKUP,
-        PROGRAM_REFUSE,
+        PROGRAM_REFUSE, PROGRAM_WAIT,
     },
     policy::Listening,
     token::Waiter,
@@ -27,6 +27,7 @@ use limiter_common::{
 use tokio::sync::oneshot;
 
 use super::{
+    attachment::{Attachment, Place},
     cgroup::{self, Cgroup},
     error::{Context, KernelError},
     netns::{self, NetNs, NetNsId},
@@ -48,8 +49,8 @@ pub(super) struct Diversion {
     posts: HashMap<NetNsId, Post>,
     /// Sockets of `posts` that nobody serves yet.
     fresh: Vec<Target>,
-    /// `limiter_wait`, while there are posts.
-    wait: Option<SockOpsLink>,
+    /// `limiter_wait` at our own cgroup, while there are posts.
+    wait: Option<(Cgroup, SockOpsLink)>,
 }
 
 /// A socket to which refused attempts of one network namespace are brought.
@@ -128,9 +129,16 @@ impl Diversion {
         self.set_listening(listening)
     }
 
-    /// Whether sockets are in force anywhere.
-    pub(super) fn is_in_force(&self) -> bool {
-        !self.posts.is_empty()
+    /// What is attached where.
+    pub(super) fn attachments(&self) -> impl Iterator<Item = Attachment> {
+        let namespaces = self.posts.keys().map(|&(_, inode)| {
+            let programs = [PROGRAM_DIVERT, PROGRAM_LOOKUP, PROGRAM_REFUSE];
+            Attachment::plain(Place::NetNs(inode), &programs)
+        });
+        let own = self.wait.iter().map(|(cgroup, _)| {
+            Attachment::plain(Place::Cgroup(cgroup.path.clone()), &[PROGRAM_WAIT])
+        });
+        namespaces.chain(own)
     }
 
     /// Sockets that have come since the last call.
@@ -158,7 +166,9 @@ impl Diversion {
         const OPERATION: &str = "divert to";
         const OBJECT: &str = "a socket of limiter";
         if self.wait.is_none() {
-            self.wait = Some(attach_wait(ebpf, &cgroup::own()?)?);
+            let cgroup = cgroup::own()?;
+            let link = attach_wait(ebpf, &cgroup)?;
+            self.wait = Some((cgroup, link));
         }
         let (listener, cookie) = target::listen().context("open", OBJECT)?;
         self.waiters

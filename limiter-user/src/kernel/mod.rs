@@ -155,11 +155,6 @@ impl Kernel {
             .refresh(&mut self.ebpf, &self.cgroups, policy)
     }
 
-    /// Whether refused attempts are brought to a socket of ours anywhere.
-    pub fn is_diverting(&self) -> bool {
-        self.diversion.is_in_force()
-    }
-
     /// Sockets to which refused attempts are brought since the last call. Whoever takes one accepts
     /// and closes what comes.
     pub fn take_targets(&mut self) -> Vec<Target> {
@@ -186,14 +181,14 @@ impl Kernel {
 
     /// What is attached where: the cgroups, then the interfaces of the policy.
     pub fn attached(&self) -> Vec<Attachment> {
-        let cgroups = self.cgroups.iter().map(|cgroup| Attachment {
-            place: Place::Cgroup(cgroup.path.clone()),
-            programs: vec![PROGRAM_COUNT, PROGRAM_ENFORCE],
-            mode: None,
-            fallback: None,
-            waiting: None,
+        let cgroups = self.cgroups.iter().map(|cgroup| {
+            let place = Place::Cgroup(cgroup.path.clone());
+            Attachment::plain(place, &[PROGRAM_COUNT, PROGRAM_ENFORCE])
         });
-        cgroups.chain(self.interfaces.attachments()).collect()
+        cgroups
+            .chain(self.interfaces.attachments())
+            .chain(self.diversion.attachments())
+            .collect()
     }
 
     /// Looks at the interfaces of the policy again: attaches to those that have appeared, forgets

@@ -35,8 +35,11 @@ const IPPROTO_TCP: u32 = 6;
 /// Chooses the namespace's socket, and lets [`lookup`] decide whether it stays chosen.
 #[inline(always)]
 pub fn divert(ctx: &SkLookupContext) {
-    // Another program's choice is left alone.
-    if chosen(ctx.lookup) || !targets::choose(ctx) {
+    // UDP comes by with every packet. Another program's choice is left alone.
+    if load!(bpf_sk_lookup, ctx.lookup, protocol) != IPPROTO_TCP
+        || chosen(ctx.lookup)
+        || !targets::choose(ctx)
+    {
         return;
     }
     targets::go_on(ctx);
@@ -56,9 +59,6 @@ pub fn lookup(ctx: *mut bpf_sk_lookup) -> Lookup {
 
 #[inline(always)]
 fn decide(ctx: *mut bpf_sk_lookup) -> Lookup {
-    if load!(bpf_sk_lookup, ctx, protocol) != IPPROTO_TCP {
-        return Lookup::NotLimited;
-    }
     let Some(policy) = policy::in_force() else {
         return Lookup::NotLimited;
     };

@@ -38,7 +38,10 @@ pub fn packet(ctx: *mut sk_reuseport_md) -> Diverted {
         return Diverted::NoAttempt;
     };
     let connection = &segment.connection;
-    // Somebody who connects to the socket's own port is told that nobody listens.
+    // Somebody connects to the socket's own port: nobody listens there.
+    if own_port(ctx) == connection.local_port {
+        return Diverted::NoAttempt;
+    }
     let Some((index, server)) = policy.limits_at(&connection.local, connection.local_port) else {
         return Diverted::NoAttempt;
     };
@@ -52,6 +55,15 @@ pub fn packet(ctx: *mut sk_reuseport_md) -> Diverted {
         Diverted::Accept
     } else {
         Diverted::Reset
+    }
+}
+
+#[inline(always)]
+fn own_port(ctx: *mut sk_reuseport_md) -> u16 {
+    // SAFETY: the kernel gives a valid context, with the socket that was found.
+    unsafe {
+        let socket = (&raw const (*ctx).__bindgen_anon_3.sk).read_volatile();
+        (&raw const (*socket).src_port).read_volatile() as u16
     }
 }
 

@@ -70,6 +70,30 @@ impl Addr {
         (a as u128 | (b as u128) << 64).to_le_bytes()
     }
 
+    /// Bit by bit.
+    #[inline(always)]
+    pub const fn and(&self, [a, b]: [u64; 2]) -> Self {
+        Self {
+            halves: [self.halves[0] & a, self.halves[1] & b],
+        }
+    }
+
+    /// The first so many bits of the 128, the rest zero.
+    #[inline(always)]
+    pub const fn prefix(&self, bits: u8) -> Self {
+        let bits = bits as u32;
+        let upper = if bits < 64 { bits } else { 64 };
+        self.and([leading(upper), leading(bits.wrapping_sub(upper))])
+    }
+
+    /// Leading bits of the 128 that an address of this family needs for a prefix of `v4` or `v6`.
+    #[inline(always)]
+    pub const fn pick(&self, v4: u8, v6: u8) -> u8 {
+        // A mask, not a branch: see `ZoneKey::new`.
+        let mask = 0_u8.wrapping_sub(self.is_v4() as u8);
+        v4 & mask | v6 & !mask
+    }
+
     /// The address that stands for every address of the same family.
     #[inline(always)]
     pub const fn unspecified(&self) -> Self {
@@ -85,6 +109,15 @@ impl Addr {
     pub const fn is_v4(&self) -> bool {
         self.halves[0] == 0 && self.halves[1] as u32 == Self::MAPPED_PREFIX as u32
     }
+}
+
+/// A word of memory whose first bits, in network order, are ones. At most 64.
+#[inline(always)]
+const fn leading(bits: u32) -> u64 {
+    let bits = bits & 127;
+    // In two steps: a shift by 64 has no meaning.
+    let first = bits >> 1;
+    (!((u64::MAX >> first) >> (bits - first))).to_be()
 }
 
 impl From<IpAddr> for Addr {
@@ -129,6 +162,35 @@ mod tests {
             Addr::from(v4),
             Addr::from_v4_word(u32::from_ne_bytes([192, 0, 2, 7]))
         );
+    }
+
+    #[test]
+    fn a_prefix_keeps_so_many_bits() {
+        let addr: IpAddr = "2001:db8:1:2:3:4:5:6".parse().expect("literal");
+        for (bits, expected) in [
+            (128, "2001:db8:1:2:3:4:5:6"),
+            (127, "2001:db8:1:2:3:4:5:6"),
+            (126, "2001:db8:1:2:3:4:5:4"),
+            (65, "2001:db8:1:2::"),
+            (64, "2001:db8:1:2::"),
+            (63, "2001:db8:1:2::"),
+            (48, "2001:db8:1::"),
+            (47, "2001:db8::"),
+            (1, "::"),
+            (0, "::"),
+        ] {
+            let expected: IpAddr = expected.parse().expect("literal");
+            assert_eq!(
+                IpAddr::from(Addr::from(addr).prefix(bits)),
+                expected,
+                "{bits}"
+            );
+        }
+        let v4 = Addr::from("192.0.2.255".parse::<IpAddr>().expect("literal"));
+        let network: IpAddr = "192.0.2.0".parse().expect("literal");
+        assert_eq!(IpAddr::from(v4.prefix(96 + 24)), network);
+        assert_eq!(v4.pick(120, 64), 120);
+        assert_eq!(Addr::from(addr).pick(120, 64), 64);
     }
 
     #[test]

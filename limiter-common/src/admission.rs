@@ -15,8 +15,10 @@
 //! - **Room.** Before a key's first connection is counted, a place among the zone's live keys is
 //!   taken; after its last one, given back. Idle keys stay in the map only while there are no more
 //!   than [`Zone::idle`] of them: the rest are removed at once. The map has more room than both
-//!   together, so that the kernel never has to evict a live key.
-use crate::{entry::Occupancy, key::ZoneKey};
+//!   together, so that the kernel never has to evict a live key. A zone that is to evict
+//!   ([`Zone::evicts`]) does without: the kernel removes whatever has not been used for longest, and
+//!   the connections of a key that is gone hold no slot any more.
+use crate::{addr::Addr, entry::Occupancy, key::ZoneKey, policy::ServerPolicy};
 
 mod connection;
 mod slot;
@@ -66,6 +68,8 @@ pub trait Zone: Copy {
     fn capacity(self) -> u64;
     /// [`crate::entry::ZoneState::idle`].
     fn idle(self) -> u64;
+    /// [`crate::entry::ZoneState::evicts`].
+    fn evicts(self) -> bool;
 }
 
 /// All zones, by index.
@@ -74,6 +78,12 @@ pub trait Zones {
     fn take(&self, index: u16, key: &ZoneKey, number: u32, mode: Mode) -> Slot;
     /// [`release`] in the zone at `index`. A zone that does not exist has nothing to release.
     fn release(&self, index: u16, key: &ZoneKey, generation: u32) -> bool;
+}
+
+/// Numbers that some clients have of their own.
+pub trait Numbers {
+    /// Connections that the limit at `position` of the server allows this client.
+    fn number(&self, server: &ServerPolicy, position: usize, client: &Addr) -> u16;
 }
 
 /// Whether a limit is to be enforced or only watched.

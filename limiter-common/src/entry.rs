@@ -64,9 +64,12 @@ pub struct ZoneState {
     pub capacity: u64,
     /// Idle keys that may stay in the map, written by the daemon.
     pub idle: u64,
+    /// Not 0: a new key takes the place of the one that has not been used for longest, instead of
+    /// being refused. Then `live` and `entries` stay 0. Written by the daemon.
+    pub evicts: u64,
 }
 
-const _: () = assert!(size_of::<ZoneState>() == 40);
+const _: () = assert!(size_of::<ZoneState>() == 48);
 
 /// Keys per MiB of a zone's size: 64 bytes each, as nginx documents for 64-bit platforms.
 pub const KEYS_PER_MIB: u64 = 16_384;

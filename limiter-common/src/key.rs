@@ -48,6 +48,41 @@ impl KeyFields {
     }
 }
 
+/// How the key of one connection is made: what of it, and how much of the client address.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyShape {
+    /// What the zone counts by.
+    pub fields: KeyFields,
+    /// Leading bits of the client address in its 128-bit form ([`Addr`]), 0 to 128.
+    pub bits: u8,
+}
+
+const _: () = assert!(size_of::<KeyShape>() == 2);
+
+impl KeyShape {
+    /// With the whole client address.
+    #[must_use]
+    pub const fn whole(fields: KeyFields) -> Self {
+        Self { fields, bits: 128 }
+    }
+
+    /// As a number, for a function of the BPF machine to take.
+    #[inline(always)]
+    pub const fn to_word(self) -> u32 {
+        self.fields.bits() as u32 | (self.bits as u32) << 8
+    }
+
+    /// From [`Self::to_word`].
+    #[inline(always)]
+    pub const fn from_word(word: u32) -> Self {
+        Self {
+            fields: KeyFields::from_bits(word as u8),
+            bits: (word >> 8) as u8,
+        }
+    }
+}
+
 /// The properties of one connection that keys are built from. Addresses and ports are those that
 /// the socket sees.
 #[repr(C)]
@@ -87,17 +122,15 @@ const _: () = assert!(size_of::<ZoneKey>() == size_of::<ZoneKeyWords>() + 4);
 const _: () = assert!(core::mem::offset_of!(ZoneKey, place) == 32);
 
 impl ZoneKey {
-    /// The key under which a connection to `server` counts in a zone that counts by `fields`.
+    /// The key under which a connection to `server` counts in a zone that makes keys like this.
     #[inline(always)]
-    pub fn new(fields: KeyFields, connection: &Connection, server: u16) -> Self {
+    pub fn new(shape: KeyShape, connection: &Connection, server: u16) -> Self {
         // Masks, not branches: each branch would double what the verifier has to look at.
-        let mask = |field| 0_u64.wrapping_sub(u64::from(fields.contains(field)));
-        let addr = |addr: Addr, mask| {
-            let [a, b] = addr.halves();
-            Addr::from_halves([a & mask, b & mask])
-        };
+        let mask = |field| 0_u64.wrapping_sub(u64::from(shape.fields.contains(field)));
+        let addr = |addr: Addr, mask| addr.and([mask, mask]);
+        let remote = connection.remote.prefix(shape.bits);
         Self {
-            remote: addr(connection.remote, mask(KeyFields::REMOTE_ADDR)),
+            remote: addr(remote, mask(KeyFields::REMOTE_ADDR)),
             local: addr(connection.local, mask(KeyFields::SERVER_ADDR)),
             place: u32::from(connection.local_port) & mask(KeyFields::SERVER_PORT) as u32
                 | (u32::from(server) + 1) << 16 & mask(KeyFields::SERVER_NAME) as u32,
@@ -174,14 +207,14 @@ mod tests {
             .union(KeyFields::SERVER_ADDR)
             .union(KeyFields::SERVER_PORT)
             .union(KeyFields::SERVER_NAME);
-        let key = ZoneKey::new(all, &connection, 8);
+        let key = ZoneKey::new(KeyShape::whole(all), &connection, 8);
         assert_eq!(
             (key.remote(), key.local()),
             (connection.remote, connection.local)
         );
         assert_eq!((key.port(), key.server()), (7, Some(8)));
         assert_eq!(ZoneKey::from(ZoneKeyWords::from(key)), key);
-        let none = ZoneKey::new(KeyFields::NONE, &connection, 8);
+        let none = ZoneKey::new(KeyShape::whole(KeyFields::NONE), &connection, 8);
         assert_eq!(none, ZoneKey::default());
         assert_eq!(none.server(), None);
     }
@@ -192,7 +225,8 @@ mod tests {
             remote: Addr::from_v6_words([1, 2, 3, 4]),
             ..Connection::default()
         };
-        let key = ZoneKey::new(KeyFields::REMOTE_ADDR, &connection, 0);
+        let shape = KeyShape::whole(KeyFields::REMOTE_ADDR);
+        let key = ZoneKey::new(shape, &connection, 0);
         // SAFETY: nine words at the start of a larger struct of integers.
         let words = unsafe { core::ptr::from_ref(&key).cast::<ZoneKeyWords>().read() };
         assert_eq!(words, ZoneKeyWords::from(key));

@@ -37,6 +37,8 @@ pub const MAP_PORTS: &str = "PORTS";
 pub const MAP_LISTENERS: &str = "LISTENERS";
 /// Servers with their limits, two halves.
 pub const MAP_SERVERS: &str = "SERVERS";
+/// Client networks with numbers of their own, and those that are exempt, two halves.
+pub const MAP_NETWORKS: &str = "NETWORKS";
 /// The zones: an array of LRU hash maps.
 pub const MAP_ZONES: &str = "ZONES";
 /// Capacity and shared counts of each zone.
@@ -78,11 +80,12 @@ pub const MAP_TARGET: &str = "TARGET";
 /// What [`PROGRAM_DIVERT`] goes on with: [`PROGRAM_LOOKUP`].
 pub const MAP_NEXT: &str = "NEXT";
 /// Every map of the object that the daemon opens by name.
-pub const MAPS: [&str; 23] = [
+pub const MAPS: [&str; 24] = [
     MAP_CONTROL,
     MAP_PORTS,
     MAP_LISTENERS,
     MAP_SERVERS,
+    MAP_NETWORKS,
     MAP_ZONES,
     MAP_ZONE_STATES,
     MAP_ZONE_COUNTERS,

@@ -4,7 +4,10 @@
 //! the idle half and switches with one write, so that a program sees the old policy or the new
 //! one, never a mixture.
 
-use crate::{addr::Addr, key::KeyFields};
+use crate::{
+    addr::Addr,
+    key::{Connection, KeyFields, KeyShape},
+};
 
 /// Zones at the most.
 pub const MAX_ZONES: u32 = 64;
@@ -66,35 +69,89 @@ pub struct ListenerKey {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limit {
     /// Connections per key at the most, 1 to 65535.
-    pub number: u32,
+    pub number: u16,
     /// Index of the zone.
     pub zone: u16,
     /// What the zone counts by.
     pub fields: KeyFields,
-    /// Explicit padding, 0.
-    pub padding: u8,
+    /// Leading bits of an IPv4 client address that the zone counts by, in its 128-bit form.
+    pub v4_bits: u8,
+    /// The same of an IPv6 client address.
+    pub v6_bits: u8,
+    /// Not 0: some networks have numbers of their own in [`crate::names::MAP_NETWORKS`].
+    pub has_overrides: u8,
 }
+
+impl Limit {
+    /// How the key of this connection is made.
+    #[inline(always)]
+    pub const fn shape(&self, connection: &Connection) -> KeyShape {
+        KeyShape {
+            fields: self.fields,
+            bits: connection.remote.pick(self.v4_bits, self.v6_bits),
+        }
+    }
+}
+
+/// Key of [`crate::names::MAP_NETWORKS`], a trie of prefixes, behind the number of bits that count.
+/// The value is the number of connections for clients of the network; 0: they are not accounted.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Network {
+    /// Half of the policy, server and limit that it is for.
+    scope: u32,
+    addr: [u32; 4],
+}
+
+/// Stands for a limit where a network is for all of them: its clients are not accounted.
+pub const EXEMPT: u8 = u8::MAX;
+
+impl Network {
+    /// Bits that count for a network with so many leading bits of the 128.
+    #[inline(always)]
+    pub const fn bits(leading: u8) -> u32 {
+        u32::BITS + leading as u32
+    }
+
+    /// Of the limit at this position of the server, or [`EXEMPT`].
+    #[inline(always)]
+    pub const fn new(server: &ServerPolicy, limit: u8, addr: &Addr) -> Self {
+        Self {
+            scope: (server.half as u32) << 24 | (limit as u32) << 16 | server.index as u32,
+            addr: addr.words(),
+        }
+    }
+}
+
+/// Networks of one policy at the most, exemptions and overrides together.
+pub const MAX_NETWORKS: usize = 4_096;
 
 /// One server: the value of [`crate::names::MAP_SERVERS`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ServerPolicy {
     /// How many of `limits` are in use.
-    pub limit_count: u32,
+    pub limit_count: u16,
+    /// Index of the server.
+    pub index: u16,
+    /// Half of the policy that this stands in, 0 or 1.
+    pub half: u8,
     /// Not 0: account and report, but refuse nobody.
-    pub dry_run: u16,
+    pub dry_run: u8,
     /// One of the `ACTION_` values.
-    pub action: u16,
+    pub action: u8,
+    /// Not 0: some networks are not accounted, see [`EXEMPT`].
+    pub has_exemptions: u8,
     /// In the order of the configuration.
     pub limits: [Limit; MAX_LIMITS],
 }
 
 /// An attempt is dropped silently.
-pub const ACTION_DROP: u16 = 0;
+pub const ACTION_DROP: u8 = 0;
 /// An attempt is answered with a RST.
-pub const ACTION_RESET: u16 = 1;
+pub const ACTION_RESET: u8 = 1;
 /// An attempt is accepted by the daemon, which closes the connection after a while.
-pub const ACTION_CLOSE: u16 = 2;
+pub const ACTION_CLOSE: u8 = 2;
 
 /// Key of [`crate::names::MAP_LISTENING`]: where a socket of the attached cgroups listens.
 #[repr(C)]
@@ -114,4 +171,5 @@ const _: () = assert!(size_of::<Listening>() == 24);
 const _: () = assert!(size_of::<PortEntry>() == 4);
 const _: () = assert!(size_of::<ListenerKey>() == 24);
 const _: () = assert!(size_of::<Limit>() == 8);
+const _: () = assert!(size_of::<Network>() == 20);
 const _: () = assert!(size_of::<ServerPolicy>() == 8 + 8 * MAX_LIMITS);

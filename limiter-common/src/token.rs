@@ -1,6 +1,6 @@
 //! What a counted socket remembers, so that it is released from exactly what it was charged for.
 
-use crate::{key::KeyFields, policy::MAX_LIMITS};
+use crate::{key::KeyShape, policy::MAX_LIMITS};
 
 /// One slot that a socket holds.
 #[repr(C)]
@@ -10,10 +10,8 @@ pub struct Charge {
     pub generation: u32,
     /// Index of the zone.
     pub zone: u16,
-    /// What the zone counted by at that time: with the socket's own addresses, the key.
-    pub fields: KeyFields,
-    /// Explicit padding, 0.
-    pub padding: u8,
+    /// How the zone made keys at that time: with the socket's own addresses, the key.
+    pub shape: KeyShape,
 }
 
 /// Value of the socket storage of a counted socket.

@@ -6,11 +6,11 @@
 use limiter_common::{
     admission::{Admission, Mode, Observer, Refusal, admit, discharge},
     key::Connection,
-    policy::{Limit, ServerPolicy},
+    policy::{Limit, MAX_LIMITS, ServerPolicy},
     token::{Charge, Token},
 };
 
-use crate::maps::{counters, zones::Zones};
+use crate::maps::{counters, networks::Networks, zones::Zones};
 
 /// A connection has been established, under this mode.
 const ESTABLISHED: u32 = 0;
@@ -19,19 +19,27 @@ const ADOPTED: u32 = 1;
 
 /// Charges a connection that has been established. What is counted depends on the server's dry run.
 #[inline(always)]
-pub fn established(
-    server: u16,
-    policy: &ServerPolicy,
-    connection: &Connection,
-    token: &mut Token,
-) -> Admission {
-    charge(server, policy, connection, token, ESTABLISHED)
+pub fn established(server: &ServerPolicy, connection: &Connection, token: &mut Token) -> Admission {
+    charge(server, connection, token, ESTABLISHED)
 }
 
 /// Charges a connection that was open before, whatever the limits say.
 #[inline(always)]
-pub fn adopted(server: u16, policy: &ServerPolicy, connection: &Connection, token: &mut Token) {
-    charge(server, policy, connection, token, ADOPTED);
+pub fn adopted(server: &ServerPolicy, connection: &Connection, token: &mut Token) {
+    charge(server, connection, token, ADOPTED);
+}
+
+/// Counts a connection of an exempt client.
+#[inline(always)]
+pub fn skipped(server: &ServerPolicy) {
+    for position in 0..MAX_LIMITS {
+        if position >= server.limit_count as usize {
+            break;
+        }
+        if let Some(counters) = counters::of_zone(server.limits[position].zone) {
+            counters.skipped();
+        }
+    }
 }
 
 /// Gives back what the token holds.
@@ -42,40 +50,40 @@ pub fn closed(connection: &Connection, token: &mut Token) {
 
 #[inline(always)]
 fn charge(
-    server: u16,
-    policy: &ServerPolicy,
+    server: &ServerPolicy,
     connection: &Connection,
     token: &mut Token,
     why: u32,
 ) -> Admission {
-    token.server = server;
-    token.count = policy.limit_count as u16;
-    let word = limiter_charge(policy, connection, token, why);
-    Admission::from_word(word)
+    token.server = server.index;
+    token.count = server.limit_count;
+    Admission::from_word(limiter_charge(server, connection, token, why))
 }
 
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn limiter_charge(
-    policy: *const ServerPolicy,
+    server: *const ServerPolicy,
     connection: *const Connection,
     token: *mut Token,
     why: u32,
 ) -> u64 {
     // SAFETY: the verifier has checked that each pointer is to a value of its type or null.
-    let (Some(policy), Some(connection), Some(token)) =
-        (unsafe { (policy.as_ref(), connection.as_ref(), token.as_mut()) })
+    let (Some(server), Some(connection), Some(token)) =
+        (unsafe { (server.as_ref(), connection.as_ref(), token.as_mut()) })
     else {
         return 0;
     };
-    let mode = if why == ADOPTED || policy.dry_run != 0 {
+    let mode = if why == ADOPTED || server.dry_run != 0 {
         Mode::Count
     } else {
         Mode::Enforce
     };
-    let server = token.server;
     let observer = Accounts { why, mode };
-    admit(&Zones, &observer, server, policy, connection, mode, token).to_word()
+    admit(
+        &Zones, &Networks, &observer, server, connection, mode, token,
+    )
+    .to_word()
 }
 
 #[inline(never)]

@@ -14,6 +14,7 @@ use crate::{
     maps::{
         attempts, counters, endpoints,
         events::{self, Leave},
+        networks,
         policy::{self, Policy},
         waiters,
         zones::{Entry, Zone, zone_at},
@@ -24,55 +25,41 @@ use crate::{
 /// Whether a limit of the server says no to this packet of an attempt. Counts and reports it then.
 /// `hook` is one of the `HOOK_` values.
 #[inline(always)]
-pub fn judge(segment: &Segment, index: u16, server: &ServerPolicy, hook: u8) -> bool {
+pub fn judge(segment: &Segment, server: &ServerPolicy, hook: u8) -> bool {
     let mut suppressed = 0;
-    let word = limiter_judge(server, segment, index.into(), &mut suppressed, hook.into());
-    report(segment, index, server, hook, word, suppressed)
+    let word = limiter_judge(server, segment, &mut suppressed, hook.into());
+    report(segment, server, hook, word, suppressed)
 }
 
 /// The same without a call, which costs more than a few comparisons do.
 #[inline(always)]
-pub fn judge_inline(
-    policy: Policy,
-    segment: &Segment,
-    index: u16,
-    server: &ServerPolicy,
-    hook: u8,
-) -> bool {
+pub fn judge_inline(policy: Policy, segment: &Segment, server: &ServerPolicy, hook: u8) -> bool {
     let mut suppressed = 0;
-    let word = verdict(policy, server, segment, index, &mut suppressed, hook);
-    report(segment, index, server, hook, word, suppressed)
+    let word = verdict(policy, server, segment, &mut suppressed, hook);
+    report(segment, server, hook, word, suppressed)
 }
 
 #[inline(always)]
-fn report(
-    segment: &Segment,
-    index: u16,
-    server: &ServerPolicy,
-    hook: u8,
-    word: u64,
-    suppressed: u64,
-) -> bool {
+fn report(segment: &Segment, server: &ServerPolicy, hook: u8, word: u64, suppressed: u64) -> bool {
     let judgement = Admission::from_word(word);
     if !judgement.is_refused {
         return false;
     }
-    debug::refused(&segment.connection, index, judgement.connections);
+    debug::refused(&segment.connection, server.index, judgement.connections);
     if word & TELL != 0 {
-        let place = u32::from(index) << 8 | u32::from(hook);
-        limiter_tell(server, segment, place, word, suppressed);
+        limiter_tell(server, segment, hook.into(), word, suppressed);
     }
     true
 }
 
-/// Reports what [`limiter_judge`] has answered. `place` is the index of the server and the hook. A
-/// global function, see [`crate::charge`]: events are large.
+/// Reports what [`limiter_judge`] has answered. A global function, see [`crate::charge`]: events are
+/// large.
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn limiter_tell(
     server: *const ServerPolicy,
     segment: *const Segment,
-    place: u32,
+    hook: u32,
     word: u64,
     suppressed: u64,
 ) -> u32 {
@@ -83,10 +70,11 @@ extern "C" fn limiter_tell(
     let judgement = Admission::from_word(word);
     let verdict = report::Verdict {
         connection: &segment.connection,
-        server: (place >> 8) as u16,
+        server: server.index,
         limit: &server.limits[judgement.limit],
         connections: judgement.connections,
-        hook: place as u8,
+        number: judgement.number,
+        hook: hook as u8,
     };
     report::refused_with_leave(&verdict, judgement.why, Leave { suppressed });
     1
@@ -102,7 +90,6 @@ const TELL: u64 = 1 << 7;
 extern "C" fn limiter_judge(
     server: *const ServerPolicy,
     segment: *const Segment,
-    index: u32,
     suppressed: *mut u64,
     hook: u32,
 ) -> u64 {
@@ -117,14 +104,7 @@ extern "C" fn limiter_judge(
     }) else {
         return 0;
     };
-    verdict(
-        policy,
-        server,
-        segment,
-        index as u16,
-        suppressed,
-        hook as u8,
-    )
+    verdict(policy, server, segment, suppressed, hook as u8)
 }
 
 /// Looks for the first limit that says no, counts the refusal, and asks for leave to report it,
@@ -136,11 +116,10 @@ fn verdict(
     policy: Policy,
     server: &ServerPolicy,
     segment: &Segment,
-    index: u16,
     suppressed: &mut u64,
     hook: u8,
 ) -> u64 {
-    let Some(no) = first_no(server, &segment.connection, index) else {
+    let Some(no) = first_no(server, &segment.connection) else {
         return 0;
     };
     let endpoint = Endpoint::of(&segment.connection, policy.seed);
@@ -157,6 +136,7 @@ fn verdict(
         limit: no.position,
         why: no.why(),
         connections: no.connections,
+        number: no.number,
     };
     let mut word = judgement.to_word();
     if let Some(leave) = leave {
@@ -172,6 +152,8 @@ pub struct No<'a> {
     pub position: usize,
     /// The limit.
     pub limit: &'a Limit,
+    /// Connections that it allows this client.
+    pub number: u16,
     /// Its zone.
     pub zone: Zone,
     /// The key in that zone.
@@ -183,11 +165,10 @@ pub struct No<'a> {
 
 /// The first limit of the server that says no to one more connection like this.
 #[inline(always)]
-pub fn first_no<'a>(
-    server: &'a ServerPolicy,
-    connection: &Connection,
-    index: u16,
-) -> Option<No<'a>> {
+pub fn first_no<'a>(server: &'a ServerPolicy, connection: &Connection) -> Option<No<'a>> {
+    if networks::is_exempt(server, &connection.remote) {
+        return None;
+    }
     for position in 0..MAX_LIMITS {
         if position >= server.limit_count as usize {
             break;
@@ -199,8 +180,9 @@ pub fn first_no<'a>(
         let Some(zone) = zone_at(limit.zone.into()) else {
             continue;
         };
-        let key = ZoneKey::new(limit.fields, connection, index);
-        let (entry, connections) = match peek(zone, &key, limit.number) {
+        let key = ZoneKey::new(limit.shape(connection), connection, server.index);
+        let number = networks::number(server, position, &connection.remote);
+        let (entry, connections) = match peek(zone, &key, number.into()) {
             Peek::Room => continue,
             Peek::Full { entry, connections } => (Some(entry), connections),
             Peek::Exhausted => (None, 0),
@@ -208,6 +190,7 @@ pub fn first_no<'a>(
         return Some(No {
             position,
             limit,
+            number,
             zone,
             key,
             entry,
@@ -222,7 +205,7 @@ impl No<'_> {
     #[inline(always)]
     pub fn may_wait(&self, policy: Policy) -> bool {
         self.entry
-            .is_some_and(|entry| may_wait(self.zone, entry, self.limit.number))
+            .is_some_and(|entry| may_wait(self.zone, entry, self.number.into()))
             && waiters::has_room(policy.max_waiting)
     }
 

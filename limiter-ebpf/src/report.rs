@@ -6,7 +6,7 @@ use limiter_common::{
         Event, REASON_EXHAUSTED, REASON_LIMIT, REASON_NONE, STATUS_PASSED, STATUS_REJECTED,
         STATUS_REJECTED_DRY_RUN,
     },
-    key::{Connection, KeyFields, ZoneKey},
+    key::{Connection, KeyShape, ZoneKey},
     policy::Limit,
 };
 
@@ -26,6 +26,8 @@ pub struct Verdict<'a> {
     pub limit: &'a Limit,
     /// Connections of the key.
     pub connections: u32,
+    /// How many it may have.
+    pub number: u16,
     /// One of the `HOOK_` values.
     pub hook: u8,
 }
@@ -39,7 +41,8 @@ pub fn refused(verdict: &Verdict<'_>, why: Refusal, dry_run: bool) {
         STATUS_REJECTED
     };
     let mut event = event(verdict, status, reason(why));
-    limiter_report(&mut event, verdict.limit.fields.bits().into());
+    let shape = verdict.limit.shape(verdict.connection);
+    limiter_report(&mut event, shape.to_word());
 }
 
 /// Reports a refusal that a budget has given leave for.
@@ -57,7 +60,7 @@ pub fn passed(verdict: &Verdict<'_>) {
 /// Sends the event if a budget gives leave. A global function, see [`crate::charge`].
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn limiter_report(event: *mut Event, fields: u32) -> u32 {
+extern "C" fn limiter_report(event: *mut Event, shape: u32) -> u32 {
     // SAFETY: the verifier has checked that the pointer is to an event or null.
     let (Some(event), Some(policy)) = (unsafe { event.as_mut() }, policy::in_force()) else {
         return 0;
@@ -70,11 +73,7 @@ extern "C" fn limiter_report(event: *mut Event, fields: u32) -> u32 {
             local_port: event.local_port,
             padding: 0,
         };
-        ZoneKey::new(
-            KeyFields::from_bits(fields as u8),
-            &connection,
-            event.server,
-        )
+        ZoneKey::new(KeyShape::from_word(shape), &connection, event.server)
     };
     let leave = match event.reason {
         REASON_LIMIT => zone_at(event.zone.into())
@@ -105,7 +104,7 @@ fn event(verdict: &Verdict<'_>, status: u8, reason: u8) -> Event {
         remote: verdict.connection.remote,
         local: verdict.connection.local,
         connections: verdict.connections,
-        limit: verdict.limit.number,
+        limit: verdict.number.into(),
         remote_port: verdict.connection.remote_port,
         local_port: verdict.connection.local_port,
         zone: verdict.limit.zone,

@@ -1,6 +1,6 @@
 //! One connection: a slot of every limit of its server, or none.
 
-use super::{Mode, Slot, Zones};
+use super::{Mode, Numbers, Slot, Zones};
 use crate::{
     key::{Connection, KeyFields, ZoneKey},
     policy::{Limit, MAX_LIMITS, ServerPolicy},
@@ -42,6 +42,8 @@ pub struct Admission {
     pub why: Refusal,
     /// Connections of its key, with this one if it was counted.
     pub connections: u32,
+    /// How many it allows.
+    pub number: u16,
 }
 
 impl Admission {
@@ -50,7 +52,11 @@ impl Admission {
     pub const fn to_word(self) -> u64 {
         let exhausted = matches!(self.why, Refusal::Exhausted) as u64;
         let refused = self.is_refused as u64;
-        (self.connections as u64) << 32 | (self.limit as u64) << 8 | refused << 1 | exhausted
+        (self.connections as u64) << 32
+            | (self.number as u64) << 16
+            | (self.limit as u64) << 8
+            | refused << 1
+            | exhausted
     }
 
     /// From [`Self::to_word`].
@@ -65,6 +71,7 @@ impl Admission {
                 Refusal::Full
             },
             connections: (word >> 32) as u32,
+            number: (word >> 16) as u16,
         }
     }
 }
@@ -76,9 +83,9 @@ const _: () = assert!(MAX_LIMITS.is_power_of_two());
 #[inline(always)]
 pub fn admit(
     zones: &impl Zones,
+    numbers: &impl Numbers,
     observer: &impl Observer,
-    server: u16,
-    policy: &ServerPolicy,
+    server: &ServerPolicy,
     connection: &Connection,
     mode: Mode,
     token: &mut Token,
@@ -88,26 +95,29 @@ pub fn admit(
         limit: 0,
         why: Refusal::Full,
         connections: 0,
+        number: 0,
     };
     for index in 0..MAX_LIMITS {
-        if index >= policy.limit_count as usize {
+        if index >= server.limit_count as usize {
             break;
         }
-        let limit = &policy.limits[index];
+        let limit = &server.limits[index];
         if limit.fields.contains(KeyFields::EMPTY) {
             observer.skipped(limit);
             continue;
         }
-        let key = ZoneKey::new(limit.fields, connection, server);
-        let (says_no, why, connections) = match zones.take(limit.zone, &key, limit.number, mode) {
+        let shape = limit.shape(connection);
+        let key = ZoneKey::new(shape, connection, server.index);
+        let number = numbers.number(server, index, &connection.remote);
+        let slot = zones.take(limit.zone, &key, number.into(), mode);
+        let (says_no, why, connections) = match slot {
             Slot::Taken { generation, before } => {
                 token.charges[index] = Charge {
                     generation,
                     zone: limit.zone,
-                    fields: limit.fields,
-                    padding: 0,
+                    shape,
                 };
-                let within = before < limit.number;
+                let within = before < u32::from(number);
                 if mode == Mode::Count {
                     observer.taken(limit, within);
                 }
@@ -131,22 +141,23 @@ pub fn admit(
                 limit: index,
                 why,
                 connections,
+                number,
             };
         }
         if says_no && mode == Mode::Enforce {
             observer.refused(limit, why);
-            roll_back(zones, server, connection, token);
+            roll_back(zones, server.index, connection, token);
             return admission;
         }
     }
     if mode == Mode::Enforce {
         // Only now it is certain that none is given back.
         for index in 0..MAX_LIMITS {
-            if index >= policy.limit_count as usize {
+            if index >= server.limit_count as usize {
                 break;
             }
             if token.charges[index].generation != 0 {
-                observer.taken(&policy.limits[index], true);
+                observer.taken(&server.limits[index], true);
             }
         }
     }
@@ -185,10 +196,9 @@ fn give_up(zones: &impl Zones, server: u16, connection: &Connection, charge: &mu
     let Charge {
         generation,
         zone,
-        fields,
-        ..
+        shape,
     } = *charge;
     charge.generation = 0;
-    let key = ZoneKey::new(fields, connection, server);
+    let key = ZoneKey::new(shape, connection, server);
     zones.release(zone, &key, generation)
 }

@@ -78,7 +78,9 @@ pub fn take(zone: impl Zone, key: &ZoneKey, number: u32, mode: Mode) -> Slot {
                 connections: 1,
             };
             if zone.insert(key, occupancy) {
-                zone.entries().fetch_add(1);
+                if !zone.evicts() {
+                    zone.entries().fetch_add(1);
+                }
                 return Slot::Taken {
                     generation,
                     before: 0,
@@ -153,7 +155,7 @@ pub fn peek<Z: Zone>(zone: Z, key: &ZoneKey, number: u32) -> Peek<Z::Entry> {
             return Peek::Full { entry, connections };
         }
     }
-    if connections == 0 && zone.live().load() >= zone.capacity() {
+    if connections == 0 && !zone.evicts() && zone.live().load() >= zone.capacity() {
         Peek::Exhausted
     } else {
         Peek::Room
@@ -216,6 +218,9 @@ fn given_back(zone: impl Zone, connections_before: u32) -> GivenBack {
 /// removal of exactly that entry.
 #[inline(always)]
 fn retire<Z: Zone>(zone: Z, entry: Z::Entry, key: &ZoneKey, generation: u32) {
+    if zone.evicts() {
+        return;
+    }
     let idle = zone.entries().load().saturating_sub(zone.live().load());
     if idle <= zone.idle() {
         return;
@@ -234,7 +239,7 @@ fn retire<Z: Zone>(zone: Z, entry: Z::Entry, key: &ZoneKey, generation: u32) {
 
 #[inline(always)]
 fn take_live(zone: impl Zone) -> bool {
-    if zone.live().fetch_add(1) < zone.capacity() {
+    if zone.evicts() || zone.live().fetch_add(1) < zone.capacity() {
         return true;
     }
     give_live(zone);
@@ -243,7 +248,9 @@ fn take_live(zone: impl Zone) -> bool {
 
 #[inline(always)]
 fn give_live(zone: impl Zone) {
-    zone.live().fetch_add(u64::MAX);
+    if !zone.evicts() {
+        zone.live().fetch_add(u64::MAX);
+    }
 }
 
 /// The next generation; never 0, which marks removed entries. It comes round after 2³¹ lives of

@@ -2,6 +2,7 @@ extern crate std;
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{
         Mutex,
         atomic::{AtomicU32, AtomicU64, Ordering::SeqCst},
@@ -13,7 +14,7 @@ use std::{
 use super::*;
 use crate::{
     addr::Addr,
-    key::{Connection, KeyFields},
+    key::{Connection, KeyFields, KeyShape},
     policy::{Limit, ServerPolicy},
     token::{Charge, Token},
 };
@@ -42,6 +43,7 @@ struct Table {
     generation: AtomicU64,
     capacity: u64,
     idle: u64,
+    evicts: bool,
 }
 
 struct Index {
@@ -64,6 +66,7 @@ impl Table {
             generation: AtomicU64::new(0),
             capacity,
             idle,
+            evicts: false,
         }
     }
 
@@ -145,6 +148,10 @@ impl<'a> Zone for &'a Table {
     fn idle(self) -> u64 {
         self.idle
     }
+
+    fn evicts(self) -> bool {
+        self.evicts
+    }
 }
 
 fn key(n: u32) -> ZoneKey {
@@ -152,7 +159,7 @@ fn key(n: u32) -> ZoneKey {
         remote: Addr::from_v4_word(n),
         ..Connection::default()
     };
-    ZoneKey::new(KeyFields::REMOTE_ADDR, &connection, 0)
+    ZoneKey::new(KeyShape::whole(KeyFields::REMOTE_ADDR), &connection, 0)
 }
 
 fn take_one(table: &Table, n: u32, number: u32) -> Option<u32> {
@@ -365,6 +372,15 @@ impl Observer for Observed {
     }
 }
 
+/// Client 9 may have one connection more.
+struct OneMore;
+
+impl Numbers for OneMore {
+    fn number(&self, server: &ServerPolicy, position: usize, client: &Addr) -> u16 {
+        server.limits[position].number + u16::from(*client == Addr::from_v4_word(9))
+    }
+}
+
 /// Per client 2 in zone 0, per server 3 in zone 1.
 fn two_limits() -> ServerPolicy {
     let mut policy = ServerPolicy {
@@ -375,13 +391,15 @@ fn two_limits() -> ServerPolicy {
         number: 2,
         zone: 0,
         fields: KeyFields::REMOTE_ADDR,
-        padding: 0,
+        v4_bits: 128,
+        v6_bits: 128,
+        has_overrides: 0,
     };
     policy.limits[1] = Limit {
         number: 3,
         zone: 1,
         fields: KeyFields::SERVER_NAME,
-        padding: 0,
+        ..Limit::default()
     };
     policy
 }
@@ -397,10 +415,21 @@ fn from_client(n: u32) -> Connection {
 fn all_limits_are_charged_or_none() {
     let zones = Tables([Table::new(8, 8), Table::new(8, 8)]);
     let seen = Observed::default();
-    let policy = two_limits();
+    let server = ServerPolicy {
+        index: 4,
+        ..two_limits()
+    };
     let admit_client = |n, mode| {
         let mut token = Token::default();
-        let admission = admit(&zones, &seen, 4, &policy, &from_client(n), mode, &mut token);
+        let admission = admit(
+            &zones,
+            &OneMore,
+            &seen,
+            &server,
+            &from_client(n),
+            mode,
+            &mut token,
+        );
         (admission, token)
     };
 
@@ -443,20 +472,68 @@ fn all_limits_are_charged_or_none() {
 fn an_empty_key_is_not_accounted() {
     let zones = Tables([Table::new(8, 8), Table::new(8, 8)]);
     let seen = Observed::default();
-    let mut policy = two_limits();
-    policy.limits[0].fields = KeyFields::EMPTY;
+    let mut server = two_limits();
+    server.limits[0].fields = KeyFields::EMPTY;
     let mut token = Token::default();
+    let client = from_client(1);
     let admission = admit(
         &zones,
+        &OneMore,
         &seen,
-        0,
-        &policy,
-        &from_client(1),
+        &server,
+        &client,
         Mode::Enforce,
         &mut token,
     );
     assert!(!admission.is_refused);
     assert_eq!(seen.drain(), [("skipped", 0), ("within", 1)]);
+}
+
+#[test]
+fn a_client_may_have_a_number_of_its_own() {
+    let zones = Tables([Table::new(8, 8), Table::new(8, 8)]);
+    let seen = Observed::default();
+    let server = two_limits();
+    let admit_client = |n| {
+        let client = from_client(n);
+        let mut token = Token::default();
+        admit(
+            &zones,
+            &OneMore,
+            &seen,
+            &server,
+            &client,
+            Mode::Enforce,
+            &mut token,
+        )
+    };
+    for _ in 0..3 {
+        assert!(!admit_client(9).is_refused);
+    }
+    let refused = admit_client(9);
+    assert!(refused.is_refused);
+    assert_eq!((refused.limit, refused.number), (0, 3));
+    assert_eq!(Admission::from_word(refused.to_word()), refused);
+}
+
+/// Neighbours count together, and so do the networks of both lengths.
+#[test]
+fn prefixes_make_keys() {
+    let mut limit = two_limits().limits[0];
+    limit.v4_bits = 96 + 24;
+    limit.v6_bits = 64;
+    let key = |addr: &str| {
+        let remote: IpAddr = addr.parse().expect("literal");
+        let connection = Connection {
+            remote: remote.into(),
+            ..Connection::default()
+        };
+        ZoneKey::new(limit.shape(&connection), &connection, 0)
+    };
+    assert_eq!(key("192.0.2.1"), key("192.0.2.200"));
+    assert_ne!(key("192.0.2.1"), key("192.0.3.1"));
+    assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:1"));
+    assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use core::ffi::c_void;
 
 use crate::{
     charge,
-    maps::{candidates, policy, tokens},
+    maps::{candidates, networks, policy, tokens},
 };
 use aya_ebpf::{
     bindings::BPF_SOCK_OPS_STATE_CB_FLAG,
@@ -51,9 +51,13 @@ pub fn socket(ctx: *mut IterTcp) {
     let Some(policy) = policy::in_force() else {
         return;
     };
-    let Some((index, server)) = policy.limits_at(&connection.local, connection.local_port) else {
+    let Some(server) = policy.limits_at(&connection.local, connection.local_port) else {
         return;
     };
+    if networks::is_exempt(server, &connection.remote) {
+        candidates::done(cookie);
+        return;
+    }
     // SAFETY: a full TCP socket.
     let Some(token) = (unsafe { tokens::find_or_create(socket) }) else {
         return;
@@ -62,7 +66,7 @@ pub fn socket(ctx: *mut IterTcp) {
         candidates::done(cookie);
         return;
     }
-    charge::adopted(index, server, &connection, token);
+    charge::adopted(server, &connection, token);
     if !watch_state(socket) {
         // What nobody would release must not be charged.
         charge::closed(&connection, token);

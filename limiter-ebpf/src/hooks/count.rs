@@ -20,7 +20,7 @@ use crate::{
     charge,
     context::{load, load_addresses},
     debug,
-    maps::{counters, events, listening, policy, tokens, waiters},
+    maps::{counters, events, listening, networks, policy, tokens, waiters},
     report::{self, Verdict},
 };
 
@@ -69,9 +69,13 @@ fn established(ctx: *mut bpf_sock_ops) {
         return;
     };
     let connection = connection(ctx);
-    let Some((index, server)) = policy.limits_at(&connection.local, connection.local_port) else {
+    let Some(server) = policy.limits_at(&connection.local, connection.local_port) else {
         return;
     };
+    if networks::is_exempt(server, &connection.remote) {
+        charge::skipped(server);
+        return;
+    }
     let Some(socket) = socket(ctx) else { return };
     // SAFETY: a full socket, from the context.
     if server.action == ACTION_CLOSE && unsafe { waiters::find(socket) }.is_some() {
@@ -89,15 +93,16 @@ fn established(ctx: *mut bpf_sock_ops) {
     if token.count != 0 {
         return;
     }
-    let admission = charge::established(index, server, &connection, token);
+    let admission = charge::established(server, &connection, token);
     watch_state(ctx);
-    debug::established(&connection, index, admission.connections);
+    debug::established(&connection, server.index, admission.connections);
     let limit = &server.limits[admission.limit];
     let verdict = Verdict {
         connection: &connection,
-        server: index,
+        server: server.index,
         limit,
         connections: admission.connections,
+        number: admission.number,
         hook: HOOK_SOCK_OPS,
     };
     let dry_run = server.dry_run != 0;

@@ -71,13 +71,13 @@ fn decide(ctx: *mut bpf_sk_lookup) -> Lookup {
         local_port: load!(bpf_sk_lookup, ctx, local_port) as u16,
         padding: 0,
     };
-    let Some((index, server)) = policy.limits_at(&connection.local, connection.local_port) else {
+    let Some(server) = policy.limits_at(&connection.local, connection.local_port) else {
         return Lookup::NotLimited;
     };
     if server.dry_run != 0 || server.action == ACTION_DROP {
         return Lookup::WithinLimits;
     }
-    if limiter_is_to_divert(server, &connection, index.into()) == 0 {
+    if limiter_is_to_divert(server, &connection) == 0 {
         return Lookup::WithinLimits;
     }
     Lookup::Diverted
@@ -90,7 +90,6 @@ fn decide(ctx: *mut bpf_sk_lookup) -> Lookup {
 extern "C" fn limiter_is_to_divert(
     server: *const ServerPolicy,
     connection: *const Connection,
-    index: u32,
 ) -> u32 {
     // SAFETY: the verifier has checked that each pointer is to a value of its type or null.
     let (Some(server), Some(connection), Some(policy)) =
@@ -98,7 +97,7 @@ extern "C" fn limiter_is_to_divert(
     else {
         return 0;
     };
-    let Some(no) = first_no(server, connection, index as u16) else {
+    let Some(no) = first_no(server, connection) else {
         return 0;
     };
     if server.action == ACTION_CLOSE && !no.may_wait(policy) {

@@ -72,7 +72,7 @@ fn attempt(ctx: *mut xdp_md, segment: &Segment) -> Early {
         return Early::NotLimited;
     };
     let connection = &segment.connection;
-    let Some((index, server)) = policy.limits_at(&connection.local, connection.local_port) else {
+    let Some(server) = policy.limits_at(&connection.local, connection.local_port) else {
         return Early::NotLimited;
     };
     if server.dry_run != 0 {
@@ -85,7 +85,7 @@ fn attempt(ctx: *mut xdp_md, segment: &Segment) -> Early {
         // The network stack can answer.
         return Early::WithinLimits;
     }
-    if !judge_inline(policy, segment, index, server, HOOK_XDP) {
+    if !judge_inline(policy, segment, server, HOOK_XDP) {
         return Early::WithinLimits;
     }
     if resets && limiter_answer(ctx) != 0 {

@@ -76,13 +76,13 @@ fn at_listener(skb: *mut __sk_buff, listener: *mut bpf_sock) -> Packet {
     if is_target(listener, connection.local_port) {
         return Packet::Waits;
     }
-    let Some((index, server)) = policy.limits_at(&connection.local, connection.local_port) else {
+    let Some(server) = policy.limits_at(&connection.local, connection.local_port) else {
         return Packet::NotLimited;
     };
     if server.dry_run != 0 {
         return Packet::DryRun;
     }
-    if judge(&segment, index, server, HOOK_CGROUP_SKB) {
+    if judge(&segment, server, HOOK_CGROUP_SKB) {
         Packet::Refused
     } else {
         Packet::WithinLimits

@@ -42,10 +42,10 @@ pub fn packet(ctx: *mut sk_reuseport_md) -> Diverted {
     if own_port(ctx) == connection.local_port {
         return Diverted::NoAttempt;
     }
-    let Some((index, server)) = policy.limits_at(&connection.local, connection.local_port) else {
+    let Some(server) = policy.limits_at(&connection.local, connection.local_port) else {
         return Diverted::NoAttempt;
     };
-    if !judge(&segment, index, server, HOOK_SK_LOOKUP)
+    if !judge(&segment, server, HOOK_SK_LOOKUP)
         && let Some(counters) = counters::of_zone(server.limits[0].zone)
     {
         // The limit said no a moment ago, and what was brought here is refused.

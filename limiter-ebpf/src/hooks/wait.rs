@@ -9,14 +9,14 @@ use aya_ebpf::bindings::{
 use limiter_common::{
     admission::{begin_wait, end_wait},
     key::{Connection, ZoneKey},
-    policy::ServerPolicy,
+    policy::{MAX_LIMITS, ServerPolicy},
     token::{Charge, Waiter},
 };
 
 use crate::{
     hooks::count::{connection, hand_over, has_closed, socket, watch_state},
     judge::first_no,
-    maps::{policy, waiters, zones::zone_at},
+    maps::{networks, policy, waiters, zones::zone_at},
 };
 
 /// Follows one operation of a socket.
@@ -34,7 +34,7 @@ pub fn operation(ctx: *mut bpf_sock_ops) {
 fn established(ctx: *mut bpf_sock_ops) {
     let Some(waiter) = waiter(ctx) else { return };
     let connection = connection(ctx);
-    let (index, server) = match policy::in_force()
+    let server = match policy::in_force()
         .and_then(|policy| policy.limits_at(&connection.local, connection.local_port))
     {
         Some(found) => found,
@@ -43,7 +43,7 @@ fn established(ctx: *mut bpf_sock_ops) {
             return;
         }
     };
-    waiter.server = index;
+    waiter.server = server.index;
     if limiter_begin_wait(server, &connection, waiter) == 0 {
         // More at once than may wait.
         hand_over(ctx, &connection);
@@ -85,25 +85,26 @@ extern "C" fn limiter_begin_wait(
     }) else {
         return 0;
     };
-    let no = first_no(server, connection, waiter.server);
     // The limit that said no may have room by now. Refused is refused.
-    let limit = no.map_or(&server.limits[0], |no| no.limit);
+    let position = first_no(server, connection).map_or(0, |no| no.position);
+    let limit = &server.limits[position & (MAX_LIMITS - 1)];
     let Some(zone) = zone_at(limit.zone.into()) else {
         return 0;
     };
-    let key = ZoneKey::new(limit.fields, connection, waiter.server);
+    let shape = limit.shape(connection);
+    let key = ZoneKey::new(shape, connection, server.index);
+    let number = networks::number(server, position, &connection.remote);
     if !waiters::enter(policy.max_waiting) {
         return 0;
     }
-    let Some(generation) = begin_wait(zone, &key, limit.number) else {
+    let Some(generation) = begin_wait(zone, &key, number.into()) else {
         waiters::leave();
         return 0;
     };
     waiter.charge = Charge {
         generation,
         zone: limit.zone,
-        fields: limit.fields,
-        padding: 0,
+        shape,
     };
     waiter.is_counted = 1;
     1
@@ -122,7 +123,7 @@ extern "C" fn limiter_end_wait(connection: *const Connection, waiter: *mut Waite
     waiters::leave();
     let charge = waiter.charge;
     if let Some(zone) = zone_at(charge.zone.into()) {
-        let key = ZoneKey::new(charge.fields, connection, waiter.server);
+        let key = ZoneKey::new(charge.shape, connection, waiter.server);
         end_wait(zone, &key, charge.generation);
     }
     1

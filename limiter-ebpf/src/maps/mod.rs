@@ -7,6 +7,7 @@ pub mod endpoints;
 pub mod events;
 pub mod interfaces;
 pub mod listening;
+pub mod networks;
 pub mod packets;
 pub mod policy;
 pub mod targets;

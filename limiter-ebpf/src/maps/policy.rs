@@ -71,12 +71,12 @@ impl Policy {
         server.checked_sub(1)
     }
 
-    /// The server that limits connections to this address and port, with its index.
+    /// The server that limits connections to this address and port.
     #[inline(always)]
-    pub fn limits_at(self, local: &Addr, port: u16) -> Option<(u16, &'static ServerPolicy)> {
+    pub fn limits_at(self, local: &Addr, port: u16) -> Option<&'static ServerPolicy> {
         let index = self.server_at(local, port)?;
         let server = self.server(index)?;
-        (server.limit_count != 0).then_some((index, server))
+        (server.limit_count != 0).then_some(server)
     }
 
     /// Whether some server listens on this port, at whatever address.

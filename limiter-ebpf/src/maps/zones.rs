@@ -192,4 +192,10 @@ impl admission::Zone for Zone {
         // SAFETY: as above.
         unsafe { (*self.state).idle }
     }
+
+    #[inline(always)]
+    fn evicts(self) -> bool {
+        // SAFETY: as above.
+        unsafe { (*self.state).evicts != 0 }
+    }
 }

@@ -1,0 +1,51 @@
+//! Client networks that are treated otherwise than the rest: a trie of prefixes.
+//!
+//! A look-up walks the trie, so it is made only where the policy names networks.
+
+use aya_ebpf::{
+    btf_maps::lpm_trie::{Key, LpmTrie},
+    macros::btf_map,
+};
+use limiter_common::{
+    addr::Addr,
+    admission::Numbers,
+    policy::{EXEMPT, MAX_LIMITS, MAX_NETWORKS, Network, ServerPolicy},
+};
+
+#[btf_map]
+static NETWORKS: LpmTrie<Network, u32, { 2 * MAX_NETWORKS }> = LpmTrie::new();
+
+/// Whether clients with this address are not accounted by the server.
+#[inline(always)]
+pub fn is_exempt(server: &ServerPolicy, client: &Addr) -> bool {
+    server.has_exemptions != 0 && find(server, EXEMPT, client).is_some()
+}
+
+/// Connections that the limit at `position` of the server allows this client: the number of the
+/// most specific network that it belongs to, else that of the limit.
+#[inline(always)]
+pub fn number(server: &ServerPolicy, position: usize, client: &Addr) -> u16 {
+    let limit = &server.limits[position & (MAX_LIMITS - 1)];
+    if limit.has_overrides == 0 {
+        return limit.number;
+    }
+    find(server, position as u8, client).map_or(limit.number, |number| number as u16)
+}
+
+/// [`number`]
+pub struct Networks;
+
+impl Numbers for Networks {
+    #[inline(always)]
+    fn number(&self, server: &ServerPolicy, position: usize, client: &Addr) -> u16 {
+        number(server, position, client)
+    }
+}
+
+#[inline(always)]
+fn find(server: &ServerPolicy, limit: u8, client: &Addr) -> Option<u32> {
+    let network = Network::new(server, limit, client);
+    NETWORKS
+        .get(&Key::new(Network::bits(128), network))
+        .copied()
+}

@@ -18,10 +18,12 @@
 //! `cargo build --workspace && sudo --preserve-env cargo test -p tests` runs them. The binary that
 //! is tested is the one that cargo built with the same profile; `LIMITER_BIN` names another.
 
+pub mod bpf;
 pub mod cgroup;
 pub mod churn;
 pub mod client;
 pub mod foreign_xdp;
+pub mod frame;
 pub mod http;
 pub mod limiter;
 pub mod link;
@@ -37,8 +39,10 @@ pub mod random;
 pub mod serve;
 pub mod settle;
 pub mod sockdiag;
+pub mod test_run;
 pub mod tun;
 pub mod world;
+pub mod xdp;
 
 pub use limiter::Limiter;
 pub use peer::Server;

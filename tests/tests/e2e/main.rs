@@ -19,6 +19,7 @@ mod flood;
 mod harness;
 mod interface;
 mod interface_changes;
+mod harness_xdp;
 mod limit;
 mod logging;
 mod nginx;

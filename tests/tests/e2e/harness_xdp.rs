@@ -1,12 +1,18 @@
 //! The ground under the tests of XDP, without a limiter: programs of a few instructions.
 
+use ipnet::IpNet;
 use tests::{
     World,
-    frame::{Frame, ethertype},
+    client::REFUSED_AFTER,
+    frame::{CLIENT, Frame, SERVER, ethertype},
     netns::NetNs,
-    packet::Flow,
+    packet::{Flow, Segment},
     privilege::require_root,
+    settle,
+    settle::PATIENCE,
+    tap::Tap,
     test_run::{Ingress, Program, Run, interfaces_of},
+    tun::Tun,
     xdp::{self, Mode, Verdict, always, drop_if},
 };
 
@@ -88,4 +94,112 @@ fn an_attached_program_shows_with_its_process_and_its_number() {
     assert!(interfaces_of(std::process::id()).contains(&1));
     let same = Program::by_id(program.id()).expect("open it again");
     assert_eq!(same.name(), program.name());
+}
+
+/// The addresses of a [`Tap`]: everything else in their prefixes is the test.
+fn addresses() -> [IpNet; 2] {
+    ["10.0.0.1/8", "fd00::1/64"].map(|text| text.parse().expect("literal"))
+}
+
+#[test]
+fn a_tap_device_takes_and_gives_whole_frames_of_either_family() {
+    let world = World::new();
+    let tap = Tap::new(&world.netns, "tap0", &addresses());
+    let _server = world.serve(&["10.0.0.1:8080", "[fd00::1]:8080"]);
+    for (client, server) in [
+        ("10.7.7.7:4000", "10.0.0.1:8080"),
+        ("[fd00::7]:4000", "[fd00::1]:8080"),
+    ] {
+        let flow = Flow {
+            client: client.parse().expect("literal"),
+            server: server.parse().expect("literal"),
+            isn: 7,
+        };
+        tap.send(&Frame::syn(&flow).bytes());
+        let answer = tap.receive_if(PATIENCE, |frame| {
+            Segment::parse_frame(frame).is_some_and(|segment| segment.is_syn_ack_for(&flow))
+        });
+        let answer = answer.expect("a SYN-ACK");
+        assert_eq!((&answer[..6], &answer[6..12]), (&CLIENT[..], &SERVER[..]));
+    }
+}
+
+#[test]
+fn connections_over_ethernet_work_as_those_over_ip() {
+    let world = World::new();
+    let tun = Tun::ethernet(&world.netns, "tap0", &addresses());
+    let mut server = world.serve(&["[fd00::1]:8080"]);
+    // More than the kernel would remember neighbours.
+    for number in 0..1_100_u32 {
+        let flow = Flow {
+            client: format!("[fd00::1:{number:x}]:4000")
+                .parse()
+                .expect("an address"),
+            server: server.address(),
+            isn: number,
+        };
+        tun.connect(flow, PATIENCE).expect("a SYN-ACK");
+    }
+    settle("accepted", 1_100, || server.stat().accepted);
+}
+
+#[test]
+fn what_a_program_sends_back_comes_out_of_a_tap_device() {
+    let world = World::new();
+    let tap = Tap::new(&world.netns, "tap0", &addresses());
+    let program = xdp::load(&always(Verdict::Tx));
+    let frames = [
+        syn().bytes(),
+        syn()
+            .tag(ethertype::SERVICE_VLAN, 7)
+            .tag(ethertype::VLAN, 8)
+            .bytes(),
+    ];
+    for mode in [Mode::Native, Mode::Generic] {
+        let link = xdp::attach(&program, &world.netns, "tap0", mode).expect("attach");
+        for frame in &frames {
+            tap.send(frame);
+            let back = tap.receive_if(PATIENCE, |seen| seen == &frame[..]);
+            assert!(back.is_some(), "{mode:?}");
+        }
+        drop(link);
+    }
+}
+
+/// Generic XDP gives a program what lies behind the MAC header, and a TUN device has none
+/// (net/core/dev.c, bpf_prog_run_generic_xdp). Whoever reads an ethertype there reads the first
+/// half of the client's address.
+#[test]
+fn on_a_device_without_ethernet_a_program_sees_the_ip_header_first() {
+    let world = World::new();
+    let tun = Tun::new(&world.netns, "10.0.0.1".parse().expect("literal"), 8);
+    let server = world.serve(&["10.0.0.1:8080"]);
+    if tests::interface::is_wanted() {
+        return;
+    }
+    let flow = |client: &str| Flow {
+        client: client.parse().expect("literal"),
+        server: server.address(),
+        isn: 7,
+    };
+    let program = xdp::load(&drop_if(12, 0x0a07));
+    let native = xdp::attach(&program, &world.netns, "tun0", Mode::Native);
+    let refused = native.expect_err("only for Ethernet");
+    assert_eq!(refused.raw_os_error(), Some(libc::EOPNOTSUPP));
+    let _link = xdp::attach(&program, &world.netns, "tun0", Mode::Generic).expect("attach");
+    assert_eq!(tun.connect(flow("10.7.7.7:4000"), REFUSED_AFTER), None);
+    tun.connect(flow("10.8.7.7:4000"), PATIENCE)
+        .expect("not dropped");
+}
+
+#[test]
+fn generic_xdp_on_loopback_sees_every_frame_with_an_ethernet_header() {
+    let world = World::new();
+    let server = world.serve(&["127.0.0.1:8080"]);
+    // The destination port, behind Ethernet and IPv4.
+    let program = xdp::load(&drop_if(14 + 20 + 2, 8080));
+    let link = xdp::attach(&program, &world.netns, "lo", Mode::Generic).expect("attach");
+    world.must_be_refused("127.0.0.5", server.address());
+    drop(link);
+    world.open("127.0.0.5", server.address());
 }

@@ -1,0 +1,279 @@
+//! What every row is run on: a limiter on an interface, clients at their limit, and a way past the
+//! interface.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use limiter_common::names::PROGRAM_XDP;
+use serde_json::Value;
+use tests::{
+    Limiter, Server, World,
+    frame::Frame,
+    packet::Flow,
+    settle,
+    settle::PATIENCE,
+    tap::Tap,
+    test_run::{Ingress, Outcome, Program},
+    tun::Tun,
+    xdp::Verdict,
+};
+
+use super::{Expected, Family, Row};
+use crate::ZONE;
+
+/// The clients that are at their limit, of two connections.
+pub const CLIENT_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 5, 5, 5));
+pub const CLIENT_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 5));
+
+const LIMIT: u16 = 2;
+const LISTEN: [&str; 2] = ["10.0.0.1:443", "[fd00::1]:443"];
+const INTERFACE: &str = "front0";
+
+/// How long after a refusal in the stack a row may still be run: well below the second for which
+/// the interface relies on it.
+const FRESH: Duration = Duration::from_millis(500);
+
+pub struct Bench {
+    pub limiter: Limiter,
+    /// The interface with the program.
+    front: Tap,
+    /// Another way into the namespace, without a program.
+    side: Tun,
+    program: Program,
+    world: World,
+    _server: Server,
+    connected: Vec<(Flow, u32)>,
+    attempts: u32,
+}
+
+impl Bench {
+    /// Both clients at their limit; these flags as well.
+    pub fn new(flags: &[&str]) -> Self {
+        let world = World::new();
+        let addresses = ["10.0.0.1/8", "fd00::1/64"].map(|text| text.parse().expect("literal"));
+        let side = Tun::ethernet(&world.netns, "side0", &addresses);
+        let front = Tap::new(&world.netns, INTERFACE, &[]);
+        let server = world.serve(&LISTEN);
+        let limit = LIMIT.to_string();
+        let common = [
+            "--listen",
+            "443",
+            "--limit",
+            &limit,
+            "--interface",
+            INTERFACE,
+        ];
+        let limiter = Limiter::start(&world, &[&common, flags].concat());
+        let program = Program::of(limiter.id(), PROGRAM_XDP);
+        let mut bench = Self {
+            limiter,
+            front,
+            side,
+            program,
+            world,
+            _server: server,
+            connected: Vec::new(),
+            attempts: 0,
+        };
+        for client in [CLIENT_V4, CLIENT_V6] {
+            for _ in 0..LIMIT {
+                bench.connect(client);
+            }
+        }
+        bench.settle();
+        bench
+    }
+
+    /// Has every row run, and tells of all that are wrong.
+    #[track_caller]
+    pub fn check(&mut self, rows: &[Row]) {
+        let mut wrong = String::new();
+        for row in rows {
+            let client = match row.family {
+                Family::V4 => CLIENT_V4,
+                Family::V6 => CLIENT_V6,
+            };
+            let frame = (row.frame)(self.attempt(client));
+            let (outcome, changes) = self.run_confirmed(&frame);
+            let expected = named(row.expected);
+            let same = outcome.frame == frame;
+            if (outcome.verdict, &changes) != (row.expected.verdict, &expected) || !same {
+                let _ = writeln!(
+                    wrong,
+                    "{:?}, {}: expected {:?} {expected:?}, found {:?} {changes:?}{}",
+                    row.family,
+                    row.what,
+                    row.expected.verdict,
+                    outcome.verdict,
+                    if same {
+                        ""
+                    } else {
+                        ", and the frame is changed"
+                    },
+                );
+            }
+        }
+        assert!(wrong.is_empty(), "of {} rows:\n{wrong}", rows.len());
+    }
+
+    /// Runs one frame right after a refusal in the stack.
+    #[track_caller]
+    pub fn must_be(&mut self, what: &str, frame: &[u8], expected: Expected) -> Vec<u8> {
+        let (outcome, changes) = self.run_confirmed(frame);
+        assert_eq!(
+            (outcome.verdict, changes),
+            (expected.verdict, named(expected)),
+            "{what}"
+        );
+        outcome.frame
+    }
+
+    /// Runs one frame as things are.
+    pub fn run(&self, frame: &[u8]) -> (Verdict, Vec<(String, u64)>) {
+        let (outcome, changes) = self.run_counted(frame);
+        (outcome.verdict, changes)
+    }
+
+    /// A SYN that nobody has sent before.
+    pub fn attempt(&mut self, client: IpAddr) -> Flow {
+        self.attempts += 1;
+        let port = 2_000 + u16::try_from(self.attempts % 60_000).expect("below 65536");
+        Flow {
+            client: SocketAddr::new(client, port),
+            server: server(client),
+            isn: self.attempts << 8,
+        }
+    }
+
+    /// Has the stack refuse a SYN at both addresses, so that they are known to be this host's.
+    #[track_caller]
+    pub fn confirm(&mut self) {
+        for client in [CLIENT_V4, CLIENT_V6] {
+            let flow = self.attempt(client);
+            self.refuse_in_the_stack(&flow);
+        }
+    }
+
+    /// Sends a SYN that no interface refuses, but the stack.
+    #[track_caller]
+    pub fn refuse_in_the_stack(&self, flow: &Flow) {
+        let refused = |counters: &BTreeMap<_, u64>| counters["rejected"] + counters["exhausted"];
+        let before = refused(&self.counters());
+        self.side.send(&flow.syn());
+        let after = refused(&self.counters());
+        assert_eq!(after, before + 1, "the stack refuses {flow:?}");
+    }
+
+    /// Closes one connection of the IPv4 client.
+    pub fn close_one(&mut self) {
+        let (flow, _) = self.connected.remove(0);
+        assert_eq!(flow.client.ip(), CLIENT_V4);
+        self.side.send(&flow.rst());
+        self.settle();
+    }
+
+    /// Establishes one connection for each of so many other clients.
+    pub fn fill(&mut self, clients: u16) {
+        for number in 0..clients {
+            let [high, low] = number.to_be_bytes();
+            self.connect([10, 8, high, low].into());
+        }
+        self.settle();
+    }
+
+    /// The SYN of a frame that is answered on the interface, and the answer.
+    pub fn reset_of(
+        &mut self,
+        client: IpAddr,
+        change: impl Fn(Frame) -> Frame,
+    ) -> (Frame, Vec<u8>) {
+        const RESET: Expected = Expected {
+            verdict: Verdict::Tx,
+            changes: &[("rejected", 1)],
+        };
+        let syn = change(Frame::syn(&self.attempt(client)));
+        let answer = self.must_be(&format!("{syn:?}"), &syn.bytes(), RESET);
+        (syn, answer)
+    }
+
+    fn run_confirmed(&mut self, frame: &[u8]) -> (Outcome, Vec<(String, u64)>) {
+        // A machine that stood still in between has the row begin again.
+        for _ in 0..20 {
+            self.confirm();
+            let refused = Instant::now();
+            let run = self.run_counted(frame);
+            if refused.elapsed() < FRESH {
+                return run;
+            }
+        }
+        panic!("a refusal and a run within {FRESH:?} of each other");
+    }
+
+    fn run_counted(&self, frame: &[u8]) -> (Outcome, Vec<(String, u64)>) {
+        let before = self.counters();
+        let ingress = Ingress {
+            netns: &self.world.netns,
+            interface: self.front.index(),
+        };
+        let outcome = self.program.once(frame, ingress);
+        let changes = self
+            .counters()
+            .into_iter()
+            .filter(|(name, after)| before[name] != *after)
+            .map(|(name, after)| (name.clone(), after.wrapping_sub(before[&name])))
+            .collect();
+        (outcome, changes)
+    }
+
+    /// Every number of the zone, and of the packets that were not understood.
+    fn counters(&self) -> BTreeMap<String, u64> {
+        let status = self.limiter.http("GET", "/status", None).json();
+        let zone = &status["zones"][0];
+        assert_eq!(zone["zone"], ZONE);
+        let numbers = |object: &Value| -> Vec<(String, u64)> {
+            object
+                .as_object()
+                .unwrap_or_else(|| panic!("zones and packets in {status}"))
+                .iter()
+                .filter_map(|(name, value)| Some((name.clone(), value.as_u64()?)))
+                .collect()
+        };
+        let all = [numbers(zone), numbers(&status["packets"])].concat();
+        let count = all.len();
+        let counters: BTreeMap<_, _> = all.into_iter().collect();
+        assert_eq!(counters.len(), count, "no name stands for two counters");
+        counters
+    }
+
+    fn connect(&mut self, client: IpAddr) {
+        let flow = self.attempt(client);
+        let isn = self.side.connect(flow, PATIENCE).expect("a SYN-ACK");
+        self.connected.push((flow, isn));
+    }
+
+    fn settle(&self) {
+        settle("connections", self.connected.len() as u64, || {
+            self.limiter.zone(ZONE).connections
+        });
+    }
+}
+
+/// The address that a client of this family connects to.
+fn server(client: IpAddr) -> SocketAddr {
+    let [v4, v6] = LISTEN.map(|text| text.parse().expect("literal"));
+    if client.is_ipv4() { v4 } else { v6 }
+}
+
+fn named(expected: Expected) -> Vec<(String, u64)> {
+    let mut changes: Vec<_> = expected
+        .changes
+        .iter()
+        .map(|(name, by)| ((*name).to_owned(), *by))
+        .collect();
+    changes.sort();
+    changes
+}

@@ -9,9 +9,10 @@ use std::{
 use ipnet::IpNet;
 
 use crate::{
-    device::Device,
     frame::{CLIENT, SERVER},
+    link,
     netns::NetNs,
+    routing,
     tuntap::Queue,
 };
 
@@ -31,18 +32,17 @@ impl Tap {
     /// If there is no `/dev/net/tun`.
     pub fn new(netns: &NetNs, name: &str, addresses: &[IpNet]) -> Self {
         let queue = netns.run(|| Queue::make(name, libc::IFF_TAP));
-        let device = Device::named(netns, name);
-        device.set_mac(SERVER);
-        device.up();
+        link::set_mac(netns, name, SERVER);
+        link::bring_up(netns, name);
         for address in addresses {
             // One gateway for a whole prefix, because the kernel remembers a thousand neighbours
             // and not one more (net/ipv4/arp.c, gc_thresh3).
             let gateway = gateway(address.addr());
-            device.add_address(IpNet::from(address.addr()));
-            device.add_neighbour(gateway, CLIENT);
-            device.add_route_by(address.trunc(), gateway);
+            routing::add_address(netns, name, IpNet::from(address.addr()));
+            routing::add_neighbour(netns, name, gateway, CLIENT);
+            routing::add_route(netns, name, address.trunc(), gateway);
         }
-        let index = device.index;
+        let index = link::index(netns, name);
         Self { queue, index }
     }
 

@@ -1,9 +1,11 @@
-//! XDP programs of a few instructions, for tests of the ground that the limiter stands on, and of
-//! its neighbours.
+//! XDP programs of a few instructions, for tests of the ground that the limiter stands on.
 
-use std::os::fd::OwnedFd;
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+};
 
-use crate::{bpf, netns::NetNs, test_run::Program};
+use crate::{bpf, link::XdpMode, netns::NetNs, test_run::Program};
 
 /// What XDP does with a frame (`enum xdp_action`, include/uapi/linux/bpf.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,21 +42,12 @@ impl Verdict {
     }
 }
 
-/// Where on an interface a program runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// In the driver.
-    Native,
-    /// In the network stack.
-    Generic,
-}
-
-/// Loads a program of these instructions.
+/// Loads a program of these instructions. The name has 15 bytes at the most.
 ///
 /// # Panics
 /// If the kernel refuses it.
-pub fn load(instructions: &[u64]) -> Program {
-    let program = bpf::load(PROGRAM_TYPE_XDP, ATTACH_TYPE_XDP, "test_xdp", instructions)
+pub fn load(name: &str, instructions: &[u64]) -> Program {
+    let program = bpf::load(PROGRAM_TYPE_XDP, ATTACH_TYPE_XDP, name, instructions)
         .unwrap_or_else(|e| panic!("load an XDP program: {e}"));
     Program::new(program)
 }
@@ -91,15 +84,15 @@ pub fn drop_if(offset: u16, value: u16) -> Vec<u64> {
 /// # Errors
 /// As the kernel says.
 pub fn attach(
-    program: &Program,
+    program: &(impl AsFd + Sync),
     netns: &NetNs,
     device: &str,
-    mode: Mode,
-) -> std::io::Result<OwnedFd> {
+    mode: XdpMode,
+) -> io::Result<OwnedFd> {
     // XDP_FLAGS_DRV_MODE and XDP_FLAGS_SKB_MODE, include/uapi/linux/if_link.h
     let flags = match mode {
-        Mode::Native => 1 << 2,
-        Mode::Generic => 1 << 1,
+        XdpMode::Native => 1 << 2,
+        XdpMode::Generic => 1 << 1,
     };
     netns.run(|| {
         let index = nix::net::if_::if_nametoindex(device)?;

@@ -5,6 +5,7 @@ use tests::{
     World,
     client::REFUSED_AFTER,
     frame::{CLIENT, Frame, SERVER, ethertype},
+    link::XdpMode,
     netns::NetNs,
     packet::{Flow, Segment},
     privilege::require_root,
@@ -13,7 +14,7 @@ use tests::{
     tap::Tap,
     test_run::{Ingress, Program, Run, interfaces_of},
     tun::Tun,
-    xdp::{self, Mode, Verdict, always, drop_if},
+    xdp::{self, Verdict, always, drop_if},
 };
 
 fn syn() -> Frame {
@@ -29,7 +30,7 @@ fn a_test_run_tells_the_verdict_and_the_frame() {
     require_root();
     let frame = syn().bytes();
     for verdict in [Verdict::Drop, Verdict::Pass, Verdict::Tx] {
-        let program = xdp::load(&always(verdict));
+        let program = xdp::load("test_xdp", &always(verdict));
         let run = Run {
             frame: &frame,
             ingress: None,
@@ -44,7 +45,7 @@ fn a_test_run_tells_the_verdict_and_the_frame() {
 fn a_test_run_claims_to_come_from_an_interface_of_another_namespace() {
     let world = World::new();
     // r0 = ctx->ingress_ifindex
-    let program = xdp::load(&[0x000c_1061, 0x95]);
+    let program = xdp::load("test_xdp", &[0x000c_1061, 0x95]);
     let ingress = |interface| Ingress {
         netns: &world.netns,
         interface,
@@ -64,7 +65,7 @@ fn a_test_run_claims_to_come_from_an_interface_of_another_namespace() {
 #[test]
 fn a_test_run_takes_an_ethernet_header_and_nothing_shorter() {
     require_root();
-    let program = xdp::load(&drop_if(12, ethertype::IPV4));
+    let program = xdp::load("test_xdp", &drop_if(12, ethertype::IPV4));
     let run = |length| {
         program.run(Run {
             frame: &syn().cut(length),
@@ -89,8 +90,8 @@ fn a_test_run_takes_an_ethernet_header_and_nothing_shorter() {
 #[test]
 fn an_attached_program_shows_with_its_process_and_its_number() {
     let netns = NetNs::new();
-    let program = xdp::load(&always(Verdict::Pass));
-    let _link = xdp::attach(&program, &netns, "lo", Mode::Generic).expect("attach");
+    let program = xdp::load("test_xdp", &always(Verdict::Pass));
+    let _link = xdp::attach(&program, &netns, "lo", XdpMode::Generic).expect("attach");
     assert!(interfaces_of(std::process::id()).contains(&1));
     let same = Program::by_id(program.id()).expect("open it again");
     assert_eq!(same.name(), program.name());
@@ -147,7 +148,7 @@ fn connections_over_ethernet_work_as_those_over_ip() {
 fn what_a_program_sends_back_comes_out_of_a_tap_device() {
     let world = World::new();
     let tap = Tap::new(&world.netns, "tap0", &addresses());
-    let program = xdp::load(&always(Verdict::Tx));
+    let program = xdp::load("test_xdp", &always(Verdict::Tx));
     let frames = [
         syn().bytes(),
         syn()
@@ -155,7 +156,7 @@ fn what_a_program_sends_back_comes_out_of_a_tap_device() {
             .tag(ethertype::VLAN, 8)
             .bytes(),
     ];
-    for mode in [Mode::Native, Mode::Generic] {
+    for mode in [XdpMode::Native, XdpMode::Generic] {
         let link = xdp::attach(&program, &world.netns, "tap0", mode).expect("attach");
         for frame in &frames {
             tap.send(frame);
@@ -182,11 +183,11 @@ fn on_a_device_without_ethernet_a_program_sees_the_ip_header_first() {
         server: server.address(),
         isn: 7,
     };
-    let program = xdp::load(&drop_if(12, 0x0a07));
-    let native = xdp::attach(&program, &world.netns, "tun0", Mode::Native);
+    let program = xdp::load("test_xdp", &drop_if(12, 0x0a07));
+    let native = xdp::attach(&program, &world.netns, "tun0", XdpMode::Native);
     let refused = native.expect_err("only for Ethernet");
     assert_eq!(refused.raw_os_error(), Some(libc::EOPNOTSUPP));
-    let _link = xdp::attach(&program, &world.netns, "tun0", Mode::Generic).expect("attach");
+    let _link = xdp::attach(&program, &world.netns, "tun0", XdpMode::Generic).expect("attach");
     assert_eq!(tun.connect(flow("10.7.7.7:4000"), REFUSED_AFTER), None);
     tun.connect(flow("10.8.7.7:4000"), PATIENCE)
         .expect("not dropped");
@@ -197,8 +198,8 @@ fn generic_xdp_on_loopback_sees_every_frame_with_an_ethernet_header() {
     let world = World::new();
     let server = world.serve(&["127.0.0.1:8080"]);
     // The destination port, behind Ethernet and IPv4.
-    let program = xdp::load(&drop_if(14 + 20 + 2, 8080));
-    let link = xdp::attach(&program, &world.netns, "lo", Mode::Generic).expect("attach");
+    let program = xdp::load("test_xdp", &drop_if(14 + 20 + 2, 8080));
+    let link = xdp::attach(&program, &world.netns, "lo", XdpMode::Generic).expect("attach");
     world.must_be_refused("127.0.0.5", server.address());
     drop(link);
     world.open("127.0.0.5", server.address());

@@ -15,6 +15,9 @@ mod truncated;
 use tests::{frame::Frame, packet::Flow, settle, test_run::Program, xdp::Verdict};
 
 use bench::{Bench, CLIENT_V4, CLIENT_V6};
+use serde_json::json;
+
+use crate::ZONE;
 
 /// A line of the table.
 struct Row {
@@ -121,24 +124,23 @@ fn an_attempt_is_counted_once_however_often_and_however_wrapped_it_comes() {
     for client in [CLIENT_V4, CLIENT_V6] {
         let flow = bench.attempt(client);
         let bare = Frame::syn(&flow).segment(|tcp| tcp.options.clear());
-        bench.must_be("first", &Frame::syn(&flow).bytes(), REFUSED);
-        bench.must_be("again", &Frame::syn(&flow).bytes(), REFUSED_AGAIN);
-        bench.must_be("without options", &bare.bytes(), REFUSED_AGAIN);
-        bench.must_be("with a tag", &bare.tag(0x8100, 1).bytes(), REFUSED_AGAIN);
+        bench.must_be("first", client, &Frame::syn(&flow).bytes(), REFUSED);
+        bench.must_be("again", client, &Frame::syn(&flow).bytes(), REFUSED_AGAIN);
+        bench.must_be("without options", client, &bare.bytes(), REFUSED_AGAIN);
+        let tagged = bare.tag(0x8100, 1).bytes();
+        bench.must_be("with a tag", client, &tagged, REFUSED_AGAIN);
         let another = Flow {
             isn: flow.isn ^ 1,
             ..flow
         };
-        bench.must_be("another attempt", &Frame::syn(&another).bytes(), REFUSED);
+        let another = Frame::syn(&another).bytes();
+        bench.must_be("another attempt", client, &another, REFUSED);
 
         // What the stack has refused is not counted a second time on the interface.
         let flow = bench.attempt(client);
         bench.refuse_in_the_stack(&flow);
-        bench.must_be(
-            "seen by the stack",
-            &Frame::syn(&flow).bytes(),
-            REFUSED_AGAIN,
-        );
+        let seen = Frame::syn(&flow).bytes();
+        bench.must_be("seen by the stack", client, &seen, REFUSED_AGAIN);
     }
 }
 
@@ -147,8 +149,8 @@ fn in_dry_run_everything_passes_and_nothing_is_counted() {
     let mut bench = Bench::new(&[]);
     for client in [CLIENT_V4, CLIENT_V6] {
         let flow = bench.attempt(client);
-        bench.confirm();
-        bench.limiter.cli_ok(&["dry-run", "on"]);
+        bench.confirm(client);
+        bench.change("/dry-run", json!({ "on": true }));
         let syn = Frame::syn(&flow).bytes();
         assert_eq!(bench.run(&syn), (Verdict::Pass, vec![]));
         assert_eq!(bench.run(&syn), (Verdict::Pass, vec![]));
@@ -157,8 +159,8 @@ fn in_dry_run_everything_passes_and_nothing_is_counted() {
             bench.run(&arp),
             (Verdict::Pass, vec![("not_ip".to_owned(), 1)])
         );
-        bench.limiter.cli_ok(&["dry-run", "off"]);
-        bench.must_be("dry run is over", &syn, REFUSED);
+        bench.change("/dry-run", json!({ "on": false }));
+        bench.must_be("dry run is over", client, &syn, REFUSED);
     }
 }
 
@@ -166,14 +168,14 @@ fn in_dry_run_everything_passes_and_nothing_is_counted() {
 fn a_key_below_its_limit_passes_at_once() {
     let mut bench = Bench::new(&[]);
     let syn = Frame::syn(&bench.attempt(CLIENT_V4)).bytes();
-    bench.confirm();
-    bench.limiter.cli_ok(&["limit", crate::ZONE, "3"]);
+    bench.confirm(CLIENT_V4);
+    bench.change("/limit", json!({ "zone": ZONE, "number": 3 }));
     assert_eq!(bench.run(&syn), (Verdict::Pass, vec![]));
-    bench.limiter.cli_ok(&["limit", crate::ZONE, "2"]);
-    bench.must_be("the old limit", &syn, REFUSED);
+    bench.change("/limit", json!({ "zone": ZONE, "number": 2 }));
+    bench.must_be("the old limit", CLIENT_V4, &syn, REFUSED);
 
     let syn = Frame::syn(&bench.attempt(CLIENT_V4)).bytes();
-    bench.confirm();
+    bench.confirm(CLIENT_V4);
     bench.close_one();
     assert_eq!(bench.run(&syn), (Verdict::Pass, vec![]));
 }
@@ -184,7 +186,7 @@ fn without_a_refusal_in_the_stack_nothing_is_refused_on_the_interface() {
     let syn = Frame::syn(&bench.attempt(CLIENT_V4)).bytes();
     assert_eq!(bench.run(&syn), (Verdict::Pass, vec![]));
 
-    bench.must_be("after a refusal", &syn, REFUSED);
+    bench.must_be("after a refusal", CLIENT_V4, &syn, REFUSED);
     // A refusal on the interface confirms nothing: it ends by itself.
     settle("verdict", Verdict::Pass, || {
         let syn = Frame::syn(&bench.attempt(CLIENT_V4)).bytes();
@@ -199,11 +201,13 @@ fn in_a_full_zone_a_client_without_a_key_is_refused_as_exhausted() {
     for client in [[10, 9, 9, 9].into(), "fd00::9:9".parse().expect("literal")] {
         let flow = bench.attempt(client);
         let exhausted = Expected::dropped(&[("exhausted", 1)]);
-        bench.must_be("no room", &Frame::syn(&flow).bytes(), exhausted);
-        bench.must_be("again", &Frame::syn(&flow).bytes(), REFUSED_AGAIN);
+        let syn = Frame::syn(&flow).bytes();
+        bench.must_be("no room", client, &syn, exhausted);
+        bench.must_be("again", client, &syn, REFUSED_AGAIN);
     }
     let flow = bench.attempt(CLIENT_V4);
-    bench.must_be("a key that is there", &Frame::syn(&flow).bytes(), REFUSED);
+    let syn = Frame::syn(&flow).bytes();
+    bench.must_be("a key that is there", CLIENT_V4, &syn, REFUSED);
 }
 
 #[test]

@@ -8,6 +8,9 @@
 //! Limiter   the real binary, attached to that cgroup
 //! client    connections from the test's own process, in that namespace
 //! Tun       segments that no well-behaved client sends
+//! Tap       whole Ethernet frames, built by frame
+//! Veth      clients on another host
+//! test_run  the limiter's program on bytes
 //! sockdiag  what the kernel says is open
 //! link      network devices, and the XDP programs on them
 //! ```
@@ -45,6 +48,7 @@ pub mod tap;
 pub mod test_run;
 pub mod tun;
 mod tuntap;
+pub mod veth;
 pub mod world;
 pub mod xdp;
 

@@ -1,19 +1,25 @@
 //! The ground under the tests of XDP, without a limiter: programs of a few instructions.
 
+use std::net::SocketAddr;
+
 use ipnet::IpNet;
 use tests::{
     World,
-    client::REFUSED_AFTER,
+    client::{self, REFUSED_AFTER},
     frame::{CLIENT, Frame, SERVER, ethertype},
     link::XdpMode,
+    mib,
     netns::NetNs,
     packet::{Flow, Segment},
     privilege::require_root,
     settle,
     settle::PATIENCE,
+    sockdiag,
     tap::Tap,
     test_run::{Ingress, Program, Run, interfaces_of},
     tun::Tun,
+    veth::{self, Veth},
+    world::address,
     xdp::{self, Verdict, always, drop_if},
 };
 
@@ -203,4 +209,58 @@ fn generic_xdp_on_loopback_sees_every_frame_with_an_ethernet_header() {
     world.must_be_refused("127.0.0.5", server.address());
     drop(link);
     world.open("127.0.0.5", server.address());
+}
+
+#[test]
+fn a_whole_prefix_of_clients_is_at_the_other_end_of_a_cable() {
+    let world = World::new();
+    let veth = Veth::new(&world.netns);
+    veth.set_mtu(&world.netns, 9_000);
+    let mut server = world.serve(&["10.0.0.1:8080", "[fd00::1]:8080"]);
+    let mut open = Vec::new();
+    for to in ["10.0.0.1:8080", "[fd00::1]:8080"] {
+        let to: SocketAddr = to.parse().expect("literal");
+        for number in [1, 5, 4_711, 65_534] {
+            let from = veth::client(to.ip(), number);
+            open.push(client::open(veth.clients(), from, to));
+            assert_eq!(sockdiag::count_from(&world.netns, 8080, from), 1, "{from}");
+        }
+    }
+    assert_eq!(server.stat().open, 8);
+    drop(veth);
+    let left = world
+        .netns
+        .run(|| nix::net::if_::if_nametoindex(veth::SERVERS));
+    assert!(left.is_err(), "one end goes with the other");
+}
+
+#[test]
+fn a_veth_takes_what_a_program_in_the_driver_sends_back_if_it_has_a_program_too() {
+    let world = World::new();
+    let veth = Veth::new(&world.netns);
+    // IPv6 says something now and then.
+    for (netns, device) in [
+        (&world.netns, veth::SERVERS),
+        (veth.clients(), veth::CLIENTS),
+    ] {
+        netns.sysctl(&format!("net/ipv6/conf/{device}/disable_ipv6"), "1");
+    }
+    let received = || mib::received_packets(veth.clients(), veth::CLIENTS);
+    let (from, to) = ("10.1.0.5", "10.0.0.1:8080".parse().expect("literal"));
+    // Who is at the other end is asked before the program is there.
+    let refused = client::try_open(veth.clients(), address(from), to, PATIENCE);
+    refused.expect_err("nobody listens");
+
+    let program = xdp::load("test_xdp", &always(Verdict::Tx));
+    for (mode, takes, comes) in [
+        (XdpMode::Native, false, false),
+        (XdpMode::Native, true, true),
+        (XdpMode::Generic, false, true),
+    ] {
+        let _takes = takes.then(|| veth.take_replies());
+        let _link = xdp::attach(&program, &world.netns, veth::SERVERS, mode).expect("attach");
+        let before = received();
+        client::must_be_refused(veth.clients(), address(from), to);
+        assert_eq!(received() > before, comes, "{mode:?}, {takes}");
+    }
 }

@@ -28,6 +28,7 @@ mod scope;
 mod second;
 mod several_zones;
 mod stop;
+mod way;
 mod xdp_table;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

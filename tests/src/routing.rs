@@ -1,6 +1,9 @@
 //! Addresses, routes and neighbours of a namespace's devices, as ip(8) gives them (rtnetlink(7)).
 
-use std::net::IpAddr;
+use std::{
+    fs,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use ipnet::IpNet;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
@@ -13,7 +16,7 @@ use netlink_packet_route::{
     },
 };
 
-use crate::{frame::Mac, link, netns::NetNs};
+use crate::{frame::Mac, link, netns::NetNs, settle};
 
 /// Gives a device one more address, which can be used at once: nobody asks whether another has it.
 ///
@@ -34,6 +37,11 @@ pub fn add_address(netns: &NetNs, device: &str, address: IpNet) {
     }
     let what = format!("add {address} to {device}");
     create(netns, &what, RouteNetlinkMessage::NewAddress(message));
+    if let IpAddr::V6(address) = address.addr() {
+        // Even so, a worker of the kernel adds the route to it, later (net/ipv6/addrconf.c,
+        // addrconf_dad_work).
+        settle("the address is local", true, || is_local(netns, address));
+    }
 }
 
 /// Makes every address of a prefix an address of this host, for sockets that bind to it and packets
@@ -83,6 +91,26 @@ pub fn add_neighbour(netns: &NetNs, device: &str, address: IpAddr, mac: Mac) {
     create(netns, &what, RouteNetlinkMessage::NewNeighbour(message));
 }
 
+/// Whether packets to an address are this host's.
+fn is_local(netns: &NetNs, address: Ipv6Addr) -> bool {
+    let routes = netns
+        .run(|| fs::read_to_string("/proc/thread-self/net/ipv6_route"))
+        .expect("read the routes of the namespace");
+    routes.lines().any(|route| {
+        // net/ipv6/route.c, rt6_info_route: destination and its length first, flags and device last.
+        let fields: Vec<_> = route.split_whitespace().collect();
+        let [destination, length, .., flags, _] = fields[..] else {
+            return false;
+        };
+        let number = |text| u128::from_str_radix(text, 16).unwrap_or_default();
+        number(destination) == address.to_bits()
+            && number(length) == 128
+            && number(flags) & RTF_LOCAL != 0
+    })
+}
+
+/// include/uapi/linux/ipv6_route.h
+const RTF_LOCAL: u128 = 0x8000_0000;
 /// `RT_TABLE_LOCAL`, include/uapi/linux/rtnetlink.h
 const LOCAL_TABLE: u8 = 255;
 

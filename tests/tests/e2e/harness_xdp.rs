@@ -126,7 +126,7 @@ fn a_tap_device_takes_and_gives_whole_frames_of_either_family() {
         let answer = tap.receive_if(PATIENCE, |frame| {
             Segment::parse_frame(frame).is_some_and(|segment| segment.is_syn_ack_for(&flow))
         });
-        let answer = answer.expect("a SYN-ACK");
+        let answer = answer.unwrap_or_else(|| panic!("no SYN-ACK for {client}"));
         assert_eq!((&answer[..6], &answer[6..12]), (&CLIENT[..], &SERVER[..]));
     }
 }
@@ -145,7 +145,8 @@ fn connections_over_ethernet_work_as_those_over_ip() {
             server: server.address(),
             isn: number,
         };
-        tun.connect(flow, PATIENCE).expect("a SYN-ACK");
+        tun.connect(flow, PATIENCE)
+            .unwrap_or_else(|| panic!("no SYN-ACK for client {number}"));
     }
     settle("accepted", 1_100, || server.stat().accepted);
 }

@@ -5,6 +5,7 @@
 //! counter of a zone: it is the stack's, and `cgroup_skb` has the last word.
 
 mod bench;
+mod counters;
 mod ipv4;
 mod ipv6;
 mod link;

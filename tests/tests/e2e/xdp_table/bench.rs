@@ -2,7 +2,6 @@
 //! interface.
 
 use std::{
-    collections::BTreeMap,
     fmt::Write,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
@@ -11,8 +10,9 @@ use limiter_common::names::PROGRAM_XDP;
 use serde_json::Value;
 use tests::{
     Limiter, Server, World,
+    client::REFUSED_AFTER,
     frame::Frame,
-    packet::Flow,
+    packet::{Flow, Segment},
     settle,
     settle::PATIENCE,
     tap::Tap,
@@ -21,7 +21,10 @@ use tests::{
     xdp::Verdict,
 };
 
-use super::{Expected, Family, Row};
+use super::{
+    Change, Expected, Family, Row,
+    counters::{Changes, Counters, changes, counters, named},
+};
 use crate::ZONE;
 
 /// The clients that are at their limit, of two connections.
@@ -134,7 +137,7 @@ impl Bench {
     }
 
     /// Runs one frame as things are.
-    pub fn run(&self, frame: &[u8]) -> (Verdict, Vec<(String, u64)>) {
+    pub fn run(&self, frame: &[u8]) -> (Verdict, Changes) {
         let (outcome, changes) = self.run_counted(frame);
         (outcome.verdict, changes)
     }
@@ -162,10 +165,10 @@ impl Bench {
     /// Sends a SYN that no interface refuses, but the stack.
     #[track_caller]
     pub fn refuse_in_the_stack(&self, flow: &Flow) {
-        let refused = |counters: &BTreeMap<_, u64>| counters["rejected"] + counters["exhausted"];
-        let before = refused(&self.counters());
+        let refused = |counters: &Counters| counters["rejected"] + counters["exhausted"];
+        let before = refused(&counters(&self.limiter));
         self.side.send(&flow.syn());
-        let after = refused(&self.counters());
+        let after = refused(&counters(&self.limiter));
         assert_eq!(after, before + 1, "the stack refuses {flow:?}");
     }
 
@@ -207,8 +210,26 @@ impl Bench {
         (syn, answer)
     }
 
+    /// Sends a real frame into the interface and waits for what comes out of it.
     #[track_caller]
-    fn run_confirmed(&mut self, client: IpAddr, frame: &[u8]) -> (Outcome, Vec<(String, u64)>) {
+    pub fn answer_to(&mut self, client: IpAddr, change: Change) -> (Frame, Vec<u8>) {
+        for _ in 0..20 {
+            self.confirm(client);
+            let flow = self.attempt(client);
+            let syn = change(Frame::syn(&flow));
+            self.front.send(&syn.bytes());
+            let answer = self.front.receive_if(REFUSED_AFTER, |frame| {
+                Segment::parse_frame(frame).is_some_and(|it| it.to == flow.client)
+            });
+            if let Some(answer) = answer {
+                return (syn, answer);
+            }
+        }
+        panic!("the interface does not answer {client}");
+    }
+
+    #[track_caller]
+    fn run_confirmed(&mut self, client: IpAddr, frame: &[u8]) -> (Outcome, Changes) {
         for _ in 0..20 {
             self.confirm(client);
             let run = self.run_counted(frame);
@@ -230,40 +251,15 @@ impl Bench {
         self.run(&Frame::syn(&flow).bytes()).0 != Verdict::Pass
     }
 
-    fn run_counted(&self, frame: &[u8]) -> (Outcome, Vec<(String, u64)>) {
-        let before = self.counters();
+    fn run_counted(&self, frame: &[u8]) -> (Outcome, Changes) {
+        let before = counters(&self.limiter);
         let ingress = Ingress {
             netns: &self.world.netns,
             interface: self.front.index(),
         };
         let outcome = self.program.once(frame, ingress);
-        let changes = self
-            .counters()
-            .into_iter()
-            .filter(|(name, after)| before[name] != *after)
-            .map(|(name, after)| (name.clone(), after.wrapping_sub(before[&name])))
-            .collect();
+        let changes = changes(&before, &counters(&self.limiter));
         (outcome, changes)
-    }
-
-    /// Every number of the zone, and of the packets that were not understood.
-    fn counters(&self) -> BTreeMap<String, u64> {
-        let status = self.limiter.http("GET", "/status", None).json();
-        let zone = &status["zones"][0];
-        assert_eq!(zone["zone"], ZONE);
-        let numbers = |object: &Value| -> Vec<(String, u64)> {
-            object
-                .as_object()
-                .unwrap_or_else(|| panic!("zones and packets in {status}"))
-                .iter()
-                .filter_map(|(name, value)| Some((name.clone(), value.as_u64()?)))
-                .collect()
-        };
-        let all = [numbers(zone), numbers(&status["packets"])].concat();
-        let count = all.len();
-        let counters: BTreeMap<_, _> = all.into_iter().collect();
-        assert_eq!(counters.len(), count, "no name stands for two counters");
-        counters
     }
 
     fn connect(&mut self, client: IpAddr) {
@@ -288,14 +284,4 @@ fn full_client(like: IpAddr) -> IpAddr {
 fn server(client: IpAddr) -> SocketAddr {
     let [v4, v6] = LISTEN.map(|text| text.parse().expect("literal"));
     if client.is_ipv4() { v4 } else { v6 }
-}
-
-fn named(expected: Expected) -> Vec<(String, u64)> {
-    let mut changes: Vec<_> = expected
-        .changes
-        .iter()
-        .map(|(name, by)| ((*name).to_owned(), *by))
-        .collect();
-    changes.sort();
-    changes
 }

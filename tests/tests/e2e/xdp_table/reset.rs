@@ -60,6 +60,22 @@ fn a_syn_is_answered_where_it_came_from_whatever_it_is_wrapped_in() {
 }
 
 #[test]
+fn the_answer_leaves_the_interface() {
+    let shapes: [Change; 3] = [
+        |syn| syn,
+        |syn| syn.tag(VLAN, 7),
+        |syn| syn.tag(SERVICE_VLAN, 7).tag(VLAN, 8),
+    ];
+    let mut bench = Bench::new(&["--action", "reset"]);
+    for change in shapes {
+        for client in [CLIENT_V4, CLIENT_V6] {
+            let (syn, answer) = bench.answer_to(client, change);
+            must_be_reset_of(&answer, &syn);
+        }
+    }
+}
+
+#[test]
 fn a_syn_that_is_repeated_is_answered_again_and_what_passes_is_left_as_it_is() {
     let mut bench = Bench::new(&["--action", "reset"]);
     for client in [CLIENT_V4, CLIENT_V6] {

@@ -17,6 +17,7 @@ mod events;
 mod exhausted;
 mod flood;
 mod harness;
+mod harness_xdp;
 mod interface;
 mod interface_changes;
 mod limit;
@@ -27,6 +28,8 @@ mod scope;
 mod second;
 mod several_zones;
 mod stop;
+mod way;
+mod xdp_table;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -128,7 +128,7 @@ fn connections(entry: &ZoneEntry) -> u32 {
 pub(crate) mod tests {
     use std::net::IpAddr;
 
-    use limiter_common::key::Connection;
+    use limiter_common::key::{Connection, KeyShape};
 
     use super::{policy as policy_status, *};
     use crate::policy::{
@@ -201,7 +201,7 @@ pub(crate) mod tests {
             remote: addr.parse::<IpAddr>().expect("literal").into(),
             ..Connection::default()
         };
-        ZoneKey::new(KeyFields::REMOTE_ADDR, &connection, 0)
+        ZoneKey::new(KeyShape::whole(KeyFields::REMOTE_ADDR), &connection, 0)
     }
 
     #[test]
@@ -289,7 +289,7 @@ pub(crate) mod tests {
             local_port: 80,
             ..Connection::default()
         };
-        let key = ZoneKey::new(fields, &connection, 1);
+        let key = ZoneKey::new(KeyShape::whole(fields), &connection, 1);
         let top = top_keys(&policy, fields, vec![(key, entry(3, 1))], 10);
         assert_eq!(
             serde_json::to_string(&top).expect("JSON"),

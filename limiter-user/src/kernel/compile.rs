@@ -84,10 +84,9 @@ pub(super) fn compile(policy: &Policy) -> Result<Compiled, KernelError> {
     }
     let listeners = classify(&mut ports, with_address);
     check_size("listen addresses", listeners.len(), MAX_LISTENERS)?;
-    let servers = policy
-        .servers
-        .iter()
-        .map(|server| compile_server(server, &policy.zones))
+    let servers = (0..)
+        .zip(&policy.servers)
+        .map(|(index, server)| compile_server(index, server, &policy.zones))
         .collect::<Result<_, _>>()?;
     Ok(Compiled {
         ports,
@@ -126,14 +125,19 @@ fn wildcard(addr: IpAddr) -> Addr {
     }
 }
 
-fn compile_server(server: &Server, zones: &[Zone]) -> Result<ServerPolicy, KernelError> {
+fn compile_server(
+    index: u16,
+    server: &Server,
+    zones: &[Zone],
+) -> Result<ServerPolicy, KernelError> {
     check_size(
         "limits of one server",
         server.limits.len(),
         MAX_LIMITS as u32,
     )?;
     let mut compiled = ServerPolicy {
-        limit_count: server.limits.len() as u32,
+        limit_count: server.limits.len() as u16,
+        index,
         dry_run: server.dry_run.into(),
         action: match server.action {
             Action::Drop => ACTION_DROP,
@@ -144,11 +148,13 @@ fn compile_server(server: &Server, zones: &[Zone]) -> Result<ServerPolicy, Kerne
     };
     for (slot, limit) in compiled.limits.iter_mut().zip(&server.limits) {
         *slot = Limit {
-            number: limit.number.into(),
+            number: limit.number,
             // Below MAX_ZONES.
             zone: limit.zone as u16,
             fields: fields(&zones[limit.zone].key),
-            padding: 0,
+            v4_bits: 128,
+            v6_bits: 128,
+            has_overrides: 0,
         };
     }
     Ok(compiled)

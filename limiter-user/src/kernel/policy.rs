@@ -119,8 +119,12 @@ impl PolicyMaps {
         }
         known.listeners.clone_from(&compiled.listeners);
         for (index, server) in (0..).zip(&compiled.servers) {
+            let server = ServerPolicy {
+                half: half as u8,
+                ..*server
+            };
             self.servers
-                .set(half * MAX_SERVERS + index, Raw(*server), 0)
+                .set(half * MAX_SERVERS + index, Raw(server), 0)
                 .context("write map", MAP_SERVERS)?;
         }
         Ok(())

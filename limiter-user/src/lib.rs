@@ -15,7 +15,7 @@
 //! | [`daemon`] | what `limiter run` does |
 //! | [`control`] | HTTP with JSON on the Unix socket, both ends |
 //! | [`api`] | the JSON shapes, a contract |
-//! | [`time`] | times as nginx writes them |
+//! | [`time`], [`network`] | times and networks as nginx writes them |
 //! | [`commands`] | one file per verb |
 //! | [`render`] | what a person reads on a terminal |
 
@@ -25,6 +25,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod kernel;
+pub mod network;
 pub mod policy;
 pub mod render;
 pub mod time;

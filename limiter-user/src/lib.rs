@@ -16,6 +16,7 @@
 //! | [`control`] | HTTP with JSON on the Unix socket, both ends |
 //! | [`api`] | the JSON shapes, a contract |
 //! | [`time`], [`network`] | times and networks as nginx writes them |
+//! | [`zone_map`] | how large the map of a zone is |
 //! | [`commands`] | one file per verb |
 //! | [`render`] | what a person reads on a terminal |
 
@@ -29,3 +30,4 @@ pub mod network;
 pub mod policy;
 pub mod render;
 pub mod time;
+pub mod zone_map;

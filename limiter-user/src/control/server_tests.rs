@@ -35,6 +35,7 @@ impl Canned {
             server: "default".to_owned(),
             listen: vec!["443".to_owned()],
             limits: Vec::new(),
+            exempt: Vec::new(),
             dry_run: true,
             log_level: LogLevel::Error,
             action: ActionKind::Drop,

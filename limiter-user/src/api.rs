@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    change::{ResetCounters, SetAction, SetDryRun, SetLimit, SetLogLevel},
+    change::{ResetCounters, SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel},
     policy::{InterfacePolicy, PolicyStatus, ZonePolicy},
     server::{LimitStatus, OverrideStatus, ServerStatus},
 };

@@ -12,6 +12,7 @@ mod check;
 mod demo;
 mod dry_run;
 mod events;
+mod exempt;
 mod failure;
 mod level;
 mod limit;
@@ -52,6 +53,7 @@ enum Command {
     LogLevel(log_level::Args),
     Action(action::Args),
     Limit(limit::Args),
+    Exempt(exempt::Args),
     Demo(demo::Args),
     #[command(hide = true)]
     DemoPeer(demo::PeerArgs),
@@ -83,6 +85,7 @@ fn execute(cli: Cli) -> Result<(), Failure> {
         Command::LogLevel(args) => block_on(log_level::run(args, &client())),
         Command::Action(args) => block_on(action::run(args, &client())),
         Command::Limit(args) => block_on(limit::run(args, &client())),
+        Command::Exempt(args) => block_on(exempt::run(args, &client())),
         Command::Demo(args) => demo::run(&args),
         Command::DemoPeer(args) => demo::run_peer(args),
     }
@@ -127,6 +130,10 @@ mod tests {
             "limiter limit addr 0",
             "limiter limit addr 65536",
             "limiter limit addr",
+            "limiter exempt 10.0.0.0/8",
+            "limiter exempt add",
+            "limiter exempt clear 10.0.0.0/8",
+            "limiter exempt add 10.0.0.0/8 192.0.2.1",
             "limiter check x --limit 3",
             "limiter events -n 0",
             "limiter zones --top 3",

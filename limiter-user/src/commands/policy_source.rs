@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
+
 use super::failure::Failure;
 use crate::policy::{Action, Policy};
 
@@ -52,6 +54,11 @@ pub(super) fn choose(file: Option<PathBuf>, flags: &Flags) -> Result<Policy, Fai
 /// The words of `limiter action`.
 pub(super) fn action(words: &[String]) -> Result<Action, Failure> {
     Ok(config::parse_action("action", words)?)
+}
+
+/// The word of `limiter exempt`.
+pub(super) fn network(word: &str) -> Result<IpNet, Failure> {
+    Ok(config::parse_network("exempt", word)?)
 }
 
 /// Advice is for those who ask.

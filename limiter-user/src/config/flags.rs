@@ -3,6 +3,7 @@
 use std::path::{self, PathBuf};
 
 use clap::ArgAction;
+use ipnet::IpNet;
 use limiter_common::key::KeyFields;
 
 use super::{
@@ -249,6 +250,15 @@ fn add(all: &mut Vec<Attach>, one: Attach, flag: &str, typed: &str) -> Result<()
 /// A word that means nothing; the message begins with `name`, whose words they are.
 pub fn parse_action(name: &str, words: &[String]) -> Result<Action, ConfigError> {
     action::all(words).map_err(|error| misread(name, error))
+}
+
+/// A network from a word of the command line, as in `limit_conn_exempt`.
+///
+/// # Errors
+///
+/// A word that is none; the message begins with `name`, whose word it is.
+pub fn parse_network(name: &str, word: &str) -> Result<IpNet, ConfigError> {
+    word::network(word).map_err(|error| misread(name, error))
 }
 
 fn misread(flag: &str, error: WordError) -> ConfigError {

@@ -54,7 +54,7 @@ use std::path::Path;
 
 pub use self::{
     error::{ConfigError, Warning, render, render_warning},
-    flags::{Flags, parse_action},
+    flags::{Flags, parse_action, parse_network},
 };
 use self::{expand::expand, files::Files};
 use crate::policy::{Policy, origin::Origins};

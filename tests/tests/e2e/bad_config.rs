@@ -1,6 +1,6 @@
 //! A bad configuration: one clear sentence, the place, and nothing changed.
 
-use tests::{World, limiter, process::run, programs::Programs};
+use tests::{Limiter, World, limiter, process::run, programs::Programs};
 
 const GOOD: &str = "limit_conn_zone $binary_remote_addr zone=addr:1m;\n";
 
@@ -68,6 +68,41 @@ fn cases() -> Vec<Case> {
             "zone without a size",
             "limit_conn_zone $server_name zone=tiny;",
             &["zone=tiny"],
+        ),
+        case(
+            "a prefix longer than an address",
+            "limit_conn_zone $remote_addr zone=net:1m v4_prefix=33;",
+            &["prefix", "\"33\"", "0 to 32"],
+        ),
+        case(
+            "a prefix of a key without an address",
+            "limit_conn_zone $server_port zone=port:1m v6_prefix=64;",
+            &["prefix", "client address", "\"$server_port\""],
+        ),
+        case(
+            "an unknown way to be full",
+            "limit_conn_zone $remote_addr zone=net:1m on_full=drop;",
+            &["\"on_full=drop\"", "\"reject\"", "\"evict\""],
+        ),
+        case(
+            "a network with host bits",
+            "limit_conn_exempt 10.1.2.3/8;",
+            &["\"10.1.2.3/8\"", "did you mean", "\"10.0.0.0/8\""],
+        ),
+        case(
+            "a network that is exempt twice",
+            "limit_conn_exempt 192.0.2.1 ::ffff:192.0.2.1;",
+            &["\"192.0.2.1/32\"", "already exempt"],
+        ),
+        case(
+            "an override without a limit",
+            "limit_conn_override addr 10.0.0.0/8 5;",
+            &["limit_conn_override", "\"addr\"", "without \"limit_conn\""],
+        ),
+        case(
+            "a directive for real addresses behind a proxy",
+            "set_real_ip_from 10.0.0.0/8;",
+            &["set_real_ip_from", "not supported", "proxy"],
         ),
         case(
             "unknown variable",
@@ -272,7 +307,10 @@ fn check_accepts_the_whole_grammar_and_prints_the_effective_policy() {
             error_log stderr notice;
             limit_conn_zone \"$binary_remote_addr$server_port\" zone=addr:10m;
             include zones.conf;
-            limit_conn addr 20;
+            limit_conn_zone $remote_addr zone=net:64k v4_prefix=24 v6_prefix=48 on_full=evict;
+            limit_conn addr 20; limit_conn net 500;
+            limit_conn_override addr 198.51.100.0/24 200;
+            limit_conn_exempt 10.0.0.0/8 ::1;
             limit_conn_log_level warn;
             limit_conn_action reset;
             attach interface eth0 mode=native;
@@ -296,9 +334,54 @@ fn check_accepts_the_whole_grammar_and_prints_the_effective_policy() {
         "limit_conn_action reset;",
         "limit_conn_action close delay=1m30s;",
         "attach interface eth0 mode=native;",
+        "zone=net:64k v4_prefix=24 v6_prefix=48 on_full=evict;",
+        "limit_conn_override addr 198.51.100.0/24 200;",
+        "limit_conn_exempt 10.0.0.0/8;",
+        "limit_conn_exempt ::1/128;",
     ] {
         assert!(output.stdout.contains(word), "{word}: {}", output.stdout);
     }
+    // Where it comes from.
+    for (value, origin) in [
+        ("limit_conn server 100;", "good.conf:13"),
+        ("limit_conn_exempt ::1/128;", "inherited from "),
+        ("limit_conn_override addr", "good.conf:8"),
+        ("zone=server:512k", "zones.conf:1"),
+        ("error_log stderr notice;", "good.conf:3"),
+        ("server_name 22;", "# default"),
+    ] {
+        let mut lines = output.stdout.lines();
+        let line = lines.find(|line| line.contains(value));
+        let line = line.unwrap_or_else(|| panic!("{value}: {}", output.stdout));
+        assert!(line.contains(origin), "{origin}: {line}");
+    }
+}
+
+#[test]
+fn check_warns_on_standard_error_and_run_leaves_out_the_advice() {
+    let world = World::new();
+    let text = "limit_conn_zone $binary_remote_addr zone=addr:32k;
+        limit_conn_zone $server_port zone=port:32k;
+        limit_conn addr 600;\n";
+    let path = world.write("limiter.conf", text);
+    let unused = "zone \"port\" is not used";
+    let few = "600 connections, but zone \"addr\" has room for 512";
+    let singly = "counts IPv6 clients singly";
+    let mut command = limiter::command();
+    command.arg("check").arg(&path);
+    let output = run(command, None);
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    must_say(
+        "check",
+        &output.stderr,
+        &[unused, few, singly, "v6_prefix=64"],
+    );
+    assert!(!output.stdout.contains("not used"), "{}", output.stdout);
+
+    let limiter = Limiter::start_config(&world, text);
+    let said = limiter.stderr();
+    must_say("run", &said, &[unused, few]);
+    assert!(!plain(&said).contains(singly), "{said}");
 }
 
 /// The text with frames, line breaks and runs of blanks taken out, as a person reads it.

@@ -1,6 +1,6 @@
 //! A bad configuration: one clear sentence, the place, and nothing changed.
 
-use tests::{Limiter, World, limiter, process::run, programs::Programs};
+use tests::{World, limiter, process::run, programs::Programs};
 
 const GOOD: &str = "limit_conn_zone $binary_remote_addr zone=addr:1m;\n";
 
@@ -293,99 +293,8 @@ fn an_error_in_an_included_file_names_that_file() {
     );
 }
 
-#[test]
-fn check_accepts_the_whole_grammar_and_prints_the_effective_policy() {
-    let world = World::new();
-    world.write(
-        "zones.conf",
-        "limit_conn_zone $server_name zone=server:512k;\n",
-    );
-    let path = world.write(
-        "good.conf",
-        "# comments and quotes
-        stream {
-            error_log stderr notice;
-            limit_conn_zone \"$binary_remote_addr$server_port\" zone=addr:10m;
-            include zones.conf;
-            limit_conn_zone $remote_addr zone=net:64k v4_prefix=24 v6_prefix=48 on_full=evict;
-            limit_conn addr 20; limit_conn net 500;
-            limit_conn_override addr 198.51.100.0/24 200;
-            limit_conn_exempt 10.0.0.0/8 ::1;
-            limit_conn_log_level warn;
-            limit_conn_action reset;
-            attach interface eth0 mode=native;
-            server { server_name web; listen 443; listen 127.0.0.1:8000-8010; listen [::1]:80; limit_conn server 100; }
-            server { listen 22; limit_conn_dry_run on; limit_conn_action close delay=90; }
-        }
-        ",
-    );
-    let mut command = limiter::command();
-    command.arg("check").arg(&path);
-    let output = run(command, None);
-    assert_eq!(output.code, Some(0), "{}", output.stderr);
-    for word in [
-        "addr",
-        "server",
-        "web",
-        "443",
-        "8000-8010",
-        "[::1]:80",
-        "22",
-        "limit_conn_action reset;",
-        "limit_conn_action close delay=1m30s;",
-        "attach interface eth0 mode=native;",
-        "zone=net:64k v4_prefix=24 v6_prefix=48 on_full=evict;",
-        "limit_conn_override addr 198.51.100.0/24 200;",
-        "limit_conn_exempt 10.0.0.0/8;",
-        "limit_conn_exempt ::1/128;",
-    ] {
-        assert!(output.stdout.contains(word), "{word}: {}", output.stdout);
-    }
-    // Where it comes from.
-    for (value, origin) in [
-        ("limit_conn server 100;", "good.conf:13"),
-        ("limit_conn_exempt ::1/128;", "inherited from "),
-        ("limit_conn_override addr", "good.conf:8"),
-        ("zone=server:512k", "zones.conf:1"),
-        ("error_log stderr notice;", "good.conf:3"),
-        ("server_name 22;", "# default"),
-    ] {
-        let mut lines = output.stdout.lines();
-        let line = lines.find(|line| line.contains(value));
-        let line = line.unwrap_or_else(|| panic!("{value}: {}", output.stdout));
-        assert!(line.contains(origin), "{origin}: {line}");
-    }
-}
-
-#[test]
-fn check_warns_on_standard_error_and_run_leaves_out_the_advice() {
-    let world = World::new();
-    let text = "limit_conn_zone $binary_remote_addr zone=addr:32k;
-        limit_conn_zone $server_port zone=port:32k;
-        limit_conn addr 600;\n";
-    let path = world.write("limiter.conf", text);
-    let unused = "zone \"port\" is not used";
-    let few = "600 connections, but zone \"addr\" has room for 512";
-    let singly = "counts IPv6 clients singly";
-    let mut command = limiter::command();
-    command.arg("check").arg(&path);
-    let output = run(command, None);
-    assert_eq!(output.code, Some(0), "{}", output.stderr);
-    must_say(
-        "check",
-        &output.stderr,
-        &[unused, few, singly, "v6_prefix=64"],
-    );
-    assert!(!output.stdout.contains("not used"), "{}", output.stdout);
-
-    let limiter = Limiter::start_config(&world, text);
-    let said = limiter.stderr();
-    must_say("run", &said, &[unused, few]);
-    assert!(!plain(&said).contains(singly), "{said}");
-}
-
 /// The text with frames, line breaks and runs of blanks taken out, as a person reads it.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.replace(['│', '╭', '╰', '─', '·', '×'], " ")
         .split_whitespace()
         .collect::<Vec<_>>()
@@ -393,7 +302,7 @@ fn plain(text: &str) -> String {
 }
 
 #[track_caller]
-fn must_say(title: &str, said: &str, words: &[&str]) {
+pub(crate) fn must_say(title: &str, said: &str, words: &[&str]) {
     let text = plain(said);
     for word in words {
         assert!(

@@ -7,6 +7,7 @@ mod audit;
 mod bad_config;
 mod bad_place;
 mod burst;
+mod check;
 mod churn;
 mod command_line;
 mod control_socket;
@@ -27,6 +28,7 @@ mod scope;
 mod second;
 mod several_zones;
 mod stop;
+mod wrong_usage;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

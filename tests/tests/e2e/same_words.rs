@@ -1,10 +1,7 @@
 //! The same words in a file, as flags and as commands.
 
-use ::limiter::{
-    api::{PolicyStatus, ServerStatus},
-    policy::{ActionKind, XdpMode},
-};
-use tests::{Limiter, World, limiter, process::run};
+use ::limiter::{api::ServerStatus, policy::ActionKind};
+use tests::{Limiter, World};
 
 use crate::LIMIT_10;
 
@@ -54,68 +51,6 @@ fn must_act(limiter: &Limiter, action: ActionKind, delay_ms: Option<u32>) {
 }
 
 #[test]
-fn check_shows_the_interfaces_and_what_it_prints_reads_back() {
-    let world = World::new();
-    let path = world.write(
-        "limiter.conf",
-        "attach interface eth0; attach interface veth1 mode=generic;
-        limit_conn_zone $server_port zone=port:1m; limit_conn port 5;
-        limit_conn_action close delay=90;
-        limit_conn_zone $remote_addr zone=net:1m v4_prefix=24 v6_prefix=64 on_full=evict;
-        limit_conn net 100; limit_conn_override net 192.0.2.0/24 5; limit_conn_exempt 10.0.0.0/8;
-        server { listen 80; } server { limit_conn_exempt off; }",
-    );
-    let path = path.display().to_string();
-    let policy = checked(&[&path]);
-    let interfaces: Vec<_> = policy
-        .interfaces
-        .iter()
-        .map(|it| (it.interface.as_str(), it.mode))
-        .collect();
-    let expected = [("eth0", XdpMode::Auto), ("veth1", XdpMode::Generic)];
-    assert_eq!(interfaces, expected);
-    assert!(policy.cgroups.is_empty());
-
-    let written = world.write("written.conf", &check(&[&path]));
-    let again = checked(&[&written.display().to_string()]);
-    // It says the same, only elsewhere.
-    assert_ne!(again.origins, policy.origins);
-    let origins = policy.origins.clone();
-    assert_eq!(PolicyStatus { origins, ..again }, policy);
-}
-
-#[test]
-fn check_and_status_agree_about_a_zone_and_its_memory() {
-    let world = World::new();
-    let zones = ["32k", "1m", "3m", "10m"].map(|size| {
-        format!(
-            "limit_conn_zone $remote_addr zone={size}:{size} v4_prefix=24; limit_conn {size} 5;\n"
-        )
-    });
-    let text = zones.concat();
-    let path = world.write("check.conf", &text);
-    let policy = checked(&[&path.display().to_string()]);
-    let limiter = Limiter::start_config(&world, &text);
-    let running = limiter.status().zones;
-    assert_eq!((policy.zones.len(), running.len()), (4, 4));
-    for (told, zone) in policy.zones.iter().zip(running) {
-        assert_eq!((&told.zone, told.capacity), (&zone.zone, zone.capacity));
-        assert_eq!((told.v4_prefix, told.v6_prefix), (Some(24), Some(128)));
-        assert_eq!(
-            (told.v4_prefix, told.v6_prefix),
-            (zone.v4_prefix, zone.v6_prefix)
-        );
-        assert_eq!(told.on_full, zone.on_full);
-        let (told, charged) = (told.memory_bytes, zone.memory_bytes);
-        assert!(
-            told.abs_diff(charged) * 50 < charged,
-            "zone {}: {told} bytes told, {charged} charged",
-            zone.zone
-        );
-    }
-}
-
-#[test]
 fn prefixes_and_what_is_exempt_are_the_same_in_file_flag_and_command() {
     let world = World::new();
     let flags = [
@@ -156,17 +91,4 @@ fn prefixes_and_what_is_exempt_are_the_same_in_file_flag_and_command() {
     assert!(text.contains("192.0.2.0/24, 10.0.0.0/8"), "{text}");
     let text = limiter.cli_ok(&["zones", "addr"]);
     assert!(text.contains("IPv4 /24, IPv6 /64"), "{text}");
-}
-
-fn checked(arguments: &[&str]) -> PolicyStatus {
-    let json = check(&[&["--json"], arguments].concat());
-    serde_json::from_str(&json).expect("JSON")
-}
-
-fn check(arguments: &[&str]) -> String {
-    let mut command = limiter::command();
-    command.arg("check").args(arguments);
-    let output = run(command, None);
-    assert_eq!(output.code, Some(0), "{}", output.stderr);
-    output.stdout
 }

@@ -15,6 +15,8 @@ pub const MAX_ZONES: u32 = 64;
 pub const MAX_SERVERS: u32 = 256;
 /// Limits of one server at the most.
 pub const MAX_LIMITS: usize = 8;
+/// Exempt networks and overrides of all servers together, at the most.
+pub const MAX_NETWORKS: usize = 4_096;
 /// `listen` entries with an address at the most; a range of ports is one.
 pub const MAX_LISTENERS: u32 = 8_192;
 /// Interfaces attached to at a time, at the most.

@@ -5,10 +5,16 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::change::{ResetCounters, SetAction, SetDryRun, SetLimit, SetLogLevel};
-use crate::policy::{ActionKind, LogLevel, XdpMode};
+pub use self::{
+    change::{ResetCounters, SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel},
+    policy::{InterfacePolicy, PolicyStatus, ZonePolicy},
+    server::{LimitStatus, OverrideStatus, ServerStatus},
+};
+use crate::policy::{ActionKind, OnFull, XdpMode};
 
 mod change;
+mod policy;
+mod server;
 
 /// `GET /status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,76 +54,6 @@ pub struct Attached {
     pub waiting: Option<String>,
 }
 
-/// One server in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServerStatus {
-    /// Name.
-    pub server: String,
-    /// As in the configuration; empty: every port.
-    pub listen: Vec<String>,
-    /// Limits in force.
-    pub limits: Vec<LimitStatus>,
-    /// Dry run in force.
-    pub dry_run: bool,
-    /// Level of log lines about refusals.
-    pub log_level: LogLevel,
-    /// How attempts are refused.
-    pub action: ActionKind,
-    /// Milliseconds until a refused connection is closed; only with the action `close`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delay_ms: Option<u32>,
-}
-
-/// One limit in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LimitStatus {
-    /// Zone.
-    pub zone: String,
-    /// Connections per key at the most.
-    pub limit: u32,
-}
-
-/// `check --json`: a policy that is not in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PolicyStatus {
-    /// Zones that it would make.
-    pub zones: Vec<ZonePolicy>,
-    /// Servers with everything that they inherit.
-    pub servers: Vec<ServerStatus>,
-    /// Cgroups to attach to; empty: the root of the cgroup2 hierarchy.
-    pub cgroups: Vec<String>,
-    /// Interfaces to attach to.
-    pub interfaces: Vec<InterfacePolicy>,
-    /// `stderr` or a path.
-    pub error_log: String,
-    /// From which level on.
-    pub error_log_level: LogLevel,
-    /// Control socket, if the configuration names one.
-    pub control: Option<String>,
-}
-
-/// One interface of a policy that is not in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InterfacePolicy {
-    /// Name.
-    pub interface: String,
-    /// Where the program would run.
-    pub mode: XdpMode,
-}
-
-/// One zone of a policy that is not in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ZonePolicy {
-    /// Name.
-    pub zone: String,
-    /// Key as written.
-    pub key: String,
-    /// Live keys at the most.
-    pub capacity: u64,
-    /// Configured size, bytes.
-    pub size_bytes: u64,
-}
-
 /// One zone: `GET /zones` gives a list of these.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZoneStatus {
@@ -125,6 +61,15 @@ pub struct ZoneStatus {
     pub zone: String,
     /// Key as written.
     pub key: String,
+    /// Bits of an IPv4 client's address that count, if the zone counts by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v4_prefix: Option<u8>,
+    /// Bits of an IPv6 client's address that count, if the zone counts by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v6_prefix: Option<u8>,
+    /// What becomes of a new key when the zone is full.
+    #[serde(default)]
+    pub on_full: OnFull,
     /// Live keys at the most.
     pub capacity: u64,
     /// Live keys.

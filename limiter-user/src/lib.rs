@@ -15,7 +15,8 @@
 //! | [`daemon`] | what `limiter run` does |
 //! | [`control`] | HTTP with JSON on the Unix socket, both ends |
 //! | [`api`] | the JSON shapes, a contract |
-//! | [`time`] | times as nginx writes them |
+//! | [`time`], [`network`] | times and networks as nginx writes them |
+//! | [`zone_map`] | how large the map of a zone is |
 //! | [`commands`] | one file per verb |
 //! | [`render`] | what a person reads on a terminal |
 
@@ -25,6 +26,8 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod kernel;
+pub mod network;
 pub mod policy;
 pub mod render;
 pub mod time;
+pub mod zone_map;

@@ -55,6 +55,21 @@ pub struct SetLimit {
     pub server: Option<String>,
 }
 
+/// `POST /exempt`: either `add` or `remove`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetExempt {
+    /// Network, or address, whose clients are not accounted from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub add: Option<String>,
+    /// Network, or address, whose clients are accounted again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remove: Option<String>,
+    /// One server; if absent all, and with `remove` those that have the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+}
+
 /// `POST /reset`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

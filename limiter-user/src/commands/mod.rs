@@ -12,6 +12,7 @@ mod check;
 mod demo;
 mod dry_run;
 mod events;
+mod exempt;
 mod failure;
 mod level;
 mod limit;
@@ -52,6 +53,7 @@ enum Command {
     LogLevel(log_level::Args),
     Action(action::Args),
     Limit(limit::Args),
+    Exempt(exempt::Args),
     Demo(demo::Args),
     #[command(hide = true)]
     DemoPeer(demo::PeerArgs),
@@ -74,7 +76,7 @@ fn execute(cli: Cli) -> Result<(), Failure> {
     let client = || Client::new(control.clone().unwrap_or_else(|| DEFAULT_SOCKET.into()));
     match command {
         Command::Run(args) => run::run(args, control),
-        Command::Check(args) => check::run(&args),
+        Command::Check(args) => check::run(args),
         Command::Status(args) => block_on(status::run(&args, &client())),
         Command::Zones(args) => block_on(zones::run(&args, &client())),
         Command::Reset(args) => block_on(reset::run(args, &client())),
@@ -83,6 +85,7 @@ fn execute(cli: Cli) -> Result<(), Failure> {
         Command::LogLevel(args) => block_on(log_level::run(args, &client())),
         Command::Action(args) => block_on(action::run(args, &client())),
         Command::Limit(args) => block_on(limit::run(args, &client())),
+        Command::Exempt(args) => block_on(exempt::run(args, &client())),
         Command::Demo(args) => demo::run(&args),
         Command::DemoPeer(args) => demo::run_peer(args),
     }
@@ -127,12 +130,19 @@ mod tests {
             "limiter limit addr 0",
             "limiter limit addr 65536",
             "limiter limit addr",
+            "limiter exempt 10.0.0.0/8",
+            "limiter exempt add",
+            "limiter exempt clear 10.0.0.0/8",
+            "limiter exempt add 10.0.0.0/8 192.0.2.1",
+            "limiter check x --limit 3",
             "limiter events -n 0",
             "limiter zones --top 3",
             "limiter run --config x --limit 3",
             "limiter run --config x --dry-run",
             "limiter run --config x --interface eth0",
             "limiter run --config x --action reset",
+            "limiter run --config x --v4-prefix 24",
+            "limiter run --config x --on-full evict",
             "limiter run --limit 3 --action",
             "limiter run --limit 3 --action close delay=1s now",
             "limiter run --limit 3 --action drop --action reset",

@@ -3,10 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
+
 use super::failure::Failure;
 use crate::policy::{Action, Policy};
 
-pub(super) use crate::config::{self, Flags};
+pub(super) use crate::config::{self, Flags, Loaded, Warning};
 
 /// Read by `run` and `check` unless they are told otherwise.
 pub(super) const DEFAULT_FILE: &str = "/etc/limiter/limiter.conf";
@@ -19,22 +21,29 @@ Actions:
   close [delay=TIME]  the connection is accepted in place of the application, which sees nothing of
                       it, and closed after TIME, one hour at the most: 500ms, 2s, 1m30s";
 
-/// The policy of a file. Warnings go to standard error.
-pub(super) fn from_file(path: &Path) -> Result<Policy, Failure> {
-    accept(config::load(path)?)
+/// What `check` looks at: a file, or flags, or the default file. Warnings and advice go to standard
+/// error.
+pub(super) fn examine(file: Option<PathBuf>, flags: &Flags) -> Result<Loaded, Failure> {
+    let loaded = match file {
+        None if !flags.is_empty() => flags.policy()?,
+        None => config::load(Path::new(DEFAULT_FILE))?,
+        Some(file) => config::load(&file)?,
+    };
+    say(&loaded.warnings, |_| true);
+    Ok(loaded)
 }
 
-/// The policy of `run`: a file, or flags, or the default file.
+/// The policy of `run`: a file, or flags, or the default file. Warnings go to standard error.
 pub(super) fn choose(file: Option<PathBuf>, flags: &Flags) -> Result<Policy, Failure> {
     if let Some(file) = file {
-        return from_file(&file);
+        return Ok(accept(config::load(&file)?));
     }
     if !flags.is_empty() {
-        return accept(flags.policy()?);
+        return Ok(accept(flags.policy()?));
     }
     let default = Path::new(DEFAULT_FILE);
     if default.exists() {
-        return from_file(default);
+        return Ok(accept(config::load(default)?));
     }
     Err(Failure::Usage {
         text: "run: nothing to enforce, and /etc/limiter/limiter.conf does not exist",
@@ -47,9 +56,19 @@ pub(super) fn action(words: &[String]) -> Result<Action, Failure> {
     Ok(config::parse_action("action", words)?)
 }
 
-fn accept(loaded: config::Loaded) -> Result<Policy, Failure> {
-    for warning in &loaded.warnings {
+/// The word of `limiter exempt`.
+pub(super) fn network(word: &str) -> Result<IpNet, Failure> {
+    Ok(config::parse_network("exempt", word)?)
+}
+
+/// Advice is for those who ask.
+fn accept(loaded: Loaded) -> Policy {
+    say(&loaded.warnings, |warning| !warning.is_advice());
+    loaded.policy
+}
+
+fn say(warnings: &[Warning], which: impl Fn(&Warning) -> bool) {
+    for warning in warnings.iter().filter(|warning| which(warning)) {
         eprint!("{}", config::render_warning(warning, false));
     }
-    Ok(loaded.policy)
 }

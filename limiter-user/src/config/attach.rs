@@ -6,10 +6,14 @@ use super::{
     build::{absolute_path, invalid_parameter, invalid_value, misread, refuse_parameters},
     error::{ConfigError, shown},
     expand::{Item, duplicate},
+    source::Span,
     syntax::Word,
     word::{self, WordError},
 };
-use crate::policy::{Attach, Interface, XdpMode};
+use crate::policy::{
+    Attach, Interface, XdpMode,
+    origin::{InterfaceOrigins, Origin},
+};
 
 /// Of each kind at the most.
 const MAX_ATTACH: usize = 64;
@@ -25,7 +29,15 @@ const MODES: [(&str, XdpMode); 3] = [
 
 /// The `attach` directives read so far.
 #[derive(Debug, Default)]
-pub(super) struct Attachments(Vec<(Attach, Word)>);
+pub(super) struct Attachments(Vec<Attachment>);
+
+#[derive(Debug)]
+struct Attachment {
+    attach: Attach,
+    word: Word,
+    /// Of `mode=`.
+    mode: Option<Span>,
+}
 
 impl Attachments {
     pub(super) fn take(&mut self, item: &Item) -> Result<(), ConfigError> {
@@ -42,21 +54,42 @@ impl Attachments {
             }
         };
         let mut others = self.0.iter();
-        if let Some((_, first)) = others.find(|(other, _)| is_same_place(other, &attach)) {
-            return Err(duplicate(&item.word, first));
+        if let Some(first) = others.find(|other| is_same_place(&other.attach, &attach)) {
+            return Err(duplicate(&item.word, &first.word));
         }
         let others = self.0.iter();
-        let of_its_kind = others.filter(|(other, _)| discriminant(other) == discriminant(&attach));
+        let of_its_kind =
+            others.filter(|other| discriminant(&other.attach) == discriminant(&attach));
         if of_its_kind.count() == MAX_ATTACH {
             let message = format!("too many {}s, {MAX_ATTACH} at the most", kind.value);
             return Err(ConfigError::at(&item.word.span, message));
         }
-        self.0.push((attach, item.word.clone()));
+        self.0.push(Attachment {
+            attach,
+            word: item.word.clone(),
+            mode: item.arguments.get(2).map(|word| word.span.clone()),
+        });
         Ok(())
     }
 
+    /// Where the cgroups and the interfaces come from.
+    pub(super) fn origins(&self) -> (Vec<Origin>, Vec<InterfaceOrigins>) {
+        let (mut cgroups, mut interfaces) = (Vec::new(), Vec::new());
+        for one in &self.0 {
+            let origin = one.word.span.origin();
+            match one.attach {
+                Attach::Cgroup(_) => cgroups.push(origin),
+                Attach::Interface(_) => interfaces.push(InterfaceOrigins {
+                    interface: origin,
+                    mode: one.mode.as_ref().map(Span::origin).unwrap_or_default(),
+                }),
+            }
+        }
+        (cgroups, interfaces)
+    }
+
     pub(super) fn into_attach(self) -> Vec<Attach> {
-        self.0.into_iter().map(|(attach, _)| attach).collect()
+        self.0.into_iter().map(|one| one.attach).collect()
     }
 }
 

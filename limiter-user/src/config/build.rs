@@ -9,15 +9,18 @@ use super::{
     attach::Attachments,
     claims,
     directives::Kind,
-    error::{ConfigError, Warning, shown},
+    error::{ConfigError, shown},
     expand::{Item, unsupported},
-    level::{Level, Once},
-    server::{self, Draft},
+    inherit,
+    level::Level,
+    once::Once,
+    server::Draft,
     syntax::Word,
+    warnings,
     word::{self, WordError},
     zones::Zones,
 };
-use crate::policy::{ErrorLog, LogTarget, Policy};
+use crate::policy::{ErrorLog, LogTarget, Policy, origin::Origins};
 
 /// Bytes of a Unix socket's path at the most (unix(7): 108 with the final zero).
 const MAX_SOCKET_PATH: usize = 107;
@@ -48,7 +51,9 @@ impl Main {
             Kind::LimitConnZone => self.zones.define(item),
             Kind::LimitConn
             | Kind::LimitConnDryRun
+            | Kind::LimitConnExempt
             | Kind::LimitConnLogLevel
+            | Kind::LimitConnOverride
             | Kind::LimitConnAction => self.level.take(item),
             Kind::Server => self.server(item),
             Kind::Attach => self.attach.take(item),
@@ -73,22 +78,42 @@ impl Main {
             self.servers.push(Draft::default());
         }
         claims::check(&self.servers)?;
-        let servers = server::resolve(self.servers, &self.level, &self.zones)?;
-        let mut warnings = self.zones.unused(&servers);
-        if servers.iter().all(|server| server.limits.is_empty()) {
-            warnings.push(
-                Warning::placeless("nothing is limited: no \"limit_conn\" is in effect")
-                    .help("limit_conn ZONE NUMBER;"),
-            );
-        }
+        let servers = inherit::resolve(&self.servers, &self.level, &self.zones)?;
+        let (servers, server_origins) = servers.into_iter().unzip();
+        let (cgroups, interfaces) = self.attach.origins();
         let policy = Policy {
-            zones: self.zones.into_zones(),
+            zones: self.zones.all().iter().map(|it| it.zone.clone()).collect(),
             servers,
             attach: self.attach.into_attach(),
-            error_log: self.error_log.into_value().unwrap_or_default(),
-            control: self.control.into_value(),
+            error_log: self.error_log.value().cloned().unwrap_or_default(),
+            control: self.control.value().cloned(),
         };
-        Ok(Loaded { policy, warnings })
+        let file = warnings::File {
+            main: &self.level,
+            drafts: &self.servers,
+            zones: &self.zones,
+            policy: &policy,
+        };
+        let warnings = file.warnings();
+        let origins = Origins {
+            zones: self
+                .zones
+                .all()
+                .iter()
+                .map(|it| it.origins.clone())
+                .collect(),
+            servers: server_origins,
+            cgroups,
+            interfaces,
+            error_log: self.error_log.origin(),
+            error_log_level: self.error_log.option_origin(),
+            control: self.control.origin(),
+        };
+        Ok(Loaded {
+            policy,
+            origins,
+            warnings,
+        })
     }
 }
 

@@ -12,7 +12,9 @@ pub(super) enum Kind {
     LimitConn,
     LimitConnAction,
     LimitConnDryRun,
+    LimitConnExempt,
     LimitConnLogLevel,
+    LimitConnOverride,
     LimitConnZone,
     Listen,
     Server,
@@ -130,7 +132,7 @@ const fn block(kind: Kind, contexts: &'static [Context], usage: &'static str) ->
 }
 
 #[rustfmt::skip]
-static READY: [(&str, Directive); 13] = [
+static READY: [(&str, Directive); 15] = [
     ("attach", simple(Kind::Attach, 2, 3, MAIN, "attach cgroup PATH; attach interface NAME [mode=auto|native|generic];")),
     ("control", simple(Kind::Control, 1, 1, MAIN, "control PATH;")),
     ("error_log", simple(Kind::ErrorLog, 1, 2, MAIN, "error_log stderr|PATH [debug|info|notice|warn|error];")),
@@ -138,25 +140,25 @@ static READY: [(&str, Directive); 13] = [
     ("limit_conn", simple(Kind::LimitConn, 2, 2, EVERYWHERE, "limit_conn ZONE NUMBER;")),
     ("limit_conn_action", simple(Kind::LimitConnAction, 1, 2, EVERYWHERE, "limit_conn_action drop|reset|close [delay=TIME];")),
     ("limit_conn_dry_run", simple(Kind::LimitConnDryRun, 1, 1, EVERYWHERE, "limit_conn_dry_run on|off;")),
+    ("limit_conn_exempt", simple(Kind::LimitConnExempt, 1, usize::MAX, EVERYWHERE, "limit_conn_exempt CIDR …; limit_conn_exempt off;")),
     ("limit_conn_log_level", simple(Kind::LimitConnLogLevel, 1, 1, EVERYWHERE, "limit_conn_log_level info|notice|warn|error;")),
-    ("limit_conn_zone", simple(Kind::LimitConnZone, 2, 5, MAIN, "limit_conn_zone KEY zone=NAME:SIZE;")),
+    ("limit_conn_override", simple(Kind::LimitConnOverride, 3, 3, EVERYWHERE, "limit_conn_override ZONE CIDR NUMBER;")),
+    ("limit_conn_zone", simple(Kind::LimitConnZone, 2, 5, MAIN, "limit_conn_zone KEY zone=NAME:SIZE [v4_prefix=N] [v6_prefix=N] [on_full=reject|evict];")),
     ("listen", simple(Kind::Listen, 1, 1, SERVER, "listen [ADDRESS:]PORT[-PORT];")),
     ("server", block(Kind::Server, MAIN, "server { … }")),
     ("server_name", simple(Kind::ServerName, 1, 1, SERVER, "server_name NAME;")),
     ("stream", block(Kind::Stream, &[Context::Main], "stream { … }")),
 ];
 
-static LATER: [&str; 4] = [
-    "limit_conn_exempt",
-    "limit_conn_override",
-    "metrics",
-    "upstream",
-];
+static LATER: [&str; 2] = ["metrics", "upstream"];
 
 const REQUESTS: &str =
     "limiter counts connections, not requests, use \"limit_conn\" or leave it to the web server";
 
-static FOREIGN: [(&str, &str); 16] = [
+const REAL_IP: &str = "a connection has the address that the kernel sees, behind a proxy the \
+     proxy's; count by \"$server_name\" here, and by client at the proxy";
+
+static FOREIGN: [(&str, &str); 19] = [
     (
         "http",
         "write its \"server\" blocks without it, with \"listen\" and \"limit_conn\"",
@@ -179,6 +181,9 @@ static FOREIGN: [(&str, &str); 16] = [
     ("limit_req_status", REQUESTS),
     ("limit_req_zone", REQUESTS),
     ("limit_rate", REQUESTS),
+    ("set_real_ip_from", REAL_IP),
+    ("real_ip_header", REAL_IP),
+    ("real_ip_recursive", REAL_IP),
     (
         "events",
         "the kernel handles the connections, remove the block",

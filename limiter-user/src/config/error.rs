@@ -63,14 +63,30 @@ impl ConfigError {
 
 impl Warning {
     pub(super) fn at(place: &Span, message: impl Into<String>) -> Self {
-        Self(Box::new(Problem {
-            place: Some(place.clone()),
-            ..Problem::new(Severity::Warning, message)
-        }))
+        Self::placeless(message).with_place(place)
     }
 
     pub(super) fn placeless(message: impl Into<String>) -> Self {
         Self(Box::new(Problem::new(Severity::Warning, message)))
+    }
+
+    /// A warning that may well be unfounded.
+    pub(super) fn advice(message: impl Into<String>) -> Self {
+        Self(Box::new(Problem::new(Severity::Advice, message)))
+    }
+
+    pub(super) fn advice_at(place: &Span, message: impl Into<String>) -> Self {
+        Self::advice(message).with_place(place)
+    }
+
+    /// Whether it is for somebody who asks (`limiter check`), not for every start.
+    pub fn is_advice(&self) -> bool {
+        self.0.severity == Severity::Advice
+    }
+
+    fn with_place(mut self, place: &Span) -> Self {
+        self.0.place = Some(place.clone());
+        self
     }
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {

@@ -3,6 +3,7 @@
 use std::path::{self, PathBuf};
 
 use clap::ArgAction;
+use ipnet::IpNet;
 use limiter_common::key::KeyFields;
 
 use super::{
@@ -10,13 +11,16 @@ use super::{
     error::{ConfigError, shown},
     key, listen,
     server::DEFAULT_NAME,
+    warnings,
     word::{self, WordError},
-    zones,
+    zone,
 };
 use crate::policy::{
-    Action, Attach, ErrorLog, Interface, Key, LimitConn, Listen, LogLevel, Policy, Server, XdpMode,
-    Zone,
+    Action, Attach, ErrorLog, Interface, Key, LimitConn, Listen, LogLevel, Policy, Prefixes,
+    Server, XdpMode, Zone,
 };
+
+mod origins;
 
 /// Name of the only zone.
 const ZONE_NAME: &str = "addr";
@@ -45,6 +49,15 @@ pub struct Flags {
     /// Room for keys; 1m holds 16384 of them [default: 10m]
     #[arg(long, value_name = "SIZE")]
     pub zone_size: Option<String>,
+    /// Count IPv4 clients by so many bits of their address [default: 32]
+    #[arg(long, value_name = "N")]
+    pub v4_prefix: Option<String>,
+    /// Count IPv6 clients by so many bits of their address [default: 128]
+    #[arg(long, value_name = "N")]
+    pub v6_prefix: Option<String>,
+    /// What becomes of a new key when the zone is full: reject or evict [default: reject]
+    #[arg(long, value_name = "reject|evict")]
+    pub on_full: Option<String>,
     /// How attempts are refused: drop, reset or close [delay=TIME] [default: drop]
     #[arg(
         long,
@@ -88,15 +101,16 @@ impl Flags {
             None => LogLevel::Error,
         };
         let policy = Policy {
-            zones: vec![Zone {
-                name: ZONE_NAME.to_owned(),
-                key: self.key()?,
-                size_bytes: self.zone_bytes()?,
-            }],
+            zones: vec![self.zone()?],
             servers: vec![Server {
                 name: DEFAULT_NAME.to_owned(),
                 listen: self.endpoints()?,
-                limits: vec![LimitConn { zone: 0, number }],
+                limits: vec![LimitConn {
+                    zone: 0,
+                    number,
+                    overrides: Vec::new(),
+                }],
+                exempt: Vec::new(),
                 dry_run: self.dry_run,
                 log_level,
                 action: self.action()?,
@@ -106,8 +120,36 @@ impl Flags {
             control: None,
         };
         Ok(Loaded {
+            warnings: warnings::of_flags(&policy, self.v6_prefix.is_some()),
+            origins: self.origins(&policy),
             policy,
-            warnings: Vec::new(),
+        })
+    }
+
+    fn zone(&self) -> Result<Zone, ConfigError> {
+        let key = self.key()?;
+        let prefix = |flag, text: &Option<String>, longest| {
+            let Some(text) = text else {
+                return Ok(longest);
+            };
+            let checked = zone::check_prefix(&key);
+            let prefix = checked.and_then(|()| word::prefix(text, longest));
+            prefix.map_err(|error| misread(flag, error))
+        };
+        let prefixes = Prefixes {
+            v4: prefix("--v4-prefix", &self.v4_prefix, Prefixes::WHOLE.v4)?,
+            v6: prefix("--v6-prefix", &self.v6_prefix, Prefixes::WHOLE.v6)?,
+        };
+        let on_full = self.on_full.as_deref().map(word::on_full);
+        let on_full = on_full.transpose();
+        Ok(Zone {
+            name: ZONE_NAME.to_owned(),
+            size_bytes: self.zone_bytes()?,
+            prefixes,
+            on_full: on_full
+                .map_err(|error| misread("--on-full", error))?
+                .unwrap_or_default(),
+            key,
         })
     }
 
@@ -134,7 +176,7 @@ impl Flags {
                 WordError::new(message, "expected a size such as 64k, 10m or 1g"),
             )
         })?;
-        zones::check_size(ZONE_NAME, bytes)
+        zone::check_size(ZONE_NAME, bytes)
             .map_err(|(message, expected)| misread(FLAG, WordError::new(message, expected)))?;
         Ok(bytes)
     }
@@ -208,6 +250,15 @@ fn add(all: &mut Vec<Attach>, one: Attach, flag: &str, typed: &str) -> Result<()
 /// A word that means nothing; the message begins with `name`, whose words they are.
 pub fn parse_action(name: &str, words: &[String]) -> Result<Action, ConfigError> {
     action::all(words).map_err(|error| misread(name, error))
+}
+
+/// A network from a word of the command line, as in `limit_conn_exempt`.
+///
+/// # Errors
+///
+/// A word that is none; the message begins with `name`, whose word it is.
+pub fn parse_network(name: &str, word: &str) -> Result<IpNet, ConfigError> {
+    word::network(word).map_err(|error| misread(name, error))
 }
 
 fn misread(flag: &str, error: WordError) -> ConfigError {

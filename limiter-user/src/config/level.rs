@@ -1,4 +1,4 @@
-//! What the main context and a `server` have in common, and how the one inherits from the other.
+//! What the main context and a `server` have in common: directives that are inherited.
 
 use limiter_common::policy::MAX_LIMITS;
 
@@ -7,26 +7,33 @@ use super::{
     build::{invalid_value, misread},
     directives::Kind,
     error::{ConfigError, shown},
-    expand::{Item, duplicate},
+    expand::Item,
+    networks::{Exempt, Overrides},
+    once::Once,
+    source::Span,
     syntax::Word,
     word,
-    zones::Zones,
 };
-use crate::policy::{Action, LimitConn, LogLevel};
+use crate::policy::{Action, LogLevel};
 
 /// The `limit_conn…` directives of one context.
 #[derive(Debug, Default)]
 pub(super) struct Level {
-    limits: Vec<NamedLimit>,
+    pub(super) limits: Vec<NamedLimit>,
+    pub(super) exempt: Exempt,
+    pub(super) overrides: Overrides,
     pub(super) dry_run: Once<bool>,
     pub(super) log_level: Once<LogLevel>,
     pub(super) action: Once<Action>,
 }
 
+/// `limit_conn ZONE NUMBER`
 #[derive(Debug)]
-struct NamedLimit {
-    zone: Word,
-    number: u16,
+pub(super) struct NamedLimit {
+    pub(super) zone: Word,
+    pub(super) number: u16,
+    /// Of the number.
+    pub(super) place: Span,
 }
 
 impl Level {
@@ -34,6 +41,8 @@ impl Level {
     pub(super) fn take(&mut self, item: &Item) -> Result<(), ConfigError> {
         match (item.kind, item.arguments.as_slice()) {
             (Kind::LimitConn, [zone, number]) => self.limit(item, zone, number),
+            (Kind::LimitConnExempt, _) => self.exempt.take(item),
+            (Kind::LimitConnOverride, _) => self.overrides.take(item),
             (Kind::LimitConnDryRun, [value]) => {
                 let on = word::switch(&value.value)
                     .map_err(|error| invalid_value(item, value, &error.expected))?;
@@ -70,29 +79,14 @@ impl Level {
             let message = format!("too many limits, {MAX_LIMITS} in one place at the most");
             return Err(ConfigError::at(&item.word.span, message));
         }
+        let place = number.span.clone();
         let number = word::connections(&number.value).map_err(|error| misread(number, error))?;
         self.limits.push(NamedLimit {
             zone: zone.clone(),
             number,
+            place,
         });
         Ok(())
-    }
-
-    /// The limits with the positions of their zones.
-    pub(super) fn resolve(&self, zones: &Zones) -> Result<Vec<LimitConn>, ConfigError> {
-        self.limits
-            .iter()
-            .map(|limit| {
-                Ok(LimitConn {
-                    zone: zones.find(&limit.zone)?,
-                    number: limit.number,
-                })
-            })
-            .collect()
-    }
-
-    pub(super) fn has_limits(&self) -> bool {
-        !self.limits.is_empty()
     }
 }
 
@@ -101,40 +95,4 @@ fn action(item: &Item, kind: &Word, parameter: Option<&Word>) -> Result<Action, 
         action::kind(&kind.value).map_err(|error| invalid_value(item, kind, &error.expected))?;
     let text = parameter.map(|word| word.value.as_str());
     action::action(of_kind, text).map_err(|error| misread(parameter.unwrap_or(kind), error))
-}
-
-/// A directive that may stand once in a context.
-#[derive(Debug)]
-pub(super) struct Once<T>(Option<(T, Word)>);
-
-// Derived, it would ask for `T: Default`.
-impl<T> Default for Once<T> {
-    fn default() -> Self {
-        Self(None)
-    }
-}
-
-impl<T> Once<T> {
-    pub(super) fn set(&mut self, item: &Item, value: T) -> Result<(), ConfigError> {
-        if let Some((_, first)) = &self.0 {
-            return Err(duplicate(&item.word, first));
-        }
-        self.0 = Some((value, item.word.clone()));
-        Ok(())
-    }
-
-    pub(super) fn value(&self) -> Option<&T> {
-        self.0.as_ref().map(|(value, _)| value)
-    }
-
-    pub(super) fn into_value(self) -> Option<T> {
-        self.0.map(|(value, _)| value)
-    }
-}
-
-impl<T: Copy> Once<T> {
-    /// Own value, else the inherited one.
-    pub(super) fn or(&self, inherited: &Self) -> Option<T> {
-        self.value().or(inherited.value()).copied()
-    }
 }

@@ -13,7 +13,10 @@
 //! | `directives` | the table of what may stand where |
 //! | `files`, `expand` | `include`, and the check against the table |
 //! | `word`, `listen`, `key`, `action` | single words, the same for a file and for flags |
-//! | `build`, `attach`, `zones`, `level`, `server`, `claims` | from directives to a [`Policy`] |
+//! | `build`, `attach`, `zone`, `zones` | from directives to a [`Policy`] |
+//! | `level`, `once`, `networks`, `server` | what the main context and servers have |
+//! | `inherit`, `claims` | what is in force in each server |
+//! | `warnings` | what is hardly meant that way |
 //! | `flags` | the same from the flags of `run` |
 //!
 //! Every input gives a [`Loaded`] or one [`ConfigError`]; sizes, nesting and the number of files
@@ -28,15 +31,20 @@ mod error;
 mod expand;
 mod files;
 mod flags;
+mod inherit;
 mod key;
 mod level;
 mod lexer;
 mod listen;
+mod networks;
+mod once;
 mod server;
 mod source;
 mod suggest;
 mod syntax;
+mod warnings;
 mod word;
+mod zone;
 mod zones;
 
 #[cfg(test)]
@@ -46,16 +54,18 @@ use std::path::Path;
 
 pub use self::{
     error::{ConfigError, Warning, render, render_warning},
-    flags::{Flags, parse_action},
+    flags::{Flags, parse_action, parse_network},
 };
 use self::{expand::expand, files::Files};
-use crate::policy::Policy;
+use crate::policy::{Policy, origin::Origins};
 
 /// A configuration that can be enforced.
 #[derive(Debug)]
 pub struct Loaded {
     /// What was typed, checked.
     pub policy: Policy,
+    /// Where its values come from.
+    pub origins: Origins,
     /// What was hardly meant that way.
     pub warnings: Vec<Warning>,
 }

@@ -7,13 +7,14 @@ use super::{
     directives::Kind,
     error::{ConfigError, shown},
     expand::Item,
-    level::{Level, Once},
+    level::Level,
     listen,
+    once::Once,
     source::Span,
     syntax::Word,
-    zones::{Zones, is_name},
+    zone::is_name,
 };
-use crate::policy::{Listen, LogLevel, Server};
+use crate::policy::{Listen, origin::Origin};
 
 /// Name of the server that covers every port, unless it has one of its own.
 pub(super) const DEFAULT_NAME: &str = "default";
@@ -26,7 +27,7 @@ pub(super) struct Draft {
     pub(super) place: Option<Span>,
     pub(super) listens: Vec<(Listen, Span)>,
     name: Once<Word>,
-    level: Level,
+    pub(super) level: Level,
 }
 
 impl Draft {
@@ -72,45 +73,12 @@ impl Draft {
             (None, None) => "the server without \"listen\"".to_owned(),
         }
     }
-
-    /// Its own directives, and for those that it has none of, those of the main context.
-    fn inherit(&self, main: &Level, name: String, zones: &Zones) -> Result<Server, ConfigError> {
-        let limits = if self.level.has_limits() {
-            &self.level
-        } else {
-            main
-        };
-        Ok(Server {
-            name,
-            listen: self.listens.iter().map(|(listen, _)| *listen).collect(),
-            limits: limits.resolve(zones)?,
-            dry_run: self.level.dry_run.or(&main.dry_run).unwrap_or(false),
-            log_level: (self.level.log_level.or(&main.log_level)).unwrap_or(LogLevel::Error),
-            action: self.level.action.or(&main.action).unwrap_or_default(),
-        })
-    }
 }
 
-/// The servers with everything that they inherit.
-pub(super) fn resolve(
-    drafts: Vec<Draft>,
-    main: &Level,
-    zones: &Zones,
-) -> Result<Vec<Server>, ConfigError> {
-    // A wrong name is wrong even if every server has limits of its own.
-    main.resolve(zones)?;
-    let names = names(&drafts)?;
-    drafts
-        .iter()
-        .zip(names)
-        .map(|(draft, name)| draft.inherit(main, name, zones))
-        .collect()
-}
-
-/// A name for each server. Without `server_name` it is the first `listen`, as in log lines of
+/// A name for each server, and where it is written. Without `server_name` it is the first `listen`, as in log lines of
 /// nginx, or `default` for the server that covers every port; if another server is called that,
 /// `server` with the position in the file, from 1.
-fn names(drafts: &[Draft]) -> Result<Vec<String>, ConfigError> {
+pub(super) fn names(drafts: &[Draft]) -> Result<Vec<(String, Origin)>, ConfigError> {
     let mut taken: HashMap<&str, &Span> = HashMap::new();
     for draft in drafts {
         let Some(word) = draft.name.value() else {
@@ -127,7 +95,7 @@ fn names(drafts: &[Draft]) -> Result<Vec<String>, ConfigError> {
     let mut made_up: Vec<String> = Vec::new();
     let names = drafts.iter().enumerate().map(|(index, draft)| {
         if let Some(name) = draft.name.value() {
-            return name.value.clone();
+            return (name.value.clone(), name.span.origin());
         }
         let first = match draft.listens.first() {
             Some((listen, _)) => listen.to_string(),
@@ -143,7 +111,7 @@ fn names(drafts: &[Draft]) -> Result<Vec<String>, ConfigError> {
             .find(|name| !taken.contains_key(name.as_str()) && !made_up.contains(name))
             .unwrap_or_default();
         made_up.push(name.clone());
-        name
+        (name, Origin::Default)
     });
     Ok(names.collect())
 }

@@ -10,6 +10,7 @@ use std::{
 use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 
 use super::error::shown;
+use crate::policy::origin::Origin;
 
 /// Bytes that are shown on either side of a place at the most, however long the line is.
 const MAX_SHOWN_BYTES: usize = 1000;
@@ -19,15 +20,20 @@ const MAX_SHOWN_BYTES: usize = 1000;
 pub(super) struct Source {
     /// As a person would name it in a message.
     name: String,
+    path: PathBuf,
     directory: PathBuf,
     text: String,
+    /// Where each line feed is: a large configuration asks for many places.
+    line_feeds: Vec<usize>,
 }
 
 impl Source {
     pub(super) fn new(path: &Path, text: String) -> Arc<Self> {
         Arc::new(Self {
             name: shown(&path.to_string_lossy()).to_string(),
+            path: path.to_owned(),
             directory: path.parent().unwrap_or(path).to_owned(),
+            line_feeds: text.match_indices('\n').map(|(at, _)| at).collect(),
             text,
         })
     }
@@ -41,20 +47,23 @@ impl Source {
         &self.directory
     }
 
+    /// Number of the line of the byte at `offset`, from 0.
+    fn line(&self, offset: usize) -> usize {
+        self.line_feeds.partition_point(|at| *at < offset)
+    }
+
     /// Where the line of the byte at `offset` begins.
     fn line_start(&self, offset: usize) -> usize {
-        self.text.as_bytes()[..offset]
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |newline| newline + 1)
+        match self.line(offset) {
+            0 => 0,
+            line => self.line_feeds[line - 1] + 1,
+        }
     }
 
     /// Where the line of the byte at `offset` ends, its line feed included.
     fn line_end(&self, offset: usize) -> usize {
-        self.text.as_bytes()[offset..]
-            .iter()
-            .position(|byte| *byte == b'\n')
-            .map_or(self.text.len(), |newline| offset + newline + 1)
+        let line_feed = self.line_feeds.get(self.line(offset));
+        line_feed.map_or(self.text.len(), |at| at + 1)
     }
 
     /// The lines around a range, without what is far away on a long line.
@@ -80,16 +89,12 @@ impl Source {
     /// Line and column of a byte, both from 0, the column in characters.
     fn position(&self, offset: usize) -> (usize, usize) {
         let start = self.line_start(offset);
-        let line = self.text.as_bytes()[..start]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count();
         // Byte offsets of the lexer are character boundaries; should one not be, count bytes.
         let column = self
             .text
             .get(start..offset)
             .map_or(offset - start, |before| before.chars().count());
-        (line, column)
+        (self.line(offset), column)
     }
 }
 
@@ -168,6 +173,15 @@ impl Span {
             source: Arc::clone(&self.source),
             start: self.end,
             end: self.end,
+        }
+    }
+
+    /// Where a value comes from that is written here.
+    pub(super) fn origin(&self) -> Origin {
+        Origin::File {
+            file: self.source.path.to_string_lossy().into_owned(),
+            line: self.source.line(self.start) + 1,
+            inherited: false,
         }
     }
 

@@ -3,8 +3,13 @@
 
 use std::ops::Range;
 
+use ipnet::IpNet;
+
 use super::error::shown;
-use crate::policy::LogLevel;
+use crate::{
+    network,
+    policy::{LogLevel, OnFull},
+};
 
 /// A word that does not mean what it should. Whoever reads the word adds whose it is.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,6 +56,32 @@ pub(super) fn connections(word: &str) -> Result<u16, WordError> {
             expected,
         )),
     }
+}
+
+/// `v4_prefix=N`, `v6_prefix=N`: bits of an address that has so many.
+pub(super) fn prefix(word: &str, longest: u8) -> Result<u8, WordError> {
+    let digits = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    let bits = word.parse().ok().filter(|bits| digits && *bits <= longest);
+    bits.ok_or_else(|| {
+        WordError::new(
+            format!("invalid prefix length \"{}\"", shown(word)),
+            format!("expected a number from 0 to {longest}"),
+        )
+    })
+}
+
+/// `on_full=reject|evict`
+pub(super) fn on_full(word: &str) -> Result<OnFull, WordError> {
+    one_of(
+        word,
+        &[("reject", OnFull::Reject), ("evict", OnFull::Evict)],
+    )
+}
+
+/// An address or a network.
+pub(super) fn network(word: &str) -> Result<IpNet, WordError> {
+    network::parse(word)
+        .map_err(|error| WordError::new(error.message(shown(word)), error.expected()))
 }
 
 /// Bytes: a number, then `k`, `m` or `g` for powers of 1024. A number beyond 64 bits is an error.
@@ -167,6 +198,34 @@ mod tests {
             "99999999999999999999",
         ] {
             assert!(connections(word).is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_no_longer_than_the_address() {
+        for (word, longest, bits) in [
+            ("0", 32, 0),
+            ("024", 32, 24),
+            ("32", 32, 32),
+            ("128", 128, 128),
+        ] {
+            assert_eq!(prefix(word, longest), Ok(bits), "{word}");
+        }
+        for (word, longest) in [
+            ("33", 32),
+            ("129", 128),
+            ("256", 128),
+            ("", 32),
+            ("-1", 32),
+            ("+1", 32),
+            ("/24", 32),
+        ] {
+            let error = prefix(word, longest).expect_err(word);
+            assert_eq!(error.message, format!("invalid prefix length \"{word}\""));
+            assert_eq!(
+                error.expected,
+                format!("expected a number from 0 to {longest}")
+            );
         }
     }
 

@@ -14,7 +14,7 @@ use tokio::{net::UnixStream, time::timeout};
 use super::route::EventFilter;
 use crate::api::{
     ErrorBody, ErrorDetail, Event, Missed, ResetCounters, ServerStatus, SetAction, SetDryRun,
-    SetLimit, SetLogLevel, Status, ZoneStatus,
+    SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
 };
 
 /// Longest wait for an answer. Reading every key of a large zone takes the daemon a second or two.
@@ -130,6 +130,11 @@ impl Client {
     /// Sets a limit; the servers concerned as they are now.
     pub async fn set_limit(&self, change: &SetLimit) -> Result<Vec<ServerStatus>, ClientError> {
         self.post("/limit", change).await
+    }
+
+    /// Changes which clients are exempt; the servers concerned as they are now.
+    pub async fn set_exempt(&self, change: &SetExempt) -> Result<Vec<ServerStatus>, ClientError> {
+        self.post("/exempt", change).await
     }
 
     /// Sets counters back to zero.

@@ -1,6 +1,7 @@
 //! Answers that are not a success: a status, a sentence, and a name for programs.
 
 use hyper::StatusCode;
+use ipnet::IpNet;
 
 use crate::api::{ErrorBody, ErrorDetail};
 
@@ -63,6 +64,15 @@ impl Refusal {
             None => format!("no server has a limit_conn of zone {zone:?}"),
         };
         Self::new(StatusCode::NOT_FOUND, "LimitNotFound", text)
+    }
+
+    /// The server, or every server, does not have this network among the exempt ones.
+    pub fn unknown_network(network: IpNet, server: Option<&str>) -> Self {
+        let text = match server {
+            Some(server) => format!("server {server:?} does not exempt \"{network}\""),
+            None => format!("no server exempts \"{network}\""),
+        };
+        Self::new(StatusCode::NOT_FOUND, "NetworkNotFound", text)
     }
 
     /// The path exists, but not for this method.

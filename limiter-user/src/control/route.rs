@@ -41,6 +41,8 @@ pub enum Change {
     Action,
     /// `POST /limit`
     Limit,
+    /// `POST /exempt`
+    Exempt,
     /// `POST /reset`
     Reset,
 }
@@ -86,6 +88,7 @@ impl Route {
             ["log-level"] => change(method, path, query, Change::LogLevel),
             ["action"] => change(method, path, query, Change::Action),
             ["limit"] => change(method, path, query, Change::Limit),
+            ["exempt"] => change(method, path, query, Change::Exempt),
             ["reset"] => change(method, path, query, Change::Reset),
             _ => Err(Refusal::unknown_path(path)),
         }
@@ -180,7 +183,14 @@ mod tests {
             let refusal = Route::parse(&Method::POST, path, "").expect_err(path);
             assert_eq!(refusal.status, 405, "POST {path}");
         }
-        for path in ["/dry-run", "/log-level", "/action", "/limit", "/reset"] {
+        for path in [
+            "/dry-run",
+            "/log-level",
+            "/action",
+            "/limit",
+            "/exempt",
+            "/reset",
+        ] {
             assert!(Route::parse(&Method::POST, path, "").is_ok(), "POST {path}");
             assert_eq!(get(path, "").expect_err(path).status, 405, "GET {path}");
         }

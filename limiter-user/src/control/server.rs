@@ -182,6 +182,7 @@ impl<S: Service> Handler<S> {
             Change::LogLevel => json(&self.service.set_log_level(parse(body)?).await?),
             Change::Action => json(&self.service.set_action(parse(body)?).await?),
             Change::Limit => json(&self.service.set_limit(parse(body)?).await?),
+            Change::Exempt => json(&self.service.set_exempt(parse(body)?).await?),
             Change::Reset => {
                 // So that `curl -X POST` without a body resets everything.
                 let body = if body.is_empty() { b"{}" } else { body };

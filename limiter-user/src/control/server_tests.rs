@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     api::{
         Event, EventStatus, PacketStatus, ResetCounters, ServerStatus, SetAction, SetDryRun,
-        SetLimit, SetLogLevel, Status, ZoneStatus,
+        SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
     },
     control::{
         client::{Client, ClientError, EventLine},
@@ -35,6 +35,7 @@ impl Canned {
             server: "default".to_owned(),
             listen: vec!["443".to_owned()],
             limits: Vec::new(),
+            exempt: Vec::new(),
             dry_run: true,
             log_level: LogLevel::Error,
             action: ActionKind::Drop,
@@ -100,6 +101,10 @@ impl Service for Canned {
     }
 
     async fn set_limit(&self, change: SetLimit) -> Result<Vec<ServerStatus>, Refusal> {
+        Ok(self.tell(format!("{change:?}")))
+    }
+
+    async fn set_exempt(&self, change: SetExempt) -> Result<Vec<ServerStatus>, Refusal> {
         Ok(self.tell(format!("{change:?}")))
     }
 
@@ -210,6 +215,13 @@ async fn client_and_server_understand_each_other() {
         .await
         .expect("action");
     client
+        .set_exempt(&SetExempt {
+            remove: Some("10.0.0.0/8".to_owned()),
+            ..SetExempt::default()
+        })
+        .await
+        .expect("exempt");
+    client
         .reset(&ResetCounters::default())
         .await
         .expect("reset");
@@ -218,6 +230,7 @@ async fn client_and_server_understand_each_other() {
         [
             "SetDryRun { on: true, server: Some(\"a\") }",
             "SetAction { action: Close, delay_ms: Some(2000), server: None }",
+            "SetExempt { add: None, remove: Some(\"10.0.0.0/8\"), server: None }",
             "ResetCounters { zone: None }"
         ]
     );
@@ -279,6 +292,11 @@ async fn bad_requests_get_one_sentence_and_change_nothing() {
             post("/action", "{\"action\":\"close\",\"delay_ms\":-1}"),
             "400",
             "expected u32 at line 1 column",
+        ),
+        (
+            post("/exempt", "{\"add\":8}"),
+            "400",
+            "invalid type: integer `8`, expected a string",
         ),
         (post("/reset", &large), "413", "larger than 65536 bytes"),
         (post("/status", ""), "405", "allow: GET"),

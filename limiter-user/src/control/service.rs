@@ -3,7 +3,8 @@
 
 use super::{refusal::Refusal, route::EventFilter, subscription::Subscription};
 use crate::api::{
-    ResetCounters, ServerStatus, SetAction, SetDryRun, SetLimit, SetLogLevel, Status, ZoneStatus,
+    ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel, Status,
+    ZoneStatus,
 };
 
 /// Answers requests that were understood and permitted.
@@ -49,6 +50,12 @@ pub trait Service: Send + Sync + 'static {
     fn set_limit(
         &self,
         change: SetLimit,
+    ) -> impl Future<Output = Result<Vec<ServerStatus>, Refusal>> + Send;
+
+    /// `POST /exempt`. The servers concerned, as they are now.
+    fn set_exempt(
+        &self,
+        change: SetExempt,
     ) -> impl Future<Output = Result<Vec<ServerStatus>, Refusal>> + Send;
 
     /// `POST /reset`.

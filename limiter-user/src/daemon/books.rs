@@ -28,6 +28,9 @@ impl ZoneBook {
         ZoneStatus {
             zone: zone.name.clone(),
             key: zone.key.text.clone(),
+            v4_prefix: zone.client_prefixes().map(|it| it.v4),
+            v6_prefix: zone.client_prefixes().map(|it| it.v6),
+            on_full: zone.on_full,
             capacity: zone.capacity(),
             keys: reading.keys,
             connections: now.opened.saturating_sub(now.closed),

@@ -7,6 +7,10 @@ use crate::{
     policy::{Action, ActionKind, LogLevel, Policy},
 };
 
+pub use self::exempt::set_exempt;
+
+mod exempt;
+
 /// `limit_conn_dry_run`.
 pub fn set_dry_run(policy: &mut Policy, change: &SetDryRun) -> Result<Vec<usize>, Refusal> {
     let servers = select(policy, change.server.as_deref())?;

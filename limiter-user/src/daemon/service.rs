@@ -14,8 +14,8 @@ use tracing::error;
 use super::{change, clock::Clock, state::State, view};
 use crate::{
     api::{
-        EventStatus, ResetCounters, ServerStatus, SetAction, SetDryRun, SetLimit, SetLogLevel,
-        Status, ZoneStatus,
+        EventStatus, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt, SetLimit,
+        SetLogLevel, Status, ZoneStatus,
     },
     control::{
         refusal::Refusal,
@@ -186,6 +186,11 @@ impl Service for Daemon {
 
     async fn set_limit(&self, set: SetLimit) -> Result<Vec<ServerStatus>, Refusal> {
         self.change(move |policy| change::set_limit(policy, &set))
+            .await
+    }
+
+    async fn set_exempt(&self, set: SetExempt) -> Result<Vec<ServerStatus>, Refusal> {
+        self.change(move |policy| change::set_exempt(policy, &set))
             .await
     }
 

@@ -10,6 +10,7 @@ use crate::{
     api::{Attached, ServerStatus, ZoneStatus},
     control::refusal::Refusal,
     kernel::{Kernel, KernelError, Target},
+    network,
     policy::Policy,
     time,
 };
@@ -200,9 +201,10 @@ fn change_line(server: &ServerStatus) -> String {
     let limits = server.limits.iter();
     let limits: Vec<_> = limits.map(|l| format!("{} {}", l.zone, l.limit)).collect();
     let mut line = format!(
-        "server {:?} changed: limits {}, dry run {}, log level {}, action {}",
+        "server {:?} changed: limits {}, exempt {}, dry run {}, log level {}, action {}",
         server.server,
         limits.join(", "),
+        network::few(&server.exempt),
         if server.dry_run { "on" } else { "off" },
         server.log_level,
         server.action
@@ -243,8 +245,8 @@ mod tests {
         let mut server = view::servers(&view::tests::policy()).remove(1);
         assert_eq!(
             change_line(&server),
-            "server \"web\" changed: limits addr 10, server 15, dry run off, log level error, \
-             action drop"
+            "server \"web\" changed: limits addr 10, server 15, exempt none, dry run off, \
+             log level error, action drop"
         );
         server.action = ActionKind::Close;
         server.delay_ms = Some(90_000);

@@ -182,7 +182,7 @@ fn check_size(what: &str, number: usize, most: u32) -> Result<(), KernelError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{ErrorLog, LimitConn, Listen, LogLevel};
+    use crate::policy::{ErrorLog, LimitConn, Listen, LogLevel, OnFull, Prefixes};
 
     fn policy(listens: &[&[Listen]]) -> Policy {
         Policy {
@@ -194,6 +194,8 @@ mod tests {
                     empty: false,
                 },
                 size_bytes: 1 << 20,
+                prefixes: Prefixes::WHOLE,
+                on_full: OnFull::Reject,
             }],
             servers: listens
                 .iter()
@@ -201,7 +203,12 @@ mod tests {
                 .map(|(i, listen)| Server {
                     name: i.to_string(),
                     listen: listen.to_vec(),
-                    limits: vec![LimitConn { zone: 0, number: 7 }],
+                    limits: vec![LimitConn {
+                        zone: 0,
+                        number: 7,
+                        overrides: Vec::new(),
+                    }],
+                    exempt: Vec::new(),
                     dry_run: false,
                     log_level: LogLevel::Error,
                     action: Action::Drop,

@@ -54,6 +54,7 @@ pub use self::{
     events::{EventStream, NewListeners},
     interface::{AttachedInterface, InterfaceWatch, interface_names},
     privilege::check as check_privileges,
+    zones::possible_cpus,
 };
 use self::{
     cgroup::Cgroup, divert::Diversion, interface::Interfaces, interface::Transmitters,

@@ -20,7 +20,7 @@ use super::{
     policy::take,
     raw::Raw,
 };
-use crate::policy::Zone;
+use crate::{policy::Zone, zone_map::MapSize};
 
 /// All zones.
 pub(super) struct ZoneMaps {
@@ -48,7 +48,7 @@ impl ZoneMaps {
         };
         for (index, zone) in (0_u32..).zip(zones) {
             let size = MapSize::of(zone.capacity(), possible_cpus()?);
-            let map = create_zone_map(&zone.name, size.max_entries)?;
+            let map = create_zone_map(&zone.name, size.max_entries())?;
             maps.states
                 .set(index, Raw(size.state()), 0)
                 .context("write map", MAP_ZONE_STATES)?;
@@ -57,7 +57,7 @@ impl ZoneMaps {
                 .context("write map", MAP_ZONES)?;
             maps.zones.push(OneZone {
                 name: zone.name.clone(),
-                max_entries: size.max_entries,
+                max_entries: size.max_entries(),
                 memory_bytes: memory(map.map())?,
                 map,
             });
@@ -114,39 +114,12 @@ impl ZoneMaps {
     }
 }
 
-/// How many elements the map of a zone has, and what they are for.
-struct MapSize {
-    capacity: u64,
-    idle: u64,
-    max_entries: u32,
-}
-
-impl MapSize {
-    /// An LRU map evicts as soon as it cannot fill a CPU's list of free elements, although other
-    /// CPUs' lists may still have some (kernel/bpf/bpf_lru_list.c, LOCAL_FREE_TARGET). With this
-    /// many more elements than keys it never has to.
-    const FREE_PER_CPU: u64 = 128;
-
-    fn of(capacity: u64, cpus: u64) -> Self {
-        let idle = (capacity / 16).max(64);
-        let free = Self::FREE_PER_CPU * (cpus + 1);
-        Self {
-            capacity,
-            idle,
-            max_entries: u32::try_from(capacity + idle + free).unwrap_or(u32::MAX),
-        }
-    }
-
-    fn state(&self) -> ZoneState {
-        ZoneState {
-            capacity: self.capacity,
-            idle: self.idle,
-            ..ZoneState::default()
-        }
-    }
-}
-
-fn possible_cpus() -> Result<u64, KernelError> {
+/// CPUs that this machine may have, those that are not plugged in included.
+///
+/// # Errors
+///
+/// If the kernel does not tell.
+pub fn possible_cpus() -> Result<u64, KernelError> {
     aya::util::nr_cpus()
         .map(|cpus| cpus as u64)
         .map_err(|(object, error)| KernelError::new("read", object, error))

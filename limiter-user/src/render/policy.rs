@@ -1,188 +1,178 @@
 //! A policy as the configuration that says everything: inherited and default values stand in each
-//! server, made-up names are written out.
+//! server, made-up names are written out, and behind each value stands where it comes from.
 
-use std::fmt;
-
+use super::{
+    bytes,
+    notes::{Lines, note, notes},
+    on_off,
+    words::{size, word},
+};
 use crate::{
-    policy::{Attach, ErrorLog, LogTarget, Policy, Server, Zone},
+    policy::{
+        Attach, LimitConn, LogTarget, Policy, Server, Zone,
+        origin::{LimitOrigins, Origins, ServerOrigins, ZoneOrigins},
+    },
     time,
+    zone_map::MapSize,
 };
 
-/// The configuration that comes to this policy. Reading it gives the same policy again, as long as
-/// its paths are UTF-8.
-pub fn configuration(policy: &Policy) -> impl fmt::Display + '_ {
-    fmt::from_fn(|f| {
-        error_log(f, &policy.error_log)?;
-        if let Some(path) = &policy.control {
-            writeln!(f, "control {};", word(&path.to_string_lossy()))?;
-        }
-        for attach in &policy.attach {
-            match attach {
-                Attach::Cgroup(path) => {
-                    writeln!(f, "attach cgroup {};", word(&path.to_string_lossy()))?;
-                }
-                Attach::Interface(interface) => writeln!(
-                    f,
-                    "attach interface {} mode={};",
-                    word(&interface.name),
-                    interface.mode
-                )?,
-            }
-        }
-        if !policy.zones.is_empty() {
-            writeln!(f)?;
-        }
-        for it in &policy.zones {
-            zone(f, it)?;
-        }
-        for it in &policy.servers {
-            writeln!(f)?;
-            server(f, it, &policy.zones)?;
-        }
-        Ok(())
-    })
+/// The configuration that comes to this policy, for a machine that may have so many CPUs. Reading
+/// it gives the same policy again, as long as its paths are UTF-8.
+pub fn configuration(policy: &Policy, origins: &Origins, cpus: u64) -> String {
+    let mut lines = Lines::default();
+    error_log(&mut lines, policy, origins);
+    if let Some(path) = &policy.control {
+        let text = format!("control {};", word(&path.to_string_lossy()));
+        lines.add(text, note(Some(&origins.control)));
+    }
+    attach(&mut lines, policy, origins);
+    for (index, it) in policy.zones.iter().enumerate() {
+        lines.blank();
+        zone(&mut lines, it, origins.zones.get(index), cpus);
+    }
+    for (index, it) in policy.servers.iter().enumerate() {
+        lines.blank();
+        server(&mut lines, it, &policy.zones, origins.servers.get(index));
+    }
+    lines.render()
 }
 
-fn error_log(f: &mut fmt::Formatter<'_>, log: &ErrorLog) -> fmt::Result {
-    match &log.target {
-        LogTarget::Stderr => writeln!(f, "error_log stderr {};", log.level),
-        LogTarget::File(path) => {
-            writeln!(
-                f,
-                "error_log {} {};",
-                word(&path.to_string_lossy()),
-                log.level
-            )
+fn error_log(lines: &mut Lines, policy: &Policy, origins: &Origins) {
+    let level = policy.error_log.level;
+    let text = match &policy.error_log.target {
+        LogTarget::Stderr => format!("error_log stderr {level};"),
+        LogTarget::File(path) => format!("error_log {} {level};", word(&path.to_string_lossy())),
+    };
+    let origins = [
+        ("target", &origins.error_log),
+        ("level", &origins.error_log_level),
+    ];
+    lines.add(text, notes(origins));
+}
+
+fn attach(lines: &mut Lines, policy: &Policy, origins: &Origins) {
+    let mut cgroups = origins.cgroups.iter();
+    let mut interfaces = origins.interfaces.iter();
+    if policy.cgroups().next().is_none() {
+        lines.comment("no cgroup: the root of the cgroup2 hierarchy");
+    }
+    for attach in &policy.attach {
+        match attach {
+            Attach::Cgroup(path) => {
+                let text = format!("attach cgroup {};", word(&path.to_string_lossy()));
+                lines.add(text, note(cgroups.next()));
+            }
+            Attach::Interface(interface) => {
+                let name = word(&interface.name);
+                let text = format!("attach interface {name} mode={};", interface.mode);
+                let origins = interfaces.next();
+                let origins = origins.map(|it| [("name", &it.interface), ("mode", &it.mode)]);
+                lines.add(text, notes(origins.into_iter().flatten()));
+            }
         }
     }
 }
 
-fn zone(f: &mut fmt::Formatter<'_>, zone: &Zone) -> fmt::Result {
+fn zone(lines: &mut Lines, zone: &Zone, origins: Option<&ZoneOrigins>, cpus: u64) {
+    let memory = MapSize::of(zone.capacity(), cpus).memory_bytes();
+    lines.comment(format!(
+        "room for {} keys, takes {} of kernel memory",
+        zone.capacity(),
+        bytes(memory)
+    ));
     let parameter = format!("zone={}:{}", zone.name, size(zone.size_bytes));
-    writeln!(
-        f,
-        "limit_conn_zone {} {};",
+    let mut text = format!(
+        "limit_conn_zone {} {}",
         word(&zone.key.text),
         word(&parameter)
-    )
+    );
+    if let Some(prefixes) = zone.client_prefixes() {
+        text.push_str(&format!(
+            " v4_prefix={} v6_prefix={}",
+            prefixes.v4, prefixes.v6
+        ));
+    }
+    text.push_str(&format!(" on_full={};", zone.on_full));
+    let origins = origins.map(|it| {
+        let parts = [
+            ("key", Some(&it.key)),
+            ("name", Some(&it.zone)),
+            ("size", Some(&it.size_bytes)),
+            ("v4_prefix", it.v4_prefix.as_ref()),
+            ("v6_prefix", it.v6_prefix.as_ref()),
+            ("on_full", Some(&it.on_full)),
+        ];
+        parts
+            .into_iter()
+            .filter_map(|(name, origin)| Some((name, origin?)))
+    });
+    lines.add(text, notes(origins.into_iter().flatten()));
 }
 
-fn server(f: &mut fmt::Formatter<'_>, server: &Server, zones: &[Zone]) -> fmt::Result {
-    writeln!(f, "server {{")?;
-    writeln!(f, "    server_name {};", word(&server.name))?;
-    for listen in &server.listen {
-        writeln!(f, "    listen {listen};")?;
+fn server(lines: &mut Lines, server: &Server, zones: &[Zone], origins: Option<&ServerOrigins>) {
+    lines.add("server {", note(origins.map(|it| &it.block)));
+    let name = format!("    server_name {};", word(&server.name));
+    lines.add(name, note(origins.map(|it| &it.server)));
+    if server.listen.is_empty() {
+        lines.comment("    no listen: every port that no other server has");
     }
-    for limit in &server.limits {
-        let zone = zones.get(limit.zone).map_or("", |zone| &zone.name);
-        writeln!(f, "    limit_conn {} {};", word(zone), limit.number)?;
+    for (index, listen) in server.listen.iter().enumerate() {
+        let origin = origins.and_then(|it| it.listen.get(index));
+        lines.add(format!("    listen {listen};"), note(origin));
     }
-    let dry_run = if server.dry_run { "on" } else { "off" };
-    writeln!(f, "    limit_conn_dry_run {dry_run};")?;
-    writeln!(f, "    limit_conn_log_level {};", server.log_level)?;
+    for (index, it) in server.limits.iter().enumerate() {
+        let name = zones.get(it.zone).map_or("", |zone| &zone.name);
+        limit(lines, it, name, origins.and_then(|it| it.limits.get(index)));
+    }
+    if server.exempt.is_empty() {
+        let origin = origins.and_then(|it| it.exempt_off.as_ref());
+        lines.add("    limit_conn_exempt off;", note(origin));
+    }
+    for (index, network) in server.exempt.iter().enumerate() {
+        let origin = origins.and_then(|it| it.exempt.get(index));
+        lines.add(format!("    limit_conn_exempt {network};"), note(origin));
+    }
+    let dry_run = format!("    limit_conn_dry_run {};", on_off(server.dry_run));
+    lines.add(dry_run, note(origins.map(|it| &it.dry_run)));
+    let level = format!("    limit_conn_log_level {};", server.log_level);
+    lines.add(level, note(origins.map(|it| &it.log_level)));
     let action = server.action.kind();
-    match server.action.delay_ms() {
-        None => writeln!(f, "    limit_conn_action {action};")?,
-        Some(delay_ms) => writeln!(
-            f,
-            "    limit_conn_action {action} delay={};",
-            time::format(delay_ms.into())
-        )?,
-    }
-    writeln!(f, "}}")
+    let action = match server.action.delay_ms() {
+        None => format!("    limit_conn_action {action};"),
+        Some(delay_ms) => {
+            let delay = time::format(delay_ms.into());
+            format!("    limit_conn_action {action} delay={delay};")
+        }
+    };
+    let origins = origins.map(|it| {
+        let delay = it.delay_ms.as_ref().map(|origin| ("delay", origin));
+        [("action", &it.action)].into_iter().chain(delay)
+    });
+    lines.add(action, notes(origins.into_iter().flatten()));
+    lines.add("}", None);
 }
 
-/// Bytes in the largest unit that leaves no remainder.
-fn size(bytes: u64) -> String {
-    for (shift, unit) in [(30, "g"), (20, "m"), (10, "k")] {
-        if bytes > 0 && bytes.trailing_zeros() >= shift {
-            return format!("{}{unit}", bytes >> shift);
-        }
+fn limit(lines: &mut Lines, limit: &LimitConn, zone: &str, origins: Option<&LimitOrigins>) {
+    let zone = word(zone).to_string();
+    let text = format!("    limit_conn {zone} {};", limit.number);
+    lines.add(text, note(origins.map(|it| &it.limit)));
+    for (index, one) in limit.overrides.iter().enumerate() {
+        let text = format!(
+            "    limit_conn_override {zone} {} {};",
+            one.network, one.number
+        );
+        let origin = origins.and_then(|it| it.overrides.get(index));
+        lines.add(text, note(origin));
     }
-    bytes.to_string()
-}
-
-/// A word, in quotes where it would not be one word without.
-fn word(text: &str) -> impl fmt::Display + '_ {
-    const SPECIAL: [char; 10] = [' ', '\t', '\r', '\n', ';', '{', '}', '"', '\'', '\\'];
-    fmt::from_fn(move |f| {
-        if !text.is_empty() && !text.starts_with('#') && !text.contains(SPECIAL) {
-            return f.write_str(text);
-        }
-        f.write_str("\"")?;
-        for character in text.chars() {
-            match character {
-                '"' => f.write_str("\\\"")?,
-                '\\' => f.write_str("\\\\")?,
-                '\t' => f.write_str("\\t")?,
-                '\r' => f.write_str("\\r")?,
-                '\n' => f.write_str("\\n")?,
-                other => write!(f, "{other}")?,
-            }
-        }
-        f.write_str("\"")
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
-        config,
+        config::{self, Loaded},
         policy::{Action, Interface, XdpMode},
     };
-
-    #[test]
-    fn everything_is_written_out() {
-        let text = "limit_conn_zone $binary_remote_addr zone=addr:1024k; limit_conn addr 20;
-            attach interface eth0; attach cgroup /a;
-            server { listen 443-443; limit_conn_dry_run on; limit_conn_action close delay=90; }";
-        let policy = config::parse("t.conf", text).expect("valid").policy;
-        let expected = "\
-error_log stderr notice;
-attach interface eth0 mode=auto;
-attach cgroup /a;
-
-limit_conn_zone $binary_remote_addr zone=addr:1m;
-
-server {
-    server_name 443;
-    listen 443;
-    limit_conn addr 20;
-    limit_conn_dry_run on;
-    limit_conn_log_level error;
-    limit_conn_action close delay=1m30s;
-}
-";
-        assert_eq!(configuration(&policy).to_string(), expected);
-    }
-
-    #[test]
-    fn any_word_reads_back() {
-        let words = [
-            "a",
-            "",
-            " ",
-            "#",
-            "a#b",
-            "a\"b",
-            "a'b",
-            "a\\",
-            "\\\\n",
-            "a\tb\r\nc",
-            "${server_port}x",
-            "a;b",
-            "}",
-            "\\x2d",
-            "ü",
-            "\u{1b}[m",
-        ];
-        for text in words {
-            let line = format!("limit_conn_zone {} zone=z:1m;", word(text));
-            let policy = config::parse("t.conf", &line).expect(&line).policy;
-            assert_eq!(policy.zones[0].key.text, text, "{line}");
-        }
-    }
 
     #[test]
     fn every_action_and_mode_reads_back() {
@@ -190,29 +180,20 @@ server {
         let close = close.map(|delay_ms| Action::Close { delay_ms });
         for action in [Action::Drop, Action::Reset].into_iter().chain(close) {
             for mode in [XdpMode::Auto, XdpMode::Native, XdpMode::Generic] {
-                let mut policy = config::parse("t.conf", "").expect("valid").policy;
+                let Loaded {
+                    mut policy,
+                    origins,
+                    ..
+                } = config::parse("t.conf", "").expect("valid");
                 policy.servers[0].action = action;
                 policy.attach.push(Attach::Interface(Interface {
                     name: "a;\u{1b}\"b".to_owned(),
                     mode,
                 }));
-                let text = configuration(&policy).to_string();
+                let text = configuration(&policy, &origins, 2);
                 let again = config::parse("t.conf", &text).expect(&text).policy;
                 assert_eq!(again, policy, "{text}");
             }
-        }
-    }
-
-    #[test]
-    fn a_size_loses_nothing() {
-        for (bytes, text) in [
-            (32 << 10, "32k"),
-            (3 << 20, "3m"),
-            (4 << 30, "4g"),
-            ((1 << 20) + 1, "1048577"),
-            (0, "0"),
-        ] {
-            assert_eq!(size(bytes), text);
         }
     }
 }

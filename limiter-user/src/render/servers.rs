@@ -4,7 +4,10 @@ use super::{
     on_off,
     table::{Side, Table},
 };
-use crate::{api::ServerStatus, time};
+use crate::{
+    api::{LimitStatus, ServerStatus},
+    network, time,
+};
 
 /// One line per server.
 pub fn servers(servers: &[ServerStatus]) -> String {
@@ -12,6 +15,7 @@ pub fn servers(servers: &[ServerStatus]) -> String {
         ("SERVER", Side::Left),
         ("LISTEN", Side::Left),
         ("LIMITS", Side::Left),
+        ("EXEMPT", Side::Left),
         ("DRY RUN", Side::Left),
         ("LOG LEVEL", Side::Left),
         ("ACTION", Side::Left),
@@ -21,6 +25,7 @@ pub fn servers(servers: &[ServerStatus]) -> String {
             server.server.clone(),
             listen(&server.listen),
             limits(server),
+            network::few(&server.exempt),
             on_off(server.dry_run).to_owned(),
             server.log_level.to_string(),
             action(server),
@@ -40,9 +45,21 @@ fn limits(server: &ServerStatus) -> String {
     if server.limits.is_empty() {
         return "none".to_owned();
     }
-    let limits = server.limits.iter();
-    let limits: Vec<_> = limits.map(|l| format!("{} {}", l.zone, l.limit)).collect();
+    let limits: Vec<_> = server.limits.iter().map(limit).collect();
     limits.join(", ")
+}
+
+fn limit(limit: &LimitStatus) -> String {
+    let LimitStatus {
+        zone,
+        limit,
+        overrides,
+    } = limit;
+    match overrides.len() {
+        0 => format!("{zone} {limit}"),
+        1 => format!("{zone} {limit} (1 override)"),
+        more => format!("{zone} {limit} ({more} overrides)"),
+    }
 }
 
 fn action(server: &ServerStatus) -> String {
@@ -57,19 +74,25 @@ mod tests {
     use super::*;
     use crate::{
         daemon::view::{self, tests::policy},
-        policy::Action,
+        policy::{Action, Override},
     };
 
     #[test]
     fn servers_stand_in_columns() {
         let mut policy = policy();
         policy.servers[1].action = Action::Close { delay_ms: 2_000 };
+        let network = |text: &str| text.parse().expect("literal");
+        policy.servers[1].exempt = vec![network("10.0.0.0/8")];
+        policy.servers[1].limits[0].overrides = vec![Override {
+            network: network("192.0.2.1/32"),
+            number: 500,
+        }];
         assert_eq!(
             servers(&view::servers(&policy)),
             "\
-SERVER   LISTEN         LIMITS              DRY RUN  LOG LEVEL  ACTION
-default  every port     addr 20             off      error      drop
-web      80, 8000-8010  addr 10, server 15  off      error      close 2s
+SERVER   LISTEN         LIMITS                           EXEMPT      DRY RUN  LOG LEVEL  ACTION
+default  every port     addr 20                          none        off      error      drop
+web      80, 8000-8010  addr 10 (1 override), server 15  10.0.0.0/8  off      error      close 2s
 "
         );
     }

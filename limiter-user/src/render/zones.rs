@@ -46,6 +46,8 @@ pub fn zone(zone: &ZoneStatus) -> String {
     let lines = [
         ("zone", zone.zone.clone()),
         ("key", zone.key.clone()),
+        ("prefixes", prefixes(zone)),
+        ("when full", zone.on_full.to_string()),
         ("keys", format!("{} of {}", zone.keys, zone.capacity)),
         ("connections", zone.connections.to_string()),
         ("passed", zone.passed.to_string()),
@@ -70,6 +72,14 @@ pub fn zone(zone: &ZoneStatus) -> String {
         text.push_str(&keys(top));
     }
     text
+}
+
+/// What of a client's address counts.
+fn prefixes(zone: &ZoneStatus) -> String {
+    match (zone.v4_prefix, zone.v6_prefix) {
+        (Some(v4), Some(v6)) => format!("IPv4 /{v4}, IPv6 /{v6}"),
+        _ => "none".to_owned(),
+    }
 }
 
 /// All keys of a zone have the same fields.

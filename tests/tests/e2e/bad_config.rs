@@ -70,6 +70,41 @@ fn cases() -> Vec<Case> {
             &["zone=tiny"],
         ),
         case(
+            "a prefix longer than an address",
+            "limit_conn_zone $remote_addr zone=net:1m v4_prefix=33;",
+            &["prefix", "\"33\"", "0 to 32"],
+        ),
+        case(
+            "a prefix of a key without an address",
+            "limit_conn_zone $server_port zone=port:1m v6_prefix=64;",
+            &["prefix", "client address", "\"$server_port\""],
+        ),
+        case(
+            "an unknown way to be full",
+            "limit_conn_zone $remote_addr zone=net:1m on_full=drop;",
+            &["\"on_full=drop\"", "\"reject\"", "\"evict\""],
+        ),
+        case(
+            "a network with host bits",
+            "limit_conn_exempt 10.1.2.3/8;",
+            &["\"10.1.2.3/8\"", "did you mean", "\"10.0.0.0/8\""],
+        ),
+        case(
+            "a network that is exempt twice",
+            "limit_conn_exempt 192.0.2.1 ::ffff:192.0.2.1;",
+            &["\"192.0.2.1/32\"", "already exempt"],
+        ),
+        case(
+            "an override without a limit",
+            "limit_conn_override addr 10.0.0.0/8 5;",
+            &["limit_conn_override", "\"addr\"", "without \"limit_conn\""],
+        ),
+        case(
+            "a directive for real addresses behind a proxy",
+            "set_real_ip_from 10.0.0.0/8;",
+            &["set_real_ip_from", "not supported", "proxy"],
+        ),
+        case(
             "unknown variable",
             "limit_conn_zone $remote_adr zone=other:1m;",
             &["unknown", "variable", "remote_adr"],
@@ -258,51 +293,8 @@ fn an_error_in_an_included_file_names_that_file() {
     );
 }
 
-#[test]
-fn check_accepts_the_whole_grammar_and_prints_the_effective_policy() {
-    let world = World::new();
-    world.write(
-        "zones.conf",
-        "limit_conn_zone $server_name zone=server:512k;\n",
-    );
-    let path = world.write(
-        "good.conf",
-        "# comments and quotes
-        stream {
-            error_log stderr notice;
-            limit_conn_zone \"$binary_remote_addr$server_port\" zone=addr:10m;
-            include zones.conf;
-            limit_conn addr 20;
-            limit_conn_log_level warn;
-            limit_conn_action reset;
-            attach interface eth0 mode=native;
-            server { server_name web; listen 443; listen 127.0.0.1:8000-8010; listen [::1]:80; limit_conn server 100; }
-            server { listen 22; limit_conn_dry_run on; limit_conn_action close delay=90; }
-        }
-        ",
-    );
-    let mut command = limiter::command();
-    command.arg("check").arg(&path);
-    let output = run(command, None);
-    assert_eq!(output.code, Some(0), "{}", output.stderr);
-    for word in [
-        "addr",
-        "server",
-        "web",
-        "443",
-        "8000-8010",
-        "[::1]:80",
-        "22",
-        "limit_conn_action reset;",
-        "limit_conn_action close delay=1m30s;",
-        "attach interface eth0 mode=native;",
-    ] {
-        assert!(output.stdout.contains(word), "{word}: {}", output.stdout);
-    }
-}
-
 /// The text with frames, line breaks and runs of blanks taken out, as a person reads it.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.replace(['│', '╭', '╰', '─', '·', '×'], " ")
         .split_whitespace()
         .collect::<Vec<_>>()
@@ -310,7 +302,7 @@ fn plain(text: &str) -> String {
 }
 
 #[track_caller]
-fn must_say(title: &str, said: &str, words: &[&str]) {
+pub(crate) fn must_say(title: &str, said: &str, words: &[&str]) {
     let text = plain(said);
     for word in words {
         assert!(

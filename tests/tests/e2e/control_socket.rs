@@ -36,6 +36,15 @@ fn broken_json_is_answered_with_400_and_changes_nothing() {
         ("/limit", "{\"zone\":\"addr\",\"number\":65536}"),
         ("/limit", "{\"zone\":\"addr\",\"number\":-1}"),
         ("/limit", "{\"zone\":\"addr\"}"),
+        ("/exempt", "{}"),
+        (
+            "/exempt",
+            "{\"add\":\"10.0.0.0/8\",\"remove\":\"10.0.0.0/8\"}",
+        ),
+        ("/exempt", "{\"add\":\"10.0.0.1/8\"}"),
+        ("/exempt", "{\"add\":\"\"}"),
+        ("/exempt", "{\"add\":[\"10.0.0.0/8\"]}"),
+        ("/exempt", "{\"network\":\"10.0.0.0/8\"}"),
         ("/reset", "{\"zone\":1}"),
     ] {
         let answer = limiter.http("POST", target, Some(body));
@@ -68,6 +77,14 @@ fn what_does_not_exist_is_answered_with_404_and_a_wrong_method_with_405() {
         ),
         ("POST", "/reset", Some("{\"zone\":\"nothing\"}"), 404),
         ("GET", "/action", None, 405),
+        ("GET", "/exempt", None, 405),
+        ("POST", "/exempt", Some("{\"remove\":\"::1\"}"), 404),
+        (
+            "POST",
+            "/exempt",
+            Some("{\"add\":\"::1\",\"server\":\"nobody\"}"),
+            404,
+        ),
         (
             "POST",
             "/action",
@@ -80,6 +97,8 @@ fn what_does_not_exist_is_answered_with_404_and_a_wrong_method_with_405() {
     }
     let unknown = limiter.http("GET", "/zones/nothing", None).json();
     assert_eq!(unknown["error"]["code"], "LimitConnNotFound");
+    let unknown = limiter.http("POST", "/exempt", Some("{\"remove\":\"::1\"}"));
+    assert_eq!(unknown.json()["error"]["code"], "NetworkNotFound");
 }
 
 #[test]
@@ -170,6 +189,12 @@ fn changes_through_the_socket_work_as_those_of_the_commands() {
             "/action",
             json!({ "action": "close", "delay_ms": 2000, "server": "default" }),
         ),
+        ("/exempt", json!({ "add": "10.0.0.0/8" })),
+        (
+            "/exempt",
+            json!({ "add": "::ffff:192.0.2.1", "server": "default" }),
+        ),
+        ("/exempt", json!({ "remove": "10.0.0.0/8" })),
         ("/reset", json!({})),
     ] {
         let answer = limiter.http("POST", target, Some(&body.to_string()));
@@ -183,6 +208,8 @@ fn changes_through_the_socket_work_as_those_of_the_commands() {
         (server.action, server.delay_ms),
         (ActionKind::Close, Some(2_000))
     );
+    let exempt: Vec<_> = server.exempt.iter().map(ToString::to_string).collect();
+    assert_eq!(exempt, ["192.0.2.1/32"]);
 }
 
 #[track_caller]

@@ -7,6 +7,7 @@ mod audit;
 mod bad_config;
 mod bad_place;
 mod burst;
+mod check;
 mod churn;
 mod command_line;
 mod control_socket;
@@ -30,6 +31,7 @@ mod several_zones;
 mod stop;
 mod way;
 mod xdp_table;
+mod wrong_usage;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

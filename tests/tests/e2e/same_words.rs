@@ -1,10 +1,7 @@
 //! The same words in a file, as flags and as commands.
 
-use ::limiter::{
-    api::{PolicyStatus, ServerStatus},
-    policy::{ActionKind, XdpMode},
-};
-use tests::{Limiter, World, limiter, process::run};
+use ::limiter::{api::ServerStatus, policy::ActionKind};
+use tests::{Limiter, World};
 
 use crate::LIMIT_10;
 
@@ -54,33 +51,44 @@ fn must_act(limiter: &Limiter, action: ActionKind, delay_ms: Option<u32>) {
 }
 
 #[test]
-fn check_shows_the_interfaces_and_what_it_prints_reads_back() {
+fn prefixes_and_what_is_exempt_are_the_same_in_file_flag_and_command() {
     let world = World::new();
-    let path = world.write(
-        "limiter.conf",
-        "attach interface eth0; attach interface veth1 mode=generic;
-        limit_conn_zone $server_port zone=port:1m; limit_conn port 5;
-        limit_conn_action close delay=90;",
-    );
-    let check = |arguments: &[&str]| {
-        let mut command = limiter::command();
-        command.arg("check").args(arguments);
-        let output = run(command, None);
-        assert_eq!(output.code, Some(0), "{}", output.stderr);
-        output.stdout
-    };
-    let path = path.display().to_string();
-    let json = check(&["--json", &path]);
-    let policy: PolicyStatus = serde_json::from_str(&json).expect("JSON");
-    let interfaces: Vec<_> = policy
-        .interfaces
-        .iter()
-        .map(|it| (it.interface.as_str(), it.mode))
-        .collect();
-    let expected = [("eth0", XdpMode::Auto), ("veth1", XdpMode::Generic)];
-    assert_eq!(interfaces, expected);
-    assert!(policy.cgroups.is_empty());
+    let flags = [
+        &LIMIT_10[..],
+        &[
+            "--v4-prefix",
+            "24",
+            "--v6-prefix",
+            "64",
+            "--on-full",
+            "reject",
+        ],
+    ];
+    let limiter = Limiter::start(&world, &flags.concat());
+    limiter.cli_ok(&["exempt", "add", "192.0.2.0/24"]);
+    limiter.cli_ok(&["exempt", "add", "10.0.0.0/8"]);
+    let text = limiter.cli_ok(&[
+        "exempt",
+        "add",
+        "10.0.0.0/8",
+        "--server",
+        "default",
+        "--json",
+    ]);
+    let servers: Vec<ServerStatus> = serde_json::from_str(&text).expect("JSON");
+    let from_flags = limiter.status();
+    assert_eq!(servers, from_flags.servers);
+    drop(limiter);
 
-    let written = world.write("written.conf", &check(&[&path]));
-    assert_eq!(check(&["--json", &written.display().to_string()]), json);
+    let text = "limit_conn_zone $binary_remote_addr zone=addr:10m v4_prefix=24 v6_prefix=64;
+        limit_conn addr 10; limit_conn_exempt 192.0.2.0/24; limit_conn_exempt 10.0.0.0/8;
+        server { server_name default; listen 8080; }";
+    let limiter = Limiter::start_config(&world, text);
+    let from_file = limiter.status();
+    assert_eq!(from_flags.servers, from_file.servers);
+    assert_eq!(from_flags.zones, from_file.zones);
+    let text = limiter.cli_ok(&["status"]);
+    assert!(text.contains("192.0.2.0/24, 10.0.0.0/8"), "{text}");
+    let text = limiter.cli_ok(&["zones", "addr"]);
+    assert!(text.contains("IPv4 /24, IPv6 /64"), "{text}");
 }

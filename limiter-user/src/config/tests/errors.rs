@@ -20,7 +20,7 @@ pub(super) fn check(cases: &[(&str, &str)]) {
 }
 
 /// As [`check`], behind [`ZONE`]: the first line of a case is line 2.
-fn check_with_zone(cases: &[(&str, &str)]) {
+pub(super) fn check_with_zone(cases: &[(&str, &str)]) {
     for (text, expected) in cases {
         let text = format!("{ZONE}{text}");
         assert_eq!(message(&text), format!("t.conf:{expected}"), "{text}");
@@ -373,14 +373,6 @@ fn simple_values() {
 fn what_this_version_lacks() {
     check(&[
         (
-            "limit_conn_exempt 10.0.0.0/8;",
-            r#"1:1: "limit_conn_exempt" is not supported by this version"#,
-        ),
-        (
-            "server { limit_conn_override addr 10.0.0.0/8 5; }",
-            r#"1:10: "limit_conn_override" is not supported by this version"#,
-        ),
-        (
             "upstream a { server 192.0.2.1:80 max_conns=1; }",
             r#"1:1: "upstream" is not supported by this version"#,
         ),
@@ -391,14 +383,6 @@ fn what_this_version_lacks() {
         (
             "error_log journal notice;",
             r#"1:11: "error_log journal" is not supported by this version"#,
-        ),
-        (
-            "limit_conn_zone $remote_addr zone=a:1m v4_prefix=24;",
-            r#"1:40: "v4_prefix" is not supported by this version"#,
-        ),
-        (
-            "limit_conn_zone $remote_addr zone=a:1m on_full=evict;",
-            r#"1:40: "on_full=evict" is not supported by this version"#,
         ),
     ]);
 }
@@ -421,6 +405,10 @@ fn what_belongs_to_a_web_server() {
         (
             "limit_req zone=one burst=5;",
             r#"1:1: "limit_req" directive is not supported: limiter counts connections, not requests, use "limit_conn" or leave it to the web server"#,
+        ),
+        (
+            "set_real_ip_from 10.0.0.0/8;",
+            r#"1:1: "set_real_ip_from" directive is not supported: a connection has the address that the kernel sees, behind a proxy the proxy's; count by "$server_name" here, and by client at the proxy"#,
         ),
         (
             "events { }",

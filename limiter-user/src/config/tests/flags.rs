@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::{
     config::{Flags, parse},
     policy::Attach,
+    render::policy::configuration,
 };
 
 fn words(words: &[&str]) -> Vec<String> {
@@ -25,14 +26,18 @@ fn flags_and_file_come_to_the_same_policy() {
         interface: words(&["eth0", "eth1"]),
         listen: words(&["443", "[::1]:8000-8100"]),
         limit: Some("20".to_owned()),
-        key: Some("$server_port".to_owned()),
+        key: Some("$remote_addr$server_port".to_owned()),
         zone_size: Some("1m".to_owned()),
+        v4_prefix: Some("24".to_owned()),
+        v6_prefix: Some("64".to_owned()),
+        on_full: Some("evict".to_owned()),
         action: words(&["close", "delay=1m30s"]),
         dry_run: true,
         log_level: Some("warn".to_owned()),
     };
     let text = "attach cgroup /sys/fs/cgroup/a; attach interface eth0; attach interface eth1;
-        limit_conn_zone $server_port zone=addr:1m;
+        limit_conn_zone $remote_addr$server_port zone=addr:1m v4_prefix=24 v6_prefix=64
+            on_full=evict;
         server {
             server_name default; listen 443; listen [::1]:8000-8100;
             limit_conn addr 20; limit_conn_dry_run on; limit_conn_log_level warn;
@@ -110,6 +115,35 @@ fn an_error_names_the_flag() {
         ),
         (
             Flags {
+                v4_prefix: some("33"),
+                ..limited()
+            },
+            r#"--v4-prefix: invalid prefix length "33""#,
+        ),
+        (
+            Flags {
+                v6_prefix: some("/64"),
+                ..limited()
+            },
+            r#"--v6-prefix: invalid prefix length "/64""#,
+        ),
+        (
+            Flags {
+                v4_prefix: some("24"),
+                key: some("$server_port"),
+                ..limited()
+            },
+            "--v4-prefix: a prefix needs a key with the client address",
+        ),
+        (
+            Flags {
+                on_full: some("drop"),
+                ..limited()
+            },
+            r#"--on-full: invalid value "drop""#,
+        ),
+        (
+            Flags {
                 log_level: some("debug"),
                 ..limited()
             },
@@ -169,4 +203,39 @@ fn an_error_names_the_flag() {
         let error = flags.policy().expect_err(expected);
         assert_eq!(error.to_string(), expected);
     }
+}
+
+#[test]
+fn every_value_names_its_flag() {
+    let flags = Flags {
+        cgroup: vec![PathBuf::from("/a")],
+        interface: words(&["eth0"]),
+        listen: words(&["443"]),
+        key: Some("$remote_addr".to_owned()),
+        v6_prefix: Some("64".to_owned()),
+        action: words(&["close", "delay=2s"]),
+        dry_run: true,
+        ..limited()
+    };
+    let loaded = flags.policy().expect("valid");
+    let expected = "\
+error_log stderr notice;               # default
+attach cgroup /a;                      # --cgroup
+attach interface eth0 mode=auto;       # name: --interface; mode: default
+
+# room for 163840 keys, takes 25.2 MiB of kernel memory
+limit_conn_zone $remote_addr zone=addr:10m v4_prefix=32 v6_prefix=64 on_full=reject;  \
+# key: --key; name, size, v4_prefix, on_full: default; v6_prefix: --v6-prefix
+
+server {                               # default
+    server_name default;               # default
+    listen 443;                        # --listen
+    limit_conn addr 20;                # --limit
+    limit_conn_exempt off;             # default
+    limit_conn_dry_run on;             # --dry-run
+    limit_conn_log_level error;        # default
+    limit_conn_action close delay=2s;  # --action
+}
+";
+    assert_eq!(configuration(&loaded.policy, &loaded.origins, 2), expected);
 }

@@ -7,4 +7,7 @@ mod files;
 mod flags;
 mod inheritance;
 mod mutation;
+mod networks;
+mod origins;
 mod values;
+mod warnings;

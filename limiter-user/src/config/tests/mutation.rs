@@ -3,7 +3,7 @@
 
 use super::values::SAMPLE;
 use crate::{
-    config::{parse, render},
+    config::{Loaded, parse, render, render_warning},
     render::policy::configuration,
 };
 
@@ -23,7 +23,7 @@ impl Random {
     }
 }
 
-const FRAGMENTS: [&str; 24] = [
+const FRAGMENTS: [&str; 34] = [
     "{",
     "}",
     ";",
@@ -48,6 +48,16 @@ const FRAGMENTS: [&str; 24] = [
     "interface",
     "close",
     "1m30s",
+    "off",
+    "/",
+    "/0",
+    "/33",
+    "::ffff:",
+    "10.0.0.0/8",
+    "limit_conn_exempt ",
+    "limit_conn_override addr ",
+    "v4_prefix=",
+    "on_full=evict",
 ];
 
 fn mutate(random: &mut Random) -> String {
@@ -82,9 +92,13 @@ fn no_mutation_of_the_sample_panics() {
         let text = mutate(&mut random);
         match parse("t.conf", &text) {
             Ok(loaded) => {
-                let canonical = configuration(&loaded.policy).to_string();
+                let canonical = configuration(&loaded.policy, &loaded.origins, 2);
                 let again = parse("t.conf", &canonical).expect(&canonical);
                 assert_eq!(again.policy, loaded.policy, "{canonical}");
+                must_be_parallel(&loaded);
+                for warning in &loaded.warnings {
+                    assert!(!render_warning(warning, false).is_empty());
+                }
                 taken += 1;
             }
             Err(error) => {
@@ -102,4 +116,24 @@ fn no_mutation_of_the_sample_panics() {
         taken > 100 && refused > 100,
         "{taken} taken, {refused} refused"
     );
+}
+
+/// Every value has an origin.
+fn must_be_parallel(loaded: &Loaded) {
+    let Loaded {
+        policy, origins, ..
+    } = loaded;
+    assert_eq!(origins.zones.len(), policy.zones.len());
+    let attach = origins.cgroups.len() + origins.interfaces.len();
+    assert_eq!(attach, policy.attach.len());
+    assert_eq!(origins.servers.len(), policy.servers.len());
+    for (origins, server) in origins.servers.iter().zip(&policy.servers) {
+        assert_eq!(origins.listen.len(), server.listen.len());
+        assert_eq!(origins.exempt.len(), server.exempt.len());
+        assert_eq!(origins.exempt_off.is_some(), server.exempt.is_empty());
+        assert_eq!(origins.limits.len(), server.limits.len());
+        for (origins, limit) in origins.limits.iter().zip(&server.limits) {
+            assert_eq!(origins.overrides.len(), limit.overrides.len());
+        }
+    }
 }

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use limiter_common::key::KeyFields;
 
 use crate::{
     config::{Loaded, parse},
     policy::{
         Action, Attach, ErrorLog, Interface, Key, LimitConn, Listen, ListenAddr, LogLevel,
-        LogTarget, Policy, Server, XdpMode, Zone,
+        LogTarget, OnFull, Override, Policy, Prefixes, Server, XdpMode, Zone,
     },
 };
 
@@ -22,21 +23,26 @@ attach interface eth0;
 attach interface 'veth{1}' mode=native;
 
 stream {
-    limit_conn_zone $binary_remote_addr   zone=addr:10m;
+    limit_conn_zone $binary_remote_addr   zone=addr:10m v6_prefix=64;
     limit_conn_zone "${server_addr} $server_port" "zone=per server:64k" on_full=reject;
+    limit_conn_zone $remote_addr v4_prefix=24 zone=net:1m on_full=evict v6_prefix=48;
 
     limit_conn addr 20;
+    limit_conn_override addr 198.51.100.0/24 200; limit_conn_override addr 2001:db8::/32 5;
+    limit_conn_exempt 192.0.2.0/24 ::1;
+    limit_conn_exempt ::ffff:10.0.0.0/104;
     limit_conn_log_level notice;
     limit_conn_action close delay=1m30s;
 
     server {
         server_name web; listen 443; listen *:8000-8100; listen [2001:db8::1]:80;
-        limit_conn addr 10; limit_conn "per server" 65535;
+        limit_conn addr 10; limit_conn "per server" 65535; limit_conn net 100;
+        limit_conn_override net 203.0.113.0/24 65535;
         limit_conn_dry_run on;
         limit_conn_action reset;
         limit_conn_log_level warn;
     }
-    server { listen 192.0.2.1:443; } # and the rest
+    server { listen 192.0.2.1:443; limit_conn_exempt off; } # and the rest
     server{}
 }
 "#;
@@ -50,7 +56,9 @@ fn loaded(text: &str) -> Loaded {
 
 #[test]
 fn the_sample_comes_to_this_policy() {
-    let Loaded { policy, warnings } = loaded(SAMPLE);
+    let Loaded {
+        policy, warnings, ..
+    } = loaded(SAMPLE);
     assert!(warnings.is_empty(), "{warnings:?}");
     let any = |first_port, last_port| Listen {
         addr: ListenAddr::Any,
@@ -62,13 +70,33 @@ fn the_sample_comes_to_this_policy() {
         first_port: port,
         last_port: port,
     };
-    let inherits = |name: &str, listen| Server {
+    let networks = |texts: &[&str]| -> Vec<IpNet> {
+        let texts = texts.iter();
+        texts.map(|text| text.parse().expect("a network")).collect()
+    };
+    let network = |text: &str| text.parse().expect("a network");
+    let limit = |zone, number| LimitConn {
+        zone,
+        number,
+        overrides: Vec::new(),
+    };
+    let inherits = |name: &str, listen, exempt: &[&str]| Server {
         name: name.to_owned(),
         listen,
         limits: vec![LimitConn {
-            zone: 0,
-            number: 20,
+            overrides: vec![
+                Override {
+                    network: network("198.51.100.0/24"),
+                    number: 200,
+                },
+                Override {
+                    network: network("2001:db8::/32"),
+                    number: 5,
+                },
+            ],
+            ..limit(0, 20)
         }],
+        exempt: networks(exempt),
         dry_run: false,
         log_level: LogLevel::Notice,
         action: Action::Close { delay_ms: 90_000 },
@@ -83,6 +111,8 @@ fn the_sample_comes_to_this_policy() {
                     empty: false,
                 },
                 size_bytes: 10 << 20,
+                prefixes: Prefixes { v4: 32, v6: 64 },
+                on_full: OnFull::Reject,
             },
             Zone {
                 name: "per server".to_owned(),
@@ -92,6 +122,19 @@ fn the_sample_comes_to_this_policy() {
                     empty: false,
                 },
                 size_bytes: 64 << 10,
+                prefixes: Prefixes::WHOLE,
+                on_full: OnFull::Reject,
+            },
+            Zone {
+                name: "net".to_owned(),
+                key: Key {
+                    text: "$remote_addr".to_owned(),
+                    fields: KeyFields::REMOTE_ADDR,
+                    empty: false,
+                },
+                size_bytes: 1 << 20,
+                prefixes: Prefixes { v4: 24, v6: 48 },
+                on_full: OnFull::Evict,
             },
         ],
         servers: vec![
@@ -99,21 +142,27 @@ fn the_sample_comes_to_this_policy() {
                 name: "web".to_owned(),
                 listen: vec![any(443, 443), any(8000, 8100), at("2001:db8::1", 80)],
                 limits: vec![
+                    limit(0, 10),
+                    limit(1, 65535),
                     LimitConn {
-                        zone: 0,
-                        number: 10,
-                    },
-                    LimitConn {
-                        zone: 1,
-                        number: 65535,
+                        overrides: vec![Override {
+                            network: network("203.0.113.0/24"),
+                            number: 65535,
+                        }],
+                        ..limit(2, 100)
                     },
                 ],
+                exempt: networks(&["192.0.2.0/24", "::1/128", "10.0.0.0/8"]),
                 dry_run: true,
                 log_level: LogLevel::Warn,
                 action: Action::Reset,
             },
-            inherits("192.0.2.1:443", vec![at("192.0.2.1", 443)]),
-            inherits("default", Vec::new()),
+            inherits("192.0.2.1:443", vec![at("192.0.2.1", 443)], &[]),
+            inherits(
+                "default",
+                Vec::new(),
+                &["192.0.2.0/24", "::1/128", "10.0.0.0/8"],
+            ),
         ],
         attach: vec![
             Attach::Cgroup(PathBuf::from(r"/sys/fs/cgroup/system.slice/a\x2db.service")),
@@ -170,7 +219,12 @@ fn no_server_means_one_for_every_port() {
     assert_eq!(policy.servers.len(), 1);
     let server = &policy.servers[0];
     assert_eq!((server.name.as_str(), server.listen.len()), ("default", 0));
-    assert_eq!(server.limits, [LimitConn { zone: 0, number: 3 }]);
+    let limits: Vec<_> = server
+        .limits
+        .iter()
+        .map(|it| (it.zone, it.number))
+        .collect();
+    assert_eq!(limits, [(0, 3)]);
 }
 
 #[test]
@@ -221,27 +275,12 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!((policy.control, policy.attach.len()), (None, 0));
     let server = &policy.servers[0];
     assert_eq!((server.dry_run, server.log_level), (false, LogLevel::Error));
-    assert_eq!(server.action, Action::Drop);
+    assert_eq!((server.action, server.exempt.len()), (Action::Drop, 0));
+    let zone = &loaded("limit_conn_zone $remote_addr zone=a:1m;")
+        .policy
+        .zones[0];
+    assert_eq!(zone.prefixes, Prefixes { v4: 32, v6: 128 });
+    assert_eq!(zone.on_full, OnFull::Reject);
     let log = loaded("error_log stderr;").policy.error_log;
     assert_eq!(log, ErrorLog::default());
-}
-
-#[test]
-fn what_limits_nothing_is_worth_a_warning() {
-    let warnings = |text| -> Vec<String> {
-        let warnings = loaded(text).warnings;
-        warnings.iter().map(ToString::to_string).collect()
-    };
-    let nothing = "nothing is limited: no \"limit_conn\" is in effect";
-    assert_eq!(warnings(""), [nothing]);
-    assert_eq!(
-        warnings("limit_conn_zone x zone=a:1m;"),
-        ["t.conf:1:19: zone \"a\" is not used by any server", nothing]
-    );
-    let overridden = "limit_conn_zone x zone=a:1m; limit_conn_zone x zone=b:1m;
-        limit_conn a 1; server { limit_conn b 1; }";
-    assert_eq!(
-        warnings(overridden),
-        ["t.conf:1:19: zone \"a\" is not used by any server"]
-    );
 }

@@ -10,8 +10,8 @@ use anyhow::{Context, Result};
 use limiter::{
     kernel::Kernel,
     policy::{
-        Action, Attach, ErrorLog, Key, LimitConn, Listen, ListenAddr, LogLevel, Policy, Server,
-        Zone,
+        Action, Attach, ErrorLog, Key, LimitConn, Listen, ListenAddr, LogLevel, OnFull, Policy,
+        Prefixes, Server, Zone,
     },
 };
 use limiter_common::{counters::ZoneCounters, key::KeyFields};
@@ -140,7 +140,12 @@ fn policy(cgroup: &Path) -> Policy {
                 last_port: port,
             })
             .collect(),
-        limits: vec![LimitConn { zone: 0, number }],
+        limits: vec![LimitConn {
+            zone: 0,
+            number,
+            overrides: Vec::new(),
+        }],
+        exempt: Vec::new(),
         dry_run: false,
         log_level: LogLevel::Error,
         action: Action::Drop,
@@ -154,6 +159,8 @@ fn policy(cgroup: &Path) -> Policy {
                 empty: false,
             },
             size_bytes: ZONE_BYTES,
+            prefixes: Prefixes::WHOLE,
+            on_full: OnFull::Reject,
         }],
         servers: vec![
             server("wide", &[LIMITED_PORT, BUSY_PORT], u16::MAX),

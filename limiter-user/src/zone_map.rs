@@ -1,0 +1,89 @@
+//! How large the map of a zone is. The daemon makes it of this size, and `check` tells it
+//! beforehand.
+
+use limiter_common::{
+    entry::{ZoneEntry, ZoneState},
+    key::ZoneKeyWords,
+};
+
+/// How many elements the map of a zone has, and what they are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapSize {
+    capacity: u64,
+    idle: u64,
+    max_entries: u32,
+}
+
+impl MapSize {
+    /// An LRU map evicts as soon as it cannot fill a CPU's list of free elements, although other
+    /// CPUs' lists may still have some (kernel/bpf/bpf_lru_list.c, LOCAL_FREE_TARGET). With this
+    /// many more elements than keys it never has to.
+    const FREE_PER_CPU: u64 = 128;
+
+    /// Of a zone with room for so many live keys, on a machine that may have so many CPUs.
+    pub fn of(capacity: u64, cpus: u64) -> Self {
+        let idle = (capacity / 16).max(64);
+        let free = Self::FREE_PER_CPU * (cpus + 1);
+        Self {
+            capacity,
+            idle,
+            max_entries: u32::try_from(capacity + idle + free).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Elements.
+    pub fn max_entries(self) -> u32 {
+        self.max_entries
+    }
+
+    /// What the programs have to know of it.
+    pub fn state(self) -> ZoneState {
+        ZoneState {
+            capacity: self.capacity,
+            idle: self.idle,
+            ..ZoneState::default()
+        }
+    }
+
+    /// Bytes that the kernel charges for the map (kernel/bpf/hashtab.c, htab_map_mem_usage; there
+    /// since Linux 6.4, and what it really took before), less a few hundred for its head.
+    pub fn memory_bytes(self) -> u64 {
+        let element = ELEMENT_HEAD_BYTES
+            + round_up(size_of::<ZoneKeyWords>())
+            + round_up(size_of::<ZoneEntry>());
+        let entries = u64::from(self.max_entries);
+        entries.next_power_of_two() * BUCKET_BYTES + entries * element
+    }
+}
+
+/// `struct bucket`: the head of a list and a lock.
+const BUCKET_BYTES: u64 = 16;
+/// `struct htab_elem` without key and value: links, the node of the LRU list, the hash.
+const ELEMENT_HEAD_BYTES: u64 = 48;
+
+/// Keys and values begin at multiples of eight bytes.
+fn round_up(bytes: usize) -> u64 {
+    (bytes as u64).next_multiple_of(8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_what_a_kernel_charged() {
+        // Linux 6.18 with two CPUs: memlock of the maps of zones of 32k, 1m, 10m and 33m.
+        for (capacity, charged) in [
+            (512, 140_160_u64),
+            (16_384, 2_802_560),
+            (163_840, 26_526_592),
+            (540_672, 90_358_656),
+        ] {
+            let computed = MapSize::of(capacity, 2).memory_bytes();
+            assert!(
+                charged.abs_diff(computed) * 100 < charged,
+                "{computed} for {charged}"
+            );
+        }
+    }
+}

@@ -20,6 +20,7 @@ mod harness;
 mod harness_xdp;
 mod interface;
 mod interface_changes;
+mod interface_refusal;
 mod limit;
 mod logging;
 mod nginx;

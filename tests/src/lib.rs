@@ -6,6 +6,7 @@
 //!       ─ dir      control socket, configuration, logs
 //! Server    a process in that cgroup and namespace that listens     (src/bin/peer.rs serve)
 //! Limiter   the real binary, attached to that cgroup
+//! Waiting   a refused connection that is accepted and closed later
 //! client    connections from the test's own process, in that namespace
 //! Tun       segments that no well-behaved client sends
 //! sockdiag  what the kernel says is open
@@ -38,6 +39,8 @@ pub mod serve;
 pub mod settle;
 pub mod sockdiag;
 pub mod tun;
+pub mod usage;
+pub mod waiting;
 pub mod world;
 
 pub use limiter::Limiter;

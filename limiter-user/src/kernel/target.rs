@@ -31,6 +31,9 @@ fn listen_on(addr: SocketAddr) -> io::Result<Socket> {
     }
     // A group of one: only groups have a program.
     socket.set_reuse_port(true)?;
+    // Connections inherit it. They have the server's port, and must not keep a server that is
+    // started again from it (net/ipv4/inet_connection_sock.c, inet_bind_conflict).
+    socket.set_reuse_address(true)?;
     socket.set_recv_buffer_size(RECEIVE_BYTES)?;
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
     socket.bind(&addr.into())?;

@@ -48,7 +48,8 @@ pub(super) struct Diversion {
     posts: HashMap<NetNsId, Post>,
     /// Sockets of `posts` that nobody serves yet.
     fresh: Vec<Target>,
-    /// `limiter_wait`, while there are posts.
+    /// `limiter_wait`, from the first post on. It stays when there are none any more: places are
+    /// given back as connections close, which may be later.
     wait: Option<SockOpsLink>,
 }
 
@@ -99,7 +100,6 @@ impl Diversion {
         {
             self.posts.clear();
             self.fresh.clear();
-            self.wait = None;
             return self.set_listening(HashSet::new());
         }
         let scope = Scope::of(cgroups);

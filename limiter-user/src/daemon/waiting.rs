@@ -18,6 +18,8 @@ use crate::{kernel::Target, policy::Policy};
 const RETRY: Duration = Duration::from_millis(100);
 /// What a client may send while it waits. What is beyond stays in the kernel.
 const DISCARD_BYTES: usize = 64 * 1024;
+/// Reads at the end. The receive buffer is smaller.
+const LAST_READS: usize = 16;
 
 /// Accepts and closes until the target is given up.
 pub async fn serve(target: Target, policy: watch::Receiver<Arc<Policy>>) {
@@ -68,9 +70,14 @@ async fn close_after(mut stream: TcpStream, delay: Duration) {
         Ok(Ok(false)) => sleep_until(end).await,
         Err(_) => {}
     }
-    // What arrived and is not read would make a RST of the end (RFC 9293 §3.10.4).
+    // What arrived and is not read would make a RST of the end (RFC 9293 §3.10.4). Whoever sends
+    // faster than this gets one.
     let mut buffer = [0; 4_096];
-    while stream.try_read(&mut buffer).is_ok_and(|read| read > 0) {}
+    for _ in 0..LAST_READS {
+        if !stream.try_read(&mut buffer).is_ok_and(|read| read > 0) {
+            break;
+        }
+    }
     if let Err(e) = stream.shutdown().await {
         debug!("close a refused connection: {e}");
     }

@@ -12,7 +12,6 @@ use aya_ebpf::{
 use limiter_common::{
     event::{Excess, HOOK_SOCK_OPS},
     key::Connection,
-    policy::ACTION_CLOSE,
     token::Token,
 };
 
@@ -74,8 +73,8 @@ fn established(ctx: *mut bpf_sock_ops) {
     };
     let Some(socket) = socket(ctx) else { return };
     // SAFETY: a full socket, from the context.
-    if server.action == ACTION_CLOSE && unsafe { waiters::find(socket) }.is_some() {
-        // Refused, and accepted by the daemon.
+    if unsafe { waiters::find(socket) }.is_some() {
+        // Refused, and accepted by the daemon. The action may be another one by now.
         return;
     }
     // First the memory, then the charge: a charge that nothing remembers would never be released.

@@ -3,6 +3,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -23,7 +24,11 @@ const LAST_READS: usize = 16;
 
 /// Accepts and closes until the target is given up.
 pub async fn serve(target: Target, policy: watch::Receiver<Arc<Policy>>) {
-    let Target { listener, end } = target;
+    let Target {
+        listener,
+        places,
+        end,
+    } = target;
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(e) => return error!("serve refused connections: {e}"),
@@ -33,6 +38,8 @@ pub async fn serve(target: Target, policy: watch::Receiver<Arc<Policy>>) {
     let accept = async {
         loop {
             match listener.accept().await {
+                // Counted before it could be accepted.
+                Ok((stream, _)) if !places.holds(&stream) => reset(&stream),
                 Ok((stream, _)) => {
                     let delay = delay(&stream, &policy.borrow());
                     waiting.spawn(close_after(stream, delay));
@@ -48,6 +55,13 @@ pub async fn serve(target: Target, policy: watch::Receiver<Arc<Policy>>) {
     tokio::select! {
         () = accept => {}
         _ = end => {}
+    }
+}
+
+/// Has the client reset when the stream is dropped.
+fn reset(stream: &TcpStream) {
+    if let Err(e) = SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
+        debug!("reset a refused connection: {e}");
     }
 }
 

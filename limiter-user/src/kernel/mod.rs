@@ -95,6 +95,7 @@ impl Kernel {
     /// Nothing stays loaded or attached then. That an interface is missing is no error.
     pub fn start(policy: &Policy) -> Result<(Self, Adopted), KernelError> {
         privilege::check()?;
+        privilege::raise_descriptor_limit()?;
         let cgroups = open_cgroups(policy)?;
         let compiled = compile::compile(policy)?;
         let mut ebpf = object::load(policy.error_log.level == LogLevel::Debug)?;
@@ -153,11 +154,6 @@ impl Kernel {
     pub fn follow_listeners(&mut self, policy: &Policy) -> Result<(), KernelError> {
         self.diversion
             .refresh(&mut self.ebpf, &self.cgroups, policy)
-    }
-
-    /// Whether refused attempts are brought to a socket of ours anywhere.
-    pub fn is_diverting(&self) -> bool {
-        self.diversion.is_in_force()
     }
 
     /// Sockets to which refused attempts are brought since the last call. Whoever takes one accepts

@@ -117,11 +117,6 @@ impl Diversion {
         Ok(())
     }
 
-    /// Whether sockets are in force anywhere.
-    pub(super) fn is_in_force(&self) -> bool {
-        !self.posts.is_empty()
-    }
-
     /// Sockets that have come since the last call.
     pub(super) fn take_fresh(&mut self) -> Vec<Target> {
         std::mem::take(&mut self.fresh)
@@ -167,7 +162,9 @@ impl Diversion {
             Some(spare) => spare,
             None => load_divert()?,
         };
-        let is_taken = |port| self.posts.values().any(|post| post.port() == port);
+        // A server that starts later must find its port free.
+        let is_taken =
+            |port| names_port(policy, port) || self.posts.values().any(|post| post.port() == port);
         let socket = target::listen(is_taken).context("open", "a socket of limiter")?;
         let (mut post, target) = Post::new(socket, ebpf, &self.places)?;
         // Before an attempt is brought there.
@@ -193,4 +190,10 @@ impl Diversion {
         );
         self.failed.insert(id, text);
     }
+}
+
+/// Whether a `listen` names this very port.
+fn names_port(policy: &Policy, port: u16) -> bool {
+    let mut listens = policy.servers.iter().flat_map(|server| &server.listen);
+    listens.any(|listen| (listen.first_port, listen.last_port) == (port, port))
 }

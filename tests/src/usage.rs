@@ -11,6 +11,8 @@ pub struct Usage {
     pub cpu_time: Duration,
     /// Memory that is resident.
     pub memory_bytes: u64,
+    /// Open descriptors.
+    pub descriptors: usize,
 }
 
 impl Usage {
@@ -38,6 +40,9 @@ impl Usage {
             cpu_time: Duration::from_millis(ticks * 1_000 / system(SysconfVar::CLK_TCK)),
             memory_bytes: pages.expect("resident pages").expect("a number")
                 * system(SysconfVar::PAGE_SIZE),
+            descriptors: fs::read_dir(format!("/proc/{id}/fd"))
+                .unwrap_or_else(|e| panic!("list the descriptors of process {id}: {e}"))
+                .count(),
         }
     }
 }

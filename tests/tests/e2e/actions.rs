@@ -6,17 +6,20 @@ mod excess;
 mod flood;
 mod gloo;
 mod handshakes;
+mod in_scope;
 mod namespaces;
+mod one_namespace;
 mod own_socket;
 mod places;
 mod reset;
 mod several;
+mod silent;
 mod switched;
 mod waiting_ends;
 
 use std::net::SocketAddr;
 
-use tests::{Limiter, World, settle};
+use tests::{Limiter, World, packet::Flow, settle};
 
 use crate::{CLIENT, ZONE};
 
@@ -27,6 +30,15 @@ const LONG: &str = "close delay=1h";
 fn flags<'a>(limit: &'a str, action: &'a str) -> Vec<&'a str> {
     let flags = ["--listen", "8080", "--limit", limit, "--action"];
     flags.into_iter().chain(action.split(' ')).collect()
+}
+
+/// An attempt of one client, 10.1.1.1, behind a TUN device.
+fn flow(server: SocketAddr, port: u16) -> Flow {
+    Flow {
+        client: ([10, 1, 1, 1], port).into(),
+        server,
+        isn: u32::from(port) << 8,
+    }
 }
 
 /// Waits until so many connections of port 8080 wait to be closed.

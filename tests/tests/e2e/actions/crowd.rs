@@ -3,9 +3,7 @@
 use std::{io, net::SocketAddr, thread};
 
 use tests::{
-    Limiter, World, client,
-    packet::Flow,
-    settle,
+    Limiter, World, client, settle,
     settle::{PATIENCE, poll},
     tun::Tun,
     waiting::{End, Waiting},
@@ -105,11 +103,8 @@ fn of_two_hundred_half_open_handshakes_of_one_client_ten_ever_wait() {
     let tun = Tun::new(&world.netns, "10.0.0.1".parse().expect("literal"), 8);
     let mut server = world.serve(&["10.0.0.1:8080"]);
     let limiter = Limiter::start(&world, &flags("10", LONG));
-    let flow = |n: u16| Flow {
-        client: ([10, 1, 1, 1], 4_000 + n).into(),
-        server: server.address(),
-        isn: u32::from(n) << 16,
-    };
+    let address = server.address();
+    let flow = |n: u16| super::flow(address, 4_000 + n);
     for n in 0..10 {
         tun.connect(flow(n), PATIENCE).expect("below the limit");
     }

@@ -3,11 +3,11 @@
 use std::io::{ErrorKind, Read};
 
 use tests::{
-    Limiter, Server, World, client, mib, packet::Flow, settle, settle::PATIENCE, tun::Tun,
-    waiting::End, world::address,
+    Limiter, Server, World, client, mib, settle, settle::PATIENCE, tun::Tun, waiting::End,
+    world::address,
 };
 
-use super::{LONG, flags, must_be_reset_and_counted, settle_waiting};
+use super::{LONG, flags, flow, must_be_reset_and_counted, settle_waiting};
 use crate::{CLIENT, PORT, SERVER, ZONE};
 
 fn with_cookies() -> World {
@@ -40,12 +40,8 @@ fn with_syn_cookies_a_handshake_that_comes_too_late_is_reset() {
     let tun = Tun::new(&world.netns, "10.0.0.1".parse().expect("literal"), 8);
     let mut server = world.serve(&["10.0.0.1:8080"]);
     let limiter = Limiter::start(&world, &flags("10", "reset"));
-    let flows: Vec<_> = (0..50)
-        .map(|n| Flow {
-            client: ([10, 1, 1, 1], 4_000 + n).into(),
-            server: server.address(),
-            isn: u32::from(n) << 16,
-        })
+    let flows: Vec<_> = (4_000..4_050)
+        .map(|port| flow(server.address(), port))
         .collect();
     let answered = tun.half_open(&flows, PATIENCE);
     assert_eq!(answered.len(), 50);

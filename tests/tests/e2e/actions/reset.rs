@@ -68,11 +68,7 @@ fn a_stray_segment_of_a_client_at_its_limit_gets_its_rst_and_counts_nothing() {
     let server = world.serve(&["10.0.0.1:8080"]);
     for action in ["drop", "reset", "close"] {
         let limiter = Limiter::start(&world, &flags("1", action));
-        let flow = |port: u16| Flow {
-            client: ([10, 1, 1, 1], port).into(),
-            server: server.address(),
-            isn: u32::from(port) << 8,
-        };
+        let flow = |port| super::flow(server.address(), port);
         tun.connect(flow(4_000), PATIENCE).expect("below the limit");
         settle("connections", 1, || limiter.zone(ZONE).connections);
         let before = limiter.zone(ZONE);
@@ -109,9 +105,8 @@ fn a_client_that_got_its_rst_may_try_again_from_the_same_port() {
     let server = world.serve(&["10.0.0.1:8080"]);
     let limiter = Limiter::start(&world, &flags("1", "reset"));
     let flow = |port, isn| Flow {
-        client: ([10, 1, 1, 1], port).into(),
-        server: server.address(),
         isn,
+        ..super::flow(server.address(), port)
     };
     tun.connect(flow(4_000, 1), PATIENCE)
         .expect("below the limit");

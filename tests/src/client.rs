@@ -129,6 +129,17 @@ pub fn bound(from: IpAddr, to: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// A socket that will connect from this address and port, also if they were used a moment ago.
+///
+/// # Errors
+/// As the kernel says.
+pub fn bound_to(from: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(from), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&from.into())?;
+    Ok(socket)
+}
+
 /// Connects on the calling thread with data in the SYN (TCP Fast Open); nobody need accept. Without
 /// a cookie on either side only if the namespace allows it (ip-sysctl.rst, tcp_fastopen).
 ///

@@ -125,7 +125,7 @@ pub fn watch_state(ctx: *mut bpf_sock_ops) {
 
 /// Hands a connection that was established in spite of a limit to the daemon for destruction.
 #[inline(always)]
-pub fn hand_over(ctx: *mut bpf_sock_ops, connection: &Connection) {
+fn hand_over(ctx: *mut bpf_sock_ops, connection: &Connection) {
     events::send_excess(&Excess {
         // SAFETY: as in `operation`.
         cookie: unsafe { bpf_get_socket_cookie(ctx.cast()) },

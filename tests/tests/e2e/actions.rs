@@ -8,6 +8,7 @@ mod gloo;
 mod handshakes;
 mod in_scope;
 mod namespaces;
+mod neighbours;
 mod one_namespace;
 mod own_socket;
 mod places;

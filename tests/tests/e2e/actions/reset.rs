@@ -1,13 +1,16 @@
 //! `reset`: a refused attempt is answered with a RST, as if nobody listened.
 
-use std::net::SocketAddr;
+use std::{
+    io::ErrorKind,
+    net::{SocketAddr, TcpStream},
+};
 
 use limiter::{
     api::{EventState, Reason},
     policy::ActionKind,
 };
 use tests::{
-    Limiter, World,
+    Limiter, World, client,
     packet::{Flow, Segment},
     settle,
     settle::PATIENCE,
@@ -122,6 +125,39 @@ fn a_client_that_got_its_rst_may_try_again_from_the_same_port() {
     settle("connections", 0, || limiter.zone(ZONE).connections);
     tun.connect(flow(4_001, 9_000), PATIENCE)
         .expect("below the limit");
+}
+
+#[test]
+fn in_a_namespace_without_ipv6_it_works_over_ipv4() {
+    let world = World::new();
+    world.netns.sysctl("net/ipv6/conf/all/disable_ipv6", "1");
+    let server = world.serve(&[SERVER]);
+    let limiter = Limiter::start(&world, &flags("1", "reset"));
+    let _open = world.open(CLIENT, server.address());
+    must_be_reset_and_counted(&world, &limiter, server.address());
+}
+
+/// While the connection before it is in TIME_WAIT, the kernel answers a SYN that no listener takes
+/// with an ACK of that one (net/ipv4/tcp_ipv4.c, tcp_v4_rcv, `TCP_TW_SYN`). The client resets that,
+/// and its next SYN gets the RST.
+#[test]
+fn a_client_that_takes_the_port_of_its_last_connection_again_is_reset_in_the_end() {
+    let world = World::new();
+    let server = world.serve(&[SERVER]);
+    let limiter = Limiter::start(&world, &flags("1", "reset"));
+    let connect = || {
+        world.netns.run(|| {
+            let socket = client::bound_to((address(CLIENT), 4_000).into())?;
+            socket.connect_timeout(&server.address().into(), PATIENCE)?;
+            Ok::<_, std::io::Error>(TcpStream::from(socket))
+        })
+    };
+    client::close_by_server(connect().expect("below the limit")).expect("close by the server");
+    settle("connections", 0, || limiter.zone(ZONE).connections);
+    let _open = world.open(CLIENT, server.address());
+    let error = connect().expect_err("beyond the limit");
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{error}");
+    assert_eq!(limiter.zone(ZONE).rejected, 1);
 }
 
 #[test]

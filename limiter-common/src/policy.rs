@@ -96,7 +96,8 @@ pub const ACTION_RESET: u16 = 1;
 /// An attempt is accepted by the daemon, which closes the connection after a while.
 pub const ACTION_CLOSE: u16 = 2;
 
-/// Key of [`crate::names::MAP_LISTENING`]: where a socket of the attached cgroups listens.
+/// Key of [`crate::names::MAP_LISTENING`]: where sockets listen, in one network namespace. The value
+/// is [`LISTENING_LIMITED`] or [`LISTENING_FOREIGN`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Listening {
@@ -104,10 +105,18 @@ pub struct Listening {
     /// every address.
     pub addr: Addr,
     /// Local port, host order.
-    pub port: u32,
+    pub port: u16,
+    /// Port of the socket that refused attempts of the network namespace are brought to, host
+    /// order: another one in each, because nothing else tells a program where it runs.
+    pub target_port: u16,
     /// Explicit padding, 0.
     pub padding: u32,
 }
+
+/// What listens there is of the attached cgroups.
+pub const LISTENING_LIMITED: u32 = 1;
+/// Something listens there that is not, or not all of it.
+pub const LISTENING_FOREIGN: u32 = 0;
 
 const _: () = assert!(size_of::<Control>() == 24);
 const _: () = assert!(size_of::<Listening>() == 24);

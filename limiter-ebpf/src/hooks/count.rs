@@ -12,7 +12,6 @@ use aya_ebpf::{
 use limiter_common::{
     event::{Excess, HOOK_SOCK_OPS},
     key::Connection,
-    policy::ACTION_CLOSE,
     token::Token,
 };
 
@@ -74,8 +73,8 @@ fn established(ctx: *mut bpf_sock_ops) {
     };
     let Some(socket) = socket(ctx) else { return };
     // SAFETY: a full socket, from the context.
-    if server.action == ACTION_CLOSE && unsafe { waiters::find(socket) }.is_some() {
-        // Refused, and accepted by the daemon.
+    if unsafe { waiters::find(socket) }.is_some() {
+        // Refused, and accepted by the daemon. The action may be another one by now.
         return;
     }
     // First the memory, then the charge: a charge that nothing remembers would never be released.
@@ -126,7 +125,7 @@ pub fn watch_state(ctx: *mut bpf_sock_ops) {
 
 /// Hands a connection that was established in spite of a limit to the daemon for destruction.
 #[inline(always)]
-pub fn hand_over(ctx: *mut bpf_sock_ops, connection: &Connection) {
+fn hand_over(ctx: *mut bpf_sock_ops, connection: &Connection) {
     events::send_excess(&Excess {
         // SAFETY: as in `operation`.
         cookie: unsafe { bpf_get_socket_cookie(ctx.cast()) },

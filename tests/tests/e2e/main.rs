@@ -2,6 +2,7 @@
 //!
 //! Each test has a [`tests::World`] of its own and may run beside any other. All need root.
 
+mod actions;
 mod adopt;
 mod audit;
 mod bad_config;

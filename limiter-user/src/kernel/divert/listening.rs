@@ -1,0 +1,155 @@
+//! Where sockets listen in a network namespace, and what the programs know of it.
+
+use std::collections::{HashMap, HashSet};
+
+use aya::maps::{HashMap as BpfHashMap, MapData};
+use limiter_common::{
+    addr::Addr,
+    names::MAP_LISTENING,
+    policy::{LISTENING_FOREIGN, LISTENING_LIMITED, Listening},
+};
+
+use crate::{
+    kernel::{
+        error::{Context, KernelError},
+        raw::Raw,
+        scope::Scope,
+        sock_diag::TcpSocket,
+    },
+    policy::{Action, Policy},
+};
+
+/// Address and port → [`LISTENING_LIMITED`] or [`LISTENING_FOREIGN`]. Empty if no server of the
+/// policy that does not drop listens there.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Table(HashMap<(Addr, u16), u32>);
+
+impl Table {
+    /// From the listening sockets of a namespace.
+    ///
+    /// Sockets outside of the scope matter where one of the scope has the same port: what comes for
+    /// them is not to be refused.
+    pub(super) fn of<'a>(
+        listeners: impl Iterator<Item = &'a TcpSocket> + Clone,
+        scope: &Scope,
+        policy: &Policy,
+    ) -> Self {
+        let mut table = HashMap::new();
+        let limited = listeners
+            .clone()
+            .filter(|socket| scope.contains(socket) && is_diverted(socket, policy));
+        for socket in limited {
+            table.insert((address(socket), socket.local.port()), LISTENING_LIMITED);
+        }
+        let ports: HashSet<u16> = table.keys().map(|(_, port)| *port).collect();
+        let foreign = listeners
+            .filter(|socket| !scope.contains(socket) && ports.contains(&socket.local.port()));
+        for socket in foreign {
+            table.insert((address(socket), socket.local.port()), LISTENING_FOREIGN);
+        }
+        Self(table)
+    }
+
+    /// Whether nothing is to be refused there.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// What stands in the map about one namespace.
+pub(super) struct Known {
+    target_port: u16,
+    table: HashMap<(Addr, u16), u32>,
+}
+
+impl Known {
+    /// Nothing, about the namespace in which the socket of ours has this port.
+    pub(super) fn new(target_port: u16) -> Self {
+        Self {
+            target_port,
+            table: HashMap::new(),
+        }
+    }
+
+    pub(super) fn target_port(&self) -> u16 {
+        self.target_port
+    }
+}
+
+/// The map.
+pub(super) struct ListeningMap(BpfHashMap<MapData, Raw<Listening>, u32>);
+
+impl ListeningMap {
+    pub(super) fn new(map: BpfHashMap<MapData, Raw<Listening>, u32>) -> Self {
+        Self(map)
+    }
+
+    /// Makes what is known that of `table`. If that fails, `known` is what stands there, so that
+    /// the next attempt goes on from it.
+    pub(super) fn replace(&mut self, known: &mut Known, table: Table) -> Result<(), KernelError> {
+        let target_port = known.target_port;
+        let key = |(addr, port)| {
+            Raw(Listening {
+                addr,
+                port,
+                target_port,
+                padding: 0,
+            })
+        };
+        let gone: Vec<_> = known
+            .table
+            .keys()
+            .filter(|at| !table.0.contains_key(*at))
+            .copied()
+            .collect();
+        for at in gone {
+            self.0
+                .remove(&key(at))
+                .context("write map", MAP_LISTENING)?;
+            known.table.remove(&at);
+        }
+        let mut new: Vec<_> = table
+            .0
+            .into_iter()
+            .filter(|(at, who)| known.table.get(at) != Some(who))
+            .collect();
+        // Should the map be full, nothing is refused that is not to be.
+        new.sort_unstable_by_key(|(_, who)| *who != LISTENING_FOREIGN);
+        for (at, who) in new {
+            self.0
+                .insert(key(at), who, 0)
+                .context("write map", MAP_LISTENING)?;
+            known.table.insert(at, who);
+        }
+        Ok(())
+    }
+}
+
+/// Whether connections to this listener, or to one of the addresses that it stands for, belong to a
+/// server that does not drop.
+fn is_diverted(listener: &TcpSocket, policy: &Policy) -> bool {
+    let (ip, port) = (listener.local.ip().to_canonical(), listener.local.port());
+    if !ip.is_unspecified() {
+        return policy
+            .server_at(listener.local)
+            .is_some_and(|server| server.action != Action::Drop);
+    }
+    policy.servers.iter().any(|server| {
+        server.action != Action::Drop
+            && (server.listen.is_empty()
+                || server
+                    .listen
+                    .iter()
+                    .any(|listen| (listen.first_port..=listen.last_port).contains(&port)))
+    })
+}
+
+/// As the programs look it up.
+fn address(listener: &TcpSocket) -> Addr {
+    let ip = listener.local.ip();
+    if ip.is_unspecified() && ip.is_ipv6() {
+        Addr::UNSPECIFIED
+    } else {
+        ip.into()
+    }
+}

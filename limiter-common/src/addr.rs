@@ -6,72 +6,84 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An IPv4 or IPv6 address as 16 bytes in network order; IPv4 in IPv4-mapped form.
+///
+/// In two 64-bit words as they stand in memory: the kernel compares keys so, and a load would wait
+/// for two halves that have just been written.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Addr {
-    words: [u32; 4],
+    halves: [u64; 2],
 }
 
-const _: () = assert!(size_of::<Addr>() == 16 && align_of::<Addr>() == 4);
+const _: () = assert!(size_of::<Addr>() == 16 && align_of::<Addr>() == 8);
+#[cfg(not(target_endian = "little"))]
+compile_error!("limiter is for little endian machines");
 
 impl Addr {
     /// `::`. As a listener: every address of either family.
-    pub const UNSPECIFIED: Self = Self { words: [0; 4] };
+    pub const UNSPECIFIED: Self = Self { halves: [0; 2] };
     /// `::ffff:0.0.0.0`. As a listener: every IPv4 address.
     pub const UNSPECIFIED_V4: Self = Self::from_v4_word(0);
 
-    const MAPPED_PREFIX: u32 = 0x0000_ffff_u32.to_be();
+    /// The third of four 32-bit words of an IPv4-mapped address, as it stands in memory.
+    const MAPPED_PREFIX: u64 = 0x0000_ffff_u32.to_be() as u64;
 
     /// From the 32 bits of an IPv4 address as they stand in memory (network order).
     #[inline(always)]
     pub const fn from_v4_word(word: u32) -> Self {
         Self {
-            words: [0, 0, Self::MAPPED_PREFIX, word],
+            halves: [0, Self::MAPPED_PREFIX | (word as u64) << 32],
         }
     }
 
     /// From the four 32-bit words of an IPv6 address as they stand in memory (network order).
     #[inline(always)]
-    pub const fn from_v6_words(words: [u32; 4]) -> Self {
-        Self { words }
+    pub const fn from_v6_words([a, b, c, d]: [u32; 4]) -> Self {
+        Self {
+            halves: [a as u64 | (b as u64) << 32, c as u64 | (d as u64) << 32],
+        }
+    }
+
+    /// From the two 64-bit words of an IPv6 address as they stand in memory (network order).
+    #[inline(always)]
+    pub const fn from_halves(halves: [u64; 2]) -> Self {
+        Self { halves }
     }
 
     /// The four 32-bit words as they stand in memory (network order).
     #[inline(always)]
     pub const fn words(&self) -> [u32; 4] {
-        self.words
+        let [a, b] = self.halves;
+        [a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32]
+    }
+
+    /// The two 64-bit words as they stand in memory (network order).
+    #[inline(always)]
+    pub const fn halves(&self) -> [u64; 2] {
+        self.halves
     }
 
     /// The 16 bytes, in network order.
     #[inline(always)]
     pub const fn octets(&self) -> [u8; 16] {
-        let [a, b, c, d] = self.words;
-        let [a, b, c, d] = [
-            a.to_ne_bytes(),
-            b.to_ne_bytes(),
-            c.to_ne_bytes(),
-            d.to_ne_bytes(),
-        ];
-        [
-            a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1],
-            d[2], d[3],
-        ]
+        let [a, b] = self.halves;
+        (a as u128 | (b as u128) << 64).to_le_bytes()
     }
 
     /// The address that stands for every address of the same family.
     #[inline(always)]
     pub const fn unspecified(&self) -> Self {
         // A mask, not a branch: see `ZoneKey::new`.
-        let mask = 0_u32.wrapping_sub(self.is_v4() as u32);
+        let mask = 0_u64.wrapping_sub(self.is_v4() as u64);
         Self {
-            words: [0, 0, Self::MAPPED_PREFIX & mask, 0],
+            halves: [0, Self::MAPPED_PREFIX & mask],
         }
     }
 
     /// Whether this is an IPv4 address.
     #[inline(always)]
     pub const fn is_v4(&self) -> bool {
-        self.words[0] == 0 && self.words[1] == 0 && self.words[2] == Self::MAPPED_PREFIX
+        self.halves[0] == 0 && self.halves[1] as u32 == Self::MAPPED_PREFIX as u32
     }
 }
 
@@ -81,18 +93,16 @@ impl From<IpAddr> for Addr {
             IpAddr::V4(v4) => v4.to_ipv6_mapped(),
             IpAddr::V6(v6) => v6,
         };
-        let b = v6.octets();
-        let word = |i: usize| u32::from_ne_bytes([b[i], b[i + 1], b[i + 2], b[i + 3]]);
+        let bits = u128::from_le_bytes(v6.octets());
         Self {
-            words: [word(0), word(4), word(8), word(12)],
+            halves: [bits as u64, (bits >> 64) as u64],
         }
     }
 }
 
 impl From<Addr> for IpAddr {
     fn from(addr: Addr) -> Self {
-        let [a, b, c, d] = addr.words.map(|w| u128::from(u32::from_be(w)));
-        let v6 = Ipv6Addr::from_bits(a << 96 | b << 64 | c << 32 | d);
+        let v6 = Ipv6Addr::from(addr.octets());
         v6.to_ipv4_mapped().map_or(Self::V6(v6), Self::V4)
     }
 }

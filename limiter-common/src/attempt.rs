@@ -47,9 +47,9 @@ impl Endpoint {
     /// Of the local end.
     #[inline(always)]
     pub const fn of(connection: &Connection, seed: u64) -> Self {
-        let [a, b, c, d] = connection.local.words();
-        let hash = term(seed, (a as u64) << 32 | b as u64, 0)
-            .wrapping_add(term(seed, (c as u64) << 32 | d as u64, 1))
+        let [a, b] = connection.local.halves();
+        let hash = term(seed, a, 0)
+            .wrapping_add(term(seed, b, 1))
             .wrapping_add(term(seed, connection.local_port as u64, 2));
         Self { hash, seed }
     }
@@ -102,14 +102,14 @@ impl Fingerprint {
     #[inline(always)]
     fn new(segment: &Segment, endpoint: Endpoint, number: u64) -> Self {
         let connection = &segment.connection;
-        let [a, b, c, d] = connection.remote.words();
+        let [a, b] = connection.remote.halves();
         let rest = number << 16 | u64::from(connection.remote_port);
         let Endpoint { hash, seed } = endpoint;
         let hash = hash
-            .wrapping_add(term(seed, u64::from(a) << 32 | u64::from(b), 3))
-            .wrapping_add(term(seed, u64::from(c) << 32 | u64::from(d), 4))
+            .wrapping_add(term(seed, a, 3))
+            .wrapping_add(term(seed, b, 4))
             .wrapping_add(term(seed, rest, 5));
-        Self(finish(hash) | 1)
+        Self(hash | 1)
     }
 }
 
@@ -153,6 +153,7 @@ mod tests {
                 local: Addr::from_v4_word(2),
                 remote_port,
                 local_port: 443,
+                padding: 0,
             },
             handshake,
             sequence,

@@ -1,6 +1,6 @@
 //! What is counted: from a connection to the key of a zone.
 
-use crate::addr::Addr;
+use crate::{addr::Addr, attempt::mix};
 
 /// Set of connection properties that make up a zone's key.
 #[repr(transparent)]
@@ -61,46 +61,63 @@ pub struct Connection {
     pub remote_port: u16,
     /// Local port, host order.
     pub local_port: u16,
+    /// Explicit padding, 0.
+    pub padding: u32,
 }
 
-const _: () = assert!(size_of::<Connection>() == 36);
+const _: () = assert!(size_of::<Connection>() == 40);
 
 /// Key of a zone's map. Fields that the zone does not count by are zero.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ZoneKey {
-    /// Client address.
-    pub remote: Addr,
-    /// Local address.
-    pub local: Addr,
-    /// Port and server in one word: the kernel reads keys word by word, and would wait for two
-    /// halves that have just been written.
+    remote: Addr,
+    local: Addr,
+    /// Local port, and index of the server plus one in the upper half.
     place: u32,
+    /// Not part of the key.
+    padding: u32,
 }
 
-// A multiple of four bytes: the kernel hashes such keys word by word (kernel/bpf/hashtab.c,
-// htab_map_hash, jhash2).
-const _: () = assert!(size_of::<ZoneKey>() == 36 && align_of::<ZoneKey>() == 4);
+/// What the map has of a [`ZoneKey`]. Nine words: the kernel hashes three at a time, so a tenth
+/// would cost a round more (kernel/bpf/hashtab.c, htab_map_hash; include/linux/jhash.h, jhash2).
+pub type ZoneKeyWords = [u32; 9];
+
+const _: () = assert!(size_of::<ZoneKey>() == size_of::<ZoneKeyWords>() + 4);
+const _: () = assert!(core::mem::offset_of!(ZoneKey, place) == 32);
 
 impl ZoneKey {
     /// The key under which a connection to `server` counts in a zone that counts by `fields`.
     #[inline(always)]
     pub fn new(fields: KeyFields, connection: &Connection, server: u16) -> Self {
         // Masks, not branches: each branch would double what the verifier has to look at.
-        let mask = |field| 0_u32.wrapping_sub(u32::from(fields.contains(field)));
-        let addr = |addr: Addr, mask: u32| {
-            let [a, b, c, d] = addr.words();
-            Addr::from_v6_words([a & mask, b & mask, c & mask, d & mask])
+        let mask = |field| 0_u64.wrapping_sub(u64::from(fields.contains(field)));
+        let addr = |addr: Addr, mask| {
+            let [a, b] = addr.halves();
+            Addr::from_halves([a & mask, b & mask])
         };
         Self {
             remote: addr(connection.remote, mask(KeyFields::REMOTE_ADDR)),
             local: addr(connection.local, mask(KeyFields::SERVER_ADDR)),
-            place: u32::from(connection.local_port) & mask(KeyFields::SERVER_PORT)
-                | (u32::from(server) + 1) << 16 & mask(KeyFields::SERVER_NAME),
+            place: u32::from(connection.local_port) & mask(KeyFields::SERVER_PORT) as u32
+                | (u32::from(server) + 1) << 16 & mask(KeyFields::SERVER_NAME) as u32,
+            padding: 0,
         }
     }
 
-    /// Local port, host order; 0 if the zone does not count by it.
+    /// Client address.
+    #[inline(always)]
+    pub const fn remote(&self) -> Addr {
+        self.remote
+    }
+
+    /// Local address.
+    #[inline(always)]
+    pub const fn local(&self) -> Addr {
+        self.local
+    }
+
+    /// Local port, host order.
     #[inline(always)]
     pub const fn port(&self) -> u16 {
         self.place as u16
@@ -112,9 +129,72 @@ impl ZoneKey {
         ((self.place >> 16) as u16).checked_sub(1)
     }
 
-    /// Port and server as one number.
+    /// Hash of the key, for other tables than the zone's map.
     #[inline(always)]
-    pub const fn place(&self) -> u32 {
-        self.place
+    pub const fn hash(&self, seed: u64) -> u64 {
+        let [a, b] = self.remote.halves();
+        let [c, d] = self.local.halves();
+        mix(mix(mix(mix(mix(seed, a), b), c), d), self.place as u64)
+    }
+}
+
+impl From<ZoneKeyWords> for ZoneKey {
+    fn from([a, b, c, d, e, f, g, h, place]: ZoneKeyWords) -> Self {
+        Self {
+            remote: Addr::from_v6_words([a, b, c, d]),
+            local: Addr::from_v6_words([e, f, g, h]),
+            place,
+            padding: 0,
+        }
+    }
+}
+
+impl From<ZoneKey> for ZoneKeyWords {
+    fn from(key: ZoneKey) -> Self {
+        let [a, b, c, d] = key.remote().words();
+        let [e, f, g, h] = key.local().words();
+        [a, b, c, d, e, f, g, h, key.place]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_what_the_zone_counts_by() {
+        let connection = Connection {
+            remote: Addr::from_v6_words([1, 2, 3, 4]),
+            local: Addr::from_v4_word(5),
+            remote_port: 6,
+            local_port: 7,
+            padding: 0,
+        };
+        let all = KeyFields::REMOTE_ADDR
+            .union(KeyFields::SERVER_ADDR)
+            .union(KeyFields::SERVER_PORT)
+            .union(KeyFields::SERVER_NAME);
+        let key = ZoneKey::new(all, &connection, 8);
+        assert_eq!(
+            (key.remote(), key.local()),
+            (connection.remote, connection.local)
+        );
+        assert_eq!((key.port(), key.server()), (7, Some(8)));
+        assert_eq!(ZoneKey::from(ZoneKeyWords::from(key)), key);
+        let none = ZoneKey::new(KeyFields::NONE, &connection, 8);
+        assert_eq!(none, ZoneKey::default());
+        assert_eq!(none.server(), None);
+    }
+
+    #[test]
+    fn the_words_are_the_key_as_it_stands_in_memory() {
+        let connection = Connection {
+            remote: Addr::from_v6_words([1, 2, 3, 4]),
+            ..Connection::default()
+        };
+        let key = ZoneKey::new(KeyFields::REMOTE_ADDR, &connection, 0);
+        // SAFETY: nine words at the start of a larger struct of integers.
+        let words = unsafe { core::ptr::from_ref(&key).cast::<ZoneKeyWords>().read() };
+        assert_eq!(words, ZoneKeyWords::from(key));
     }
 }

@@ -43,7 +43,7 @@ unsafe impl Plain for [u8; 4] {}
 // SAFETY: integers.
 unsafe impl Plain for [u32; 2] {}
 // SAFETY: as above.
-unsafe impl Plain for [[u32; 4]; 2] {}
+unsafe impl Plain for [[u64; 2]; 2] {}
 
 /// What a packet at a listener wants.
 #[repr(u32)]
@@ -144,6 +144,10 @@ impl Headers {
     #[inline(always)]
     pub fn segment(&self, packet: &impl Packet) -> Option<Segment> {
         let tcp = self.tcp(packet)?;
+        // The kernel, too, throws away what ends inside the options (net/ipv4/tcp_ipv4.c,
+        // tcp_v4_rcv).
+        let options_end = self.transport + usize::from(tcp.doff()) * 4;
+        let _: [u8; 2] = packet.read(options_end - 2)?;
         let (remote, local) = match self.version {
             Version::V4 => {
                 let start = self.network + offset_of!(Ipv4Hdr, src_addr);
@@ -152,8 +156,8 @@ impl Headers {
             }
             Version::V6 => {
                 let start = self.network + offset_of!(Ipv6Hdr, src_addr);
-                let [remote, local]: [[u32; 4]; 2] = packet.read(start)?;
-                (Addr::from_v6_words(remote), Addr::from_v6_words(local))
+                let [remote, local]: [[u64; 2]; 2] = packet.read(start)?;
+                (Addr::from_halves(remote), Addr::from_halves(local))
             }
         };
         Some(Segment {
@@ -162,6 +166,7 @@ impl Headers {
                 local,
                 remote_port: u16::from_be_bytes(tcp.source),
                 local_port: u16::from_be_bytes(tcp.dest),
+                padding: 0,
             },
             handshake: handshake(&tcp),
             sequence: u32::from_be_bytes(tcp.seq),
@@ -202,12 +207,13 @@ impl Headers {
 #[inline(always)]
 pub fn parse_ipv6_addresses(packet: &impl Packet) -> Option<Connection> {
     let start = offset_of!(Ipv6Hdr, src_addr);
-    let [remote, local]: [[u32; 4]; 2] = packet.read(start)?;
+    let [remote, local]: [[u64; 2]; 2] = packet.read(start)?;
     Some(Connection {
-        remote: Addr::from_v6_words(remote),
-        local: Addr::from_v6_words(local),
+        remote: Addr::from_halves(remote),
+        local: Addr::from_halves(local),
         remote_port: 0,
         local_port: 0,
+        padding: 0,
     })
 }
 

@@ -52,13 +52,13 @@ pub struct PortEntry {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ListenerKey {
-    /// Half of the policy, 0 or 1.
-    pub half: u16,
-    /// [`PortEntry::class`].
-    pub class: u16,
     /// Local address; [`Addr::UNSPECIFIED_V4`] and [`Addr::UNSPECIFIED`] stand for every IPv4 and
     /// every IPv6 address.
     pub addr: Addr,
+    /// Half of the policy, 0 or 1.
+    pub half: u32,
+    /// [`PortEntry::class`].
+    pub class: u32,
 }
 
 /// One `limit_conn ZONE NUMBER`.
@@ -105,10 +105,10 @@ pub struct Listening {
     /// every address.
     pub addr: Addr,
     /// Local port, host order.
-    pub port: u16,
+    pub port: u32,
     /// Port of the socket that refused attempts of the network namespace are brought to, host
     /// order: another one in each, because nothing else tells a program where it runs.
-    pub target_port: u16,
+    pub target_port: u32,
 }
 
 /// What listens there is of the attached cgroups.
@@ -117,8 +117,8 @@ pub const LISTENING_LIMITED: u32 = 1;
 pub const LISTENING_FOREIGN: u32 = 0;
 
 const _: () = assert!(size_of::<Control>() == 24);
-const _: () = assert!(size_of::<Listening>() == 20);
+const _: () = assert!(size_of::<Listening>() == 24);
 const _: () = assert!(size_of::<PortEntry>() == 4);
-const _: () = assert!(size_of::<ListenerKey>() == 20);
+const _: () = assert!(size_of::<ListenerKey>() == 24);
 const _: () = assert!(size_of::<Limit>() == 8);
 const _: () = assert!(size_of::<ServerPolicy>() == 8 + 8 * MAX_LIMITS);

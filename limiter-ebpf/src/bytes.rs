@@ -1,5 +1,7 @@
 //! Packet bytes that the program may read directly.
 
+use core::mem::MaybeUninit;
+
 use limiter_common::packet::{Packet, Plain};
 
 /// Loads what the verifier knows to be within the packet. LLVM would load byte by byte, because
@@ -8,15 +10,12 @@ macro_rules! load {
     ($ty:ident, $from:expr) => {{
         let from = $from;
         let value: u64;
-        // SAFETY: the caller's, who has it from `Bytes::at`.
-        unsafe {
-            core::arch::asm!(
-                concat!("{value} = *(", stringify!($ty), " *)({from} + 0)"),
-                value = out(reg) value,
-                from = in(reg) from,
-                options(pure, readonly, nostack, preserves_flags),
-            );
-        }
+        core::arch::asm!(
+            concat!("{value} = *(", stringify!($ty), " *)({from} + 0)"),
+            value = out(reg) value,
+            from = in(reg) from,
+            options(pure, readonly, nostack, preserves_flags),
+        );
         value as $ty
     }};
 }
@@ -60,25 +59,29 @@ impl Packet for Bytes {
     #[inline(always)]
     fn read<T: Plain>(&self, offset: usize) -> Option<T> {
         const {
-            assert!(size_of::<T>() == 2 || size_of::<T>() % 4 == 0);
-            assert!(size_of::<T>() <= size_of::<[u32; LARGEST]>());
+            assert!(matches!(size_of::<T>(), 2 | 4 | 8 | 20 | 32 | 40));
         }
         let from = self.at::<T>(offset)?;
-        let mut words = [0_u32; LARGEST];
-        if size_of::<T>() == 2 {
-            words[0] = load!(u16, from).into();
-        } else {
-            for (index, word) in words.iter_mut().enumerate() {
-                if index < size_of::<T>() / 4 {
-                    // SAFETY: within T.
-                    *word = load!(u32, unsafe { from.cast::<u32>().add(index) });
+        let mut value = MaybeUninit::<T>::uninit();
+        let to = value.as_mut_ptr();
+        // SAFETY: as many bytes as T has, and T is plain.
+        unsafe {
+            match size_of::<T>() {
+                2 => to.cast::<u16>().write_unaligned(load!(u16, from)),
+                4 | 20 => {
+                    for index in 0..size_of::<T>() / 4 {
+                        let word = load!(u32, from.cast::<u32>().add(index));
+                        to.cast::<u32>().add(index).write_unaligned(word);
+                    }
+                }
+                _ => {
+                    for index in 0..size_of::<T>() / 8 {
+                        let word = load!(u64, from.cast::<u64>().add(index));
+                        to.cast::<u64>().add(index).write_unaligned(word);
+                    }
                 }
             }
+            Some(value.assume_init())
         }
-        // SAFETY: T is plain and not larger; this machine is little endian.
-        Some(unsafe { core::mem::transmute_copy(&words) })
     }
 }
-
-/// Words of the largest header, that of IPv6.
-const LARGEST: usize = 10;

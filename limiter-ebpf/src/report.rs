@@ -68,6 +68,7 @@ extern "C" fn limiter_report(event: *mut Event, fields: u32) -> u32 {
             local: event.local,
             remote_port: event.remote_port,
             local_port: event.local_port,
+            padding: 0,
         };
         ZoneKey::new(
             KeyFields::from_bits(fields as u8),

@@ -34,7 +34,7 @@ pub struct Status {
 /// One attachment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attached {
-    /// `cgroup` or `interface`.
+    /// `cgroup`, `interface` or `netns`.
     pub kind: String,
     /// Path or name.
     pub target: String,

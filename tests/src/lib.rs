@@ -9,6 +9,9 @@
 //! Waiting   a refused connection that is accepted and closed later
 //! client    connections from the test's own process, in that namespace
 //! Tun       segments that no well-behaved client sends
+//! Tap       whole Ethernet frames, built by frame
+//! Veth      clients on another host
+//! test_run  the limiter's program on bytes
 //! sockdiag  what the kernel says is open
 //! link      network devices, and the XDP programs on them
 //! ```
@@ -19,11 +22,14 @@
 //! `cargo build --workspace && sudo --preserve-env cargo test -p tests` runs them. The binary that
 //! is tested is the one that cargo built with the same profile; `LIMITER_BIN` names another.
 
+pub mod bpf;
 pub mod cgroup;
 pub mod churn;
 pub mod client;
 pub mod foreign_xdp;
+pub mod frame;
 pub mod http;
+pub mod interface;
 pub mod limiter;
 pub mod link;
 pub mod mib;
@@ -35,13 +41,19 @@ pub mod privilege;
 pub mod process;
 pub mod programs;
 pub mod random;
+pub mod routing;
 pub mod serve;
 pub mod settle;
 pub mod sockdiag;
+pub mod tap;
+pub mod test_run;
 pub mod tun;
+mod tuntap;
 pub mod usage;
+pub mod veth;
 pub mod waiting;
 pub mod world;
+pub mod xdp;
 
 pub use limiter::Limiter;
 pub use peer::Server;

@@ -1,4 +1,4 @@
-//! The real binary, attached to the cgroup of one test.
+//! The real binary, attached to what belongs to one test.
 
 use std::{
     net::IpAddr,
@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     http::{self, Events, Response},
+    interface,
     netns::NetNs,
     process::{Output, Process, binary, run},
     settle::PATIENCE,
@@ -46,7 +47,7 @@ impl Limiter {
         ready(Self::try_start(world, &world.control(), flags))
     }
 
-    /// Starts one from a configuration, in front of which `attach cgroup` is put.
+    /// Starts one from a configuration, in front of which [`World::attach`] is put.
     ///
     /// # Panics
     /// If it does not become ready.
@@ -77,13 +78,17 @@ impl Limiter {
         ready(Self::try_command(netns, &world.control(), command))
     }
 
-    /// `limiter run` with flags, attached to the cgroup of the world.
+    /// `limiter run` with flags, attached to the cgroup of the world, and to its interfaces if
+    /// [that is wanted](interface).
     pub fn command(world: &World, flags: &[&str]) -> Command {
         let mut command = command();
         command
             .args(["run", "--cgroup"])
             .arg(world.cgroup.path())
             .args(flags);
+        for name in interface::wanted(&world.netns) {
+            command.args(["--interface", &name]);
+        }
         command
     }
 

@@ -18,6 +18,7 @@ use nix::net::if_::if_nametoindex;
 
 use crate::{
     foreign_xdp::ForeignXdp,
+    frame::Mac,
     netns::{self, NetNs},
 };
 
@@ -105,6 +106,25 @@ pub fn mtu(netns: &NetNs, name: &str) -> u32 {
     found.expect("every device has an MTU")
 }
 
+/// Sets the hardware address.
+///
+/// # Panics
+/// If the kernel refuses it.
+pub fn set_mac(netns: &NetNs, name: &str, address: Mac) {
+    change(netns, name, &[LinkAttribute::Address(address.to_vec())])
+        .unwrap_or_else(|e| panic!("set the hardware address of {name}: {e}"));
+}
+
+/// The index, by which others than rtnetlink know a device.
+///
+/// # Panics
+/// If there is no such device.
+pub fn index(netns: &NetNs, name: &str) -> u32 {
+    netns
+        .run(|| if_nametoindex(name))
+        .unwrap_or_else(|e| panic!("find {name}: {e}"))
+}
+
 /// The XDP programs on a device.
 ///
 /// # Panics
@@ -158,7 +178,11 @@ fn add(netns: &NetNs, name: &str, info: Vec<LinkInfo>) {
         .unwrap_or_else(|e| panic!("make {name}: {e}"));
 }
 
-fn bring_up(netns: &NetNs, name: &str) {
+/// Brings a device up.
+///
+/// # Panics
+/// If the kernel refuses it.
+pub fn bring_up(netns: &NetNs, name: &str) {
     netns
         .run(|| netns::up(name))
         .unwrap_or_else(|e| panic!("bring {name} up: {e}"));
@@ -193,7 +217,11 @@ fn existing(name: &str) -> io::Result<LinkMessage> {
     Ok(message)
 }
 
-fn ask(request: RouteNetlinkMessage, flags: u16) -> io::Result<Option<LinkMessage>> {
+/// Asks in the namespace of the calling thread, and returns the device that the answer is about.
+///
+/// # Errors
+/// As the kernel says.
+pub(crate) fn ask(request: RouteNetlinkMessage, flags: u16) -> io::Result<Option<LinkMessage>> {
     let mut message = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::from(request));
     message.header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
     message.finalize();

@@ -133,7 +133,15 @@ pub struct Segment {
 impl Segment {
     /// From an IP packet; None if it is something else than TCP.
     pub fn parse(packet: &[u8]) -> Option<Self> {
-        let packet = SlicedPacket::from_ip(packet).ok()?;
+        Self::of(SlicedPacket::from_ip(packet).ok()?)
+    }
+
+    /// From an Ethernet frame, with or without tags; None if it is something else than TCP.
+    pub fn parse_frame(frame: &[u8]) -> Option<Self> {
+        Self::of(SlicedPacket::from_ethernet(frame).ok()?)
+    }
+
+    fn of(packet: SlicedPacket<'_>) -> Option<Self> {
         let (from, to): (IpAddr, IpAddr) = match packet.net? {
             NetSlice::Ipv4(v4) => (
                 v4.header().source_addr().into(),

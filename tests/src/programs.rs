@@ -1,16 +1,13 @@
 //! Which programs are attached to a cgroup or a network namespace, asked from the kernel itself.
 
-use std::{
-    fs::File,
-    io,
-    os::fd::{AsFd, AsRawFd},
-    path::Path,
+use std::{fs::File, io, os::fd::AsFd, path::Path};
+
+use crate::{
+    bpf::{self, Command},
+    netns::NetNs,
 };
 
-use crate::netns::NetNs;
-
-// enum bpf_cmd and enum bpf_attach_type, include/uapi/linux/bpf.h
-const BPF_PROG_QUERY: libc::c_int = 16;
+// enum bpf_attach_type, include/uapi/linux/bpf.h
 const BPF_CGROUP_INET_INGRESS: u32 = 0;
 const BPF_CGROUP_SOCK_OPS: u32 = 3;
 const BPF_SK_LOOKUP: u32 = 36;
@@ -77,24 +74,14 @@ struct Query {
 fn query(target: &impl AsFd, attach_type: u32) -> io::Result<u32> {
     let mut ids = [0_u32; 64];
     let mut query = Query {
-        target_fd: u32::try_from(target.as_fd().as_raw_fd()).expect("an open descriptor"),
+        target_fd: bpf::number(target),
         attach_type,
         prog_ids: ids.as_mut_ptr() as u64,
-        prog_cnt: 64,
+        prog_cnt: bpf::count(ids.len()),
         ..Query::default()
     };
-    // SAFETY: the attributes are those of BPF_PROG_QUERY, zero behind what is set, and the array
-    // of identifiers has the length that is passed.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            BPF_PROG_QUERY,
-            &raw mut query,
-            size_of::<Query>(),
-        )
-    };
-    if result < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    // SAFETY: the attributes are those of BPF_PROG_QUERY, and the array of identifiers has the
+    // length that is passed.
+    unsafe { bpf::call(Command::Query, &mut query) }?;
     Ok(query.prog_cnt)
 }

@@ -1,51 +1,66 @@
-//! A TUN device: the whole network behind it is the test, so it can send what no well-behaved
-//! client sends, and nobody answers for it.
+//! A device of the test's own: the whole network behind it is the test, so it can send what no
+//! well-behaved client sends, and nobody answers for it.
 
 use std::{
     collections::HashMap,
-    fs::{File, OpenOptions},
-    io::{Read, Write},
-    net::{Ipv4Addr, SocketAddr},
-    os::{
-        fd::{AsFd, AsRawFd},
-        unix::fs::OpenOptionsExt,
-    },
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use ipnet::IpNet;
 
 use crate::{
+    frame::{CLIENT, SERVER, ethertype},
+    interface,
     netns::{self, NetNs},
     packet::{Flow, Segment},
+    tap::Tap,
+    tuntap::Queue,
 };
 
-/// A TUN device. Packets may be written by several threads at once.
+/// A device that takes and gives IP packets. They may be written by several threads at once.
 #[derive(Debug)]
 pub struct Tun {
-    file: File,
+    link: Link,
+}
+
+#[derive(Debug)]
+enum Link {
+    Ip(Queue),
+    Ethernet(Tap),
 }
 
 impl Tun {
     /// A device inside `netns`, where it has this address; all other addresses of the prefix are
-    /// the test's.
+    /// the test's. It is called `tun0`.
+    ///
+    /// A TUN device, or, if limiters are to be attached to [interfaces](interface), a TAP device:
+    /// that is an interface of the kind that they are attached to.
     ///
     /// # Panics
     /// If there is no `/dev/net/tun`.
     pub fn new(netns: &NetNs, address: Ipv4Addr, prefix: u8) -> Self {
-        let file = netns.run(|| {
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC)
-                .open("/dev/net/tun")
-                .expect("open /dev/net/tun");
-            attach(&file);
+        if interface::is_wanted() {
+            let address = IpNet::new(IpAddr::V4(address), prefix).expect("a prefix length");
+            return Self::ethernet(netns, NAME, &[address]);
+        }
+        let queue = netns.run(|| {
+            let queue = Queue::make(NAME, libc::IFF_TUN);
             netns::set_v4(NAME, address, prefix).expect("give the TUN device an address");
             netns::up(NAME).expect("bring the TUN device up");
-            file
+            queue
         });
-        Self { file }
+        let link = Link::Ip(queue);
+        Self { link }
+    }
+
+    /// A TAP device with these addresses, see [`Tap::new`].
+    ///
+    /// # Panics
+    /// If there is no `/dev/net/tun`.
+    pub fn ethernet(netns: &NetNs, name: &str, addresses: &[IpNet]) -> Self {
+        let link = Link::Ethernet(Tap::new(netns, name, addresses));
+        Self { link }
     }
 
     /// Puts a packet into the namespace; the kernel has processed it when this returns.
@@ -53,8 +68,16 @@ impl Tun {
     /// # Panics
     /// If the device does not take it.
     pub fn send(&self, packet: &[u8]) {
-        let written = (&self.file).write(packet).expect("write to the TUN device");
-        assert_eq!(written, packet.len(), "a packet is written whole");
+        match &self.link {
+            Link::Ip(queue) => queue.send(packet),
+            Link::Ethernet(tap) => {
+                let ethertype = match packet.first() {
+                    Some(first) if first >> 4 == 6 => ethertype::IPV6,
+                    _ => ethertype::IPV4,
+                };
+                tap.send(&[&SERVER, &CLIENT, &ethertype.to_be_bytes()[..], packet].concat());
+            }
+        }
     }
 
     /// The next TCP segment that the namespace sends; None if time is up.
@@ -63,24 +86,14 @@ impl Tun {
     /// If the device cannot be read.
     pub fn receive(&self, patience: Duration) -> Option<Segment> {
         let end = Instant::now() + patience;
-        let mut packet = [0; MTU];
         loop {
-            match (&self.file).read(&mut packet) {
-                Ok(length) => {
-                    if let Some(segment) = Segment::parse(&packet[..length]) {
-                        return Some(segment);
-                    }
-                }
-                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
-                    let left = end.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return None;
-                    }
-                    let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-                    let mut wait = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
-                    poll(&mut wait, timeout).expect("wait for the TUN device");
-                }
-                Err(e) => panic!("read from the TUN device: {e}"),
+            let left = end.saturating_duration_since(Instant::now());
+            let segment = match &self.link {
+                Link::Ip(queue) => Segment::parse(&queue.receive(left)?),
+                Link::Ethernet(tap) => Segment::parse_frame(&tap.receive(left)?),
+            };
+            if segment.is_some() {
+                return segment;
             }
         }
     }
@@ -130,18 +143,3 @@ impl Tun {
 }
 
 const NAME: &str = "tun0";
-/// A TUN device sends nothing longer unless told (drivers/net/tun.c, tun_net_initialize).
-const MTU: usize = 1_500;
-
-fn attach(file: &File) {
-    let mut request = netns::request(NAME);
-    request.ifr_ifru.ifru_flags =
-        libc::c_short::try_from(libc::IFF_TUN | libc::IFF_NO_PI).expect("both fit");
-    // SAFETY: TUNSETIFF takes an ifreq, and it lives.
-    let result = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
-    assert!(
-        result >= 0,
-        "make a TUN device: {}",
-        std::io::Error::last_os_error()
-    );
-}

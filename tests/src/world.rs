@@ -9,8 +9,8 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    cgroup::Cgroup, client, netns::NetNs, peer::Server, privilege::require_root, sockdiag,
-    waiting::Waiting,
+    cgroup::Cgroup, client, interface, netns::NetNs, peer::Server, privilege::require_root,
+    sockdiag, waiting::Waiting,
 };
 
 /// A network namespace, a cgroup and a directory that no other test sees.
@@ -60,9 +60,14 @@ impl World {
         self.path("c.sock")
     }
 
-    /// The directive that attaches a configuration to this world's cgroup.
+    /// The directives that attach a configuration to this world's cgroup, and to its interfaces if
+    /// [that is wanted](interface).
     pub fn attach(&self) -> String {
-        format!("attach cgroup {};\n", quoted(self.cgroup.path()))
+        let mut text = format!("attach cgroup {};\n", quoted(self.cgroup.path()));
+        for name in interface::wanted(&self.netns) {
+            text += &format!("attach interface {name};\n");
+        }
+        text
     }
 
     /// A server on these addresses.

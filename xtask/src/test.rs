@@ -1,6 +1,9 @@
 //! All tests: those of the crates, then end to end on this machine's kernel.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result};
 
@@ -14,7 +17,30 @@ pub struct Args {
     arguments: Vec<String>,
 }
 
-/// Runs the tests. Those that need root are run through sudo if we are not.
+/// Turns on a switch of the end-to-end tests (tests/src/interface.rs): limiters are attached to
+/// network interfaces as well.
+const OVER_INTERFACES: &str = "LIMITER_TEST_INTERFACE";
+
+/// Modules of the end-to-end tests in which no packet is limited, or which choose the interfaces by
+/// themselves.
+const ONCE: [&str; 13] = [
+    "bad_config",
+    "bad_place",
+    "command_line",
+    "control_socket",
+    "demo",
+    "harness",
+    "harness_xdp",
+    "interface",
+    "interface_changes",
+    "interface_refusal",
+    "logging",
+    "same_words",
+    "xdp_table",
+];
+
+/// Runs the tests, those of traffic twice: the limits have to hold in the same way whether or not
+/// an interface refuses as well. Those that need root are run through sudo if we are not.
 pub fn run_task(args: &Args) -> Result<()> {
     let root = repository();
     let cargo = |arguments: &[&str]| {
@@ -30,43 +56,70 @@ pub fn run_task(args: &Args) -> Result<()> {
         "tests",
         "--locked",
     ]))?;
-    for executable in end_to_end(&mut cargo(&[
+    let tests = end_to_end(&mut cargo(&[
         "test",
         "-p",
         "tests",
         "--no-run",
         "--locked",
         "--message-format=json",
-    ]))? {
-        run(as_root(&executable)?
+    ]))?;
+    let in_tests = |mut command: Command| {
+        run(command
             .current_dir(root.join("tests"))
-            .args(&args.arguments))?;
+            .args(&args.arguments))
+    };
+    for test in &tests {
+        in_tests(as_root(&test.executable, "")?)?;
+    }
+    for test in tests.iter().filter(|test| test.name == "e2e") {
+        eprintln!("the same over network interfaces");
+        let mut command = as_root(&test.executable, "1")?;
+        for module in ONCE {
+            command.args(["--skip", &format!("{module}::")]);
+        }
+        in_tests(command)?;
     }
     Ok(())
 }
 
+struct Test {
+    /// Of cargo's target.
+    name: String,
+    executable: PathBuf,
+}
+
 /// Builds the test executables and reads from cargo's messages where they are.
-fn end_to_end(build: &mut Command) -> Result<Vec<PathBuf>> {
+fn end_to_end(build: &mut Command) -> Result<Vec<Test>> {
     let messages = output(build)?;
-    let mut executables = Vec::new();
+    let mut tests = Vec::new();
     for line in messages.lines() {
         let message: serde_json::Value =
             serde_json::from_str(line).context("read cargo's messages")?;
         let is_test = message["profile"]["test"].as_bool() == Some(true);
         if let (true, Some(path)) = (is_test, message["executable"].as_str()) {
-            executables.push(path.into());
+            tests.push(Test {
+                name: message["target"]["name"].as_str().unwrap_or("").to_owned(),
+                executable: path.into(),
+            });
         }
     }
-    Ok(executables)
+    Ok(tests)
 }
 
-fn as_root(executable: &PathBuf) -> Result<Command> {
+fn as_root(executable: &Path, over_interfaces: &str) -> Result<Command> {
     let user = output(Command::new("id").arg("-u"))?;
     if user == "0" {
-        return Ok(Command::new(executable));
+        let mut command = Command::new(executable);
+        command.env(OVER_INTERFACES, over_interfaces);
+        return Ok(command);
     }
     eprintln!("the end-to-end tests load eBPF programs: sudo");
     let mut command = Command::new("sudo");
-    command.arg(executable);
+    // sudo drops what it does not know.
+    command
+        .arg("env")
+        .arg(format!("{OVER_INTERFACES}={over_interfaces}"))
+        .arg(executable);
     Ok(command)
 }

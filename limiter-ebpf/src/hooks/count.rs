@@ -162,5 +162,6 @@ pub fn connection(ctx: *mut bpf_sock_ops) -> Connection {
         local,
         remote_port: u32::from_be(load!(bpf_sock_ops, ctx, remote_port)) as u16,
         local_port: load!(bpf_sock_ops, ctx, local_port) as u16,
+        padding: 0,
     }
 }

@@ -35,8 +35,11 @@ const IPPROTO_TCP: u32 = 6;
 /// Chooses the namespace's socket, and lets [`lookup`] decide whether it stays chosen.
 #[inline(always)]
 pub fn divert(ctx: &SkLookupContext) {
-    // Another program's choice is left alone.
-    if !chosen(ctx.lookup).is_null() || !targets::choose(ctx) {
+    // UDP comes by with every packet. Another program's choice is left alone.
+    if load!(bpf_sk_lookup, ctx.lookup, protocol) != IPPROTO_TCP
+        || !chosen(ctx.lookup).is_null()
+        || !targets::choose(ctx)
+    {
         return;
     }
     targets::go_on(ctx);
@@ -62,9 +65,6 @@ fn decide(ctx: *mut bpf_sk_lookup) -> Lookup {
     }
     // SAFETY: not null.
     let target_port = unsafe { (&raw const (*socket).src_port).read_volatile() };
-    if load!(bpf_sk_lookup, ctx, protocol) != IPPROTO_TCP {
-        return Lookup::NotLimited;
-    }
     let Some(policy) = policy::in_force() else {
         return Lookup::NotLimited;
     };
@@ -75,6 +75,7 @@ fn decide(ctx: *mut bpf_sk_lookup) -> Lookup {
         // Part of no key.
         remote_port: 0,
         local_port: load!(bpf_sk_lookup, ctx, local_port) as u16,
+        padding: 0,
     };
     let Some((index, server)) = policy.limits_at(&connection.local, connection.local_port) else {
         return Lookup::NotLimited;
@@ -114,7 +115,7 @@ extern "C" fn limiter_is_to_divert(
     listening::is_limited(
         &connection.local,
         connection.local_port,
-        target_port as u16,
+        target_port,
     )
     .into()
 }

@@ -174,11 +174,5 @@ fn take_from_cpu_budget(counters: *mut EventCounters, now: u64, policy: Policy) 
 
 #[inline(always)]
 fn tag(zone: u16, key: &ZoneKey, seed: u64) -> u64 {
-    let mut hash = seed;
-    for words in [key.remote.words(), key.local.words()] {
-        hash = mix(hash, u64::from(words[0]) << 32 | u64::from(words[1]));
-        hash = mix(hash, u64::from(words[2]) << 32 | u64::from(words[3]));
-    }
-    let rest = u64::from(zone) << 32 | u64::from(key.place());
-    finish(mix(hash, rest)) | 1 << 63
+    finish(mix(key.hash(seed), zone.into())) | 1 << 63
 }

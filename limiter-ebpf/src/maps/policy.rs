@@ -97,9 +97,9 @@ impl Policy {
         let family = local.unspecified();
         for addr in [*local, family] {
             let key = ListenerKey {
-                half: self.half as u16,
-                class: entry.class,
                 addr,
+                half: self.half,
+                class: entry.class.into(),
             };
             // SAFETY: the daemon writes only the half that is not in force.
             if let Some(server) = unsafe { LISTENERS.get(key) } {

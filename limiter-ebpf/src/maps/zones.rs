@@ -11,13 +11,14 @@ use aya_ebpf::{
 use limiter_common::{
     admission::{self, Mode, Slot},
     entry::{Occupancy, ZoneEntry, ZoneState},
-    key::ZoneKey,
+    key::{ZoneKey, ZoneKeyWords},
     policy::MAX_ZONES,
 };
 
 use crate::atomic::AtomicWord;
 
-type ZoneMap = LruHashMap<ZoneKey, ZoneEntry, 1>;
+/// The programs give it a whole [`ZoneKey`], of which it takes the words.
+type ZoneMap = LruHashMap<ZoneKeyWords, ZoneEntry, 1>;
 
 #[btf_map]
 static ZONES: ArrayOfMaps<ZoneMap, { MAX_ZONES as usize }> = ArrayOfMaps::new();

@@ -111,8 +111,8 @@ fn key_status(policy: &Policy, fields: KeyFields, key: &ZoneKey, entry: &ZoneEnt
         Some(policy.servers.get(index)?.name.clone())
     };
     KeyStatus {
-        remote_addr: has(KeyFields::REMOTE_ADDR).map(|()| key.remote.into()),
-        server_addr: has(KeyFields::SERVER_ADDR).map(|()| key.local.into()),
+        remote_addr: has(KeyFields::REMOTE_ADDR).map(|()| key.remote().into()),
+        server_addr: has(KeyFields::SERVER_ADDR).map(|()| key.local().into()),
         server_port: has(KeyFields::SERVER_PORT).map(|()| key.port()),
         server_name: has(KeyFields::SERVER_NAME).and_then(|()| server_name()),
         connections: connections(entry),

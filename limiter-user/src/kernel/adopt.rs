@@ -96,6 +96,7 @@ fn adopt_here(
             local: socket.local.ip().into(),
             remote_port: socket.remote.port(),
             local_port: port,
+            padding: 0,
         };
         found.push((socket.cookie, candidate));
     }

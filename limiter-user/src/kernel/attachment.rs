@@ -19,6 +19,19 @@ pub struct Attachment {
     pub waiting: Option<String>,
 }
 
+impl Attachment {
+    /// Programs in force at a place that has no modes.
+    pub(super) fn plain(place: Place, programs: &[&'static str]) -> Self {
+        Self {
+            place,
+            programs: programs.to_vec(),
+            mode: None,
+            fallback: None,
+            waiting: None,
+        }
+    }
+}
+
 /// Something that programs can be attached to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -26,22 +39,26 @@ pub enum Place {
     Cgroup(PathBuf),
     /// Name of a network interface.
     Interface(String),
+    /// Inode number of a network namespace.
+    NetNs(u64),
 }
 
 impl Place {
-    /// `cgroup` or `interface`.
+    /// `cgroup`, `interface` or `netns`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Cgroup(_) => "cgroup",
             Self::Interface(_) => "interface",
+            Self::NetNs(_) => "netns",
         }
     }
 
-    /// Path or name.
+    /// Path, name, or what lsns(8) and `readlink /proc/PID/ns/net` show.
     pub fn target(&self) -> String {
         match self {
             Self::Cgroup(path) => path.display().to_string(),
             Self::Interface(name) => name.clone(),
+            Self::NetNs(inode) => format!("net:[{inode}]"),
         }
     }
 }

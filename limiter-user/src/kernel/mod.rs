@@ -182,14 +182,14 @@ impl Kernel {
 
     /// What is attached where: the cgroups, then the interfaces of the policy.
     pub fn attached(&self) -> Vec<Attachment> {
-        let cgroups = self.cgroups.iter().map(|cgroup| Attachment {
-            place: Place::Cgroup(cgroup.path.clone()),
-            programs: vec![PROGRAM_COUNT, PROGRAM_ENFORCE],
-            mode: None,
-            fallback: None,
-            waiting: None,
+        let cgroups = self.cgroups.iter().map(|cgroup| {
+            let place = Place::Cgroup(cgroup.path.clone());
+            Attachment::plain(place, &[PROGRAM_COUNT, PROGRAM_ENFORCE])
         });
-        cgroups.chain(self.interfaces.attachments()).collect()
+        cgroups
+            .chain(self.interfaces.attachments())
+            .chain(self.diversion.attachments())
+            .collect()
     }
 
     /// Looks at the interfaces of the policy again: attaches to those that have appeared, forgets

@@ -10,7 +10,7 @@ use aya::{
 };
 use limiter_common::{
     entry::ZoneEntry,
-    key::ZoneKey,
+    key::ZoneKeyWords,
     names::{
         MAP_EVENTS, MAP_EXCESS, MAP_NEW_LISTENERS, MAP_TOKENS, MAP_WAITERS, MAP_ZONE_TEMPLATE,
         MAPS, PROGRAM_ADOPT, PROGRAM_COUNT, PROGRAM_DIVERT, PROGRAM_ENFORCE, PROGRAM_LOOKUP,
@@ -90,7 +90,7 @@ fn small_loader<'a>() -> EbpfLoader<'a> {
 }
 
 /// The map of one zone. (aya has one type for hash maps with and without LRU.)
-pub(super) type ZoneMap = HashMap<MapData, Raw<ZoneKey>, Raw<ZoneEntry>>;
+pub(super) type ZoneMap = HashMap<MapData, Raw<ZoneKeyWords>, Raw<ZoneEntry>>;
 
 /// Has the kernel verify all programs.
 pub(super) fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {

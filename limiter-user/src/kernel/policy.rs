@@ -98,11 +98,11 @@ impl PolicyMaps {
                 *old = *new;
             }
         }
-        let key = |class, addr| {
+        let key = |class: u16, addr| {
             Raw(ListenerKey {
-                half: half as u16,
-                class,
                 addr,
+                half,
+                class: class.into(),
             })
         };
         for &(class, addr) in known.listeners.keys() {

@@ -5,7 +5,7 @@ use limiter_common::{
     counters::{EventCounters, PacketCounters, ZoneCounters},
     entry::{ZoneEntry, ZoneState},
     event::{Event, Excess},
-    key::{Connection, ZoneKey},
+    key::{Connection, ZoneKeyWords},
     policy::{Control, ListenerKey, Listening, PortEntry, ServerPolicy},
     token::Waiter,
 };
@@ -46,7 +46,7 @@ boundary!(
     ServerPolicy,
     ZoneCounters,
     ZoneEntry,
-    ZoneKey,
+    ZoneKeyWords,
     ZoneState,
     Event,
     Excess,

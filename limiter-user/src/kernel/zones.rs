@@ -96,7 +96,7 @@ impl ZoneMaps {
             let key = key.context("read the map of zone", &zone.name)?;
             // A key may have been removed since.
             if let Ok(entry) = zone.map.get(&key, 0) {
-                keys.insert(key.0, entry.0);
+                keys.insert(ZoneKey::from(key.0), entry.0);
             }
         }
         Ok(keys.into_iter().collect())

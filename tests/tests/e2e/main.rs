@@ -18,8 +18,10 @@ mod events;
 mod exhausted;
 mod flood;
 mod harness;
+mod harness_xdp;
 mod interface;
 mod interface_changes;
+mod interface_refusal;
 mod limit;
 mod logging;
 mod nginx;
@@ -28,6 +30,8 @@ mod scope;
 mod second;
 mod several_zones;
 mod stop;
+mod way;
+mod xdp_table;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

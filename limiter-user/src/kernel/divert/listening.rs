@@ -87,11 +87,11 @@ impl ListeningMap {
     /// Makes what is known that of `table`. If that fails, `known` is what stands there, so that
     /// the next attempt goes on from it.
     pub(super) fn replace(&mut self, known: &mut Known, table: Table) -> Result<(), KernelError> {
-        let target_port = known.target_port;
-        let key = |(addr, port)| {
+        let target_port = known.target_port.into();
+        let key = |(addr, port): (Addr, u16)| {
             Raw(Listening {
                 addr,
-                port,
+                port: port.into(),
                 target_port,
             })
         };

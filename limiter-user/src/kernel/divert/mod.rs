@@ -21,7 +21,9 @@ mod target;
 use std::collections::{HashMap, HashSet};
 
 use aya::{Ebpf, programs::sock_ops::SockOpsLink};
-use limiter_common::names::{MAP_LISTENING, MAP_WAITERS};
+use limiter_common::names::{
+    MAP_LISTENING, MAP_WAITERS, PROGRAM_DIVERT, PROGRAM_LOOKUP, PROGRAM_REFUSE, PROGRAM_WAIT,
+};
 
 use self::{
     listening::{ListeningMap, Table},
@@ -29,6 +31,7 @@ use self::{
 };
 pub use self::{places::Places, target::Target};
 use super::{
+    attachment::{Attachment, Place},
     cgroup::{self, Cgroup},
     error::{Context, KernelError},
     netns::{self, NetNs, NetNsId},
@@ -46,9 +49,9 @@ pub(super) struct Diversion {
     posts: HashMap<NetNsId, Post>,
     /// Sockets of `posts` that nobody serves yet.
     fresh: Vec<Target>,
-    /// `limiter_wait`, from the first post on. It stays when there are none any more: places are
+    /// `limiter_wait` at our own cgroup, from the first post on. It stays when there are none any more: places are
     /// given back as connections close, which may be later.
-    wait: Option<SockOpsLink>,
+    wait: Option<(Cgroup, SockOpsLink)>,
     /// `limiter_divert` for the next post.
     spare: Option<Ebpf>,
     /// What went wrong in a namespace the last time. It is said once.
@@ -117,6 +120,18 @@ impl Diversion {
         Ok(())
     }
 
+    /// What is attached where.
+    pub(super) fn attachments(&self) -> impl Iterator<Item = Attachment> {
+        let namespaces = self.posts.keys().map(|&(_, inode)| {
+            let programs = [PROGRAM_DIVERT, PROGRAM_LOOKUP, PROGRAM_REFUSE];
+            Attachment::plain(Place::NetNs(inode), &programs)
+        });
+        let own = self.wait.iter().map(|(cgroup, _)| {
+            Attachment::plain(Place::Cgroup(cgroup.path.clone()), &[PROGRAM_WAIT])
+        });
+        namespaces.chain(own)
+    }
+
     /// Sockets that have come since the last call.
     pub(super) fn take_fresh(&mut self) -> Vec<Target> {
         std::mem::take(&mut self.fresh)
@@ -126,7 +141,9 @@ impl Diversion {
     fn prepare(&mut self, ebpf: &mut Ebpf) -> Result<(), KernelError> {
         if self.wait.is_none() {
             self.spare = Some(load_divert()?);
-            self.wait = Some(attach_wait(ebpf, &cgroup::own()?)?);
+            let cgroup = cgroup::own()?;
+            let link = attach_wait(ebpf, &cgroup)?;
+            self.wait = Some((cgroup, link));
         }
         Ok(())
     }

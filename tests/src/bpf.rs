@@ -1,0 +1,123 @@
+//! The bpf(2) system call, for what the tests ask and do behind the limiter's back. Layouts and
+//! numbers are those of include/uapi/linux/bpf.h.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+};
+
+/// `enum bpf_cmd`
+#[derive(Clone, Copy, Debug)]
+#[repr(i64)]
+pub(crate) enum Command {
+    ProgramLoad = 5,
+    TestRun = 10,
+    ProgramById = 13,
+    Info = 15,
+    Query = 16,
+    LinkCreate = 28,
+    EnableStats = 32,
+}
+
+/// Has the kernel verify and load a program. It is gone with its last user.
+///
+/// `kind` is from `enum bpf_prog_type`, `attach_type` from `enum bpf_attach_type`, `name` has 15
+/// bytes at the most.
+///
+/// # Errors
+/// As the kernel says.
+pub fn load(kind: u32, attach_type: u32, name: &str, instructions: &[u64]) -> io::Result<OwnedFd> {
+    const LICENSE: &std::ffi::CStr = c"MIT";
+    let mut attributes = Load {
+        kind,
+        instruction_count: count(instructions.len()),
+        instructions: instructions.as_ptr() as u64,
+        license: LICENSE.as_ptr() as u64,
+        attach_type,
+        ..Load::default()
+    };
+    attributes.name[..name.len()].copy_from_slice(name.as_bytes());
+    // SAFETY: both pointers are valid for the lengths that are passed, and nothing is written.
+    unsafe { open(Command::ProgramLoad, &mut attributes) }
+}
+
+/// Attaches a program to `target`: the [`number`] of a descriptor, or the index of an interface. It is detached when
+/// the link is dropped.
+///
+/// # Errors
+/// As the kernel says.
+pub fn link(program: &impl AsFd, target: u32, attach_type: u32, flags: u32) -> io::Result<OwnedFd> {
+    let mut attributes = [number(program), target, attach_type, flags];
+    // SAFETY: no pointers.
+    unsafe { open(Command::LinkCreate, &mut attributes) }
+}
+
+/// Has the kernel measure every run of every program until the descriptor is closed.
+///
+/// # Errors
+/// As the kernel says.
+pub fn enable_stats() -> io::Result<OwnedFd> {
+    const RUN_TIME: u32 = 0;
+    // SAFETY: no pointers.
+    unsafe { open(Command::EnableStats, &mut { RUN_TIME }) }
+}
+
+/// Makes the call; what it returns is not negative.
+///
+/// # Safety
+/// `attributes` are those of the command, all zero behind what is set, and every pointer in them is
+/// valid for what the command does with it.
+pub(crate) unsafe fn call<T>(command: Command, attributes: &mut T) -> io::Result<i32> {
+    // SAFETY: the kernel accesses as many bytes as the value has; the rest is the caller's promise.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command as libc::c_long,
+            std::ptr::from_mut(attributes),
+            size_of::<T>(),
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(i32::try_from(result).expect("a descriptor or zero"))
+}
+
+/// Makes a call that returns a new descriptor.
+///
+/// # Safety
+/// As with [`call`].
+pub(crate) unsafe fn open<T>(command: Command, attributes: &mut T) -> io::Result<OwnedFd> {
+    // SAFETY: the caller's promise; the descriptor is new and ours.
+    unsafe { Ok(OwnedFd::from_raw_fd(call(command, attributes)?)) }
+}
+
+/// A descriptor as it stands in the attributes, for instance as the target of [`link`].
+///
+/// # Panics
+/// Never: an open descriptor is not negative.
+pub fn number(descriptor: &impl AsFd) -> u32 {
+    u32::try_from(descriptor.as_fd().as_raw_fd()).expect("an open descriptor")
+}
+
+/// A length as it stands in the attributes.
+pub(crate) fn count(length: usize) -> u32 {
+    u32::try_from(length).expect("small")
+}
+
+/// The part for BPF_PROG_LOAD.
+#[repr(C)]
+#[derive(Default)]
+struct Load {
+    kind: u32,
+    instruction_count: u32,
+    instructions: u64,
+    license: u64,
+    /// `log_level`, `log_size`, `log_buf`
+    log: [u32; 4],
+    /// `kern_version`, `prog_flags`
+    flags: [u32; 2],
+    name: [u8; 16],
+    interface: u32,
+    attach_type: u32,
+}

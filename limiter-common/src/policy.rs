@@ -105,12 +105,10 @@ pub struct Listening {
     /// every address.
     pub addr: Addr,
     /// Local port, host order.
-    pub port: u16,
+    pub port: u32,
     /// Port of the socket that refused attempts of the network namespace are brought to, host
     /// order: another one in each, because nothing else tells a program where it runs.
-    pub target_port: u16,
-    /// Explicit padding, 0.
-    pub padding: u32,
+    pub target_port: u32,
 }
 
 /// What listens there is of the attached cgroups.

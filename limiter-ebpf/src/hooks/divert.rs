@@ -112,7 +112,7 @@ extern "C" fn limiter_is_to_divert(
         // Dropped at the listener.
         return 0;
     }
-    listening::is_limited(&connection.local, connection.local_port, target_port as u16).into()
+    listening::is_limited(&connection.local, connection.local_port, target_port).into()
 }
 
 #[inline(always)]

@@ -20,15 +20,14 @@ static NEW_LISTENERS: RingBuf<u32, 4096> = RingBuf::new();
 /// Whether the socket that listens there, in the network namespace with this target, is one of the
 /// attached cgroups.
 #[inline(always)]
-pub fn is_limited(local: &Addr, port: u16, target_port: u16) -> bool {
+pub fn is_limited(local: &Addr, port: u16, target_port: u32) -> bool {
     // The kernel prefers the one with the very address (net/ipv4/inet_hashtables.c,
     // __inet_lookup_listener).
     for addr in [*local, local.unspecified(), Addr::UNSPECIFIED] {
         let listening = Listening {
             addr,
-            port,
+            port: port.into(),
             target_port,
-            padding: 0,
         };
         // SAFETY: an aligned word of a map value.
         if let Some(who) = unsafe { LISTENING.get(listening) } {

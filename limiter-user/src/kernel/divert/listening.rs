@@ -87,13 +87,12 @@ impl ListeningMap {
     /// Makes what is known that of `table`. If that fails, `known` is what stands there, so that
     /// the next attempt goes on from it.
     pub(super) fn replace(&mut self, known: &mut Known, table: Table) -> Result<(), KernelError> {
-        let target_port = known.target_port;
-        let key = |(addr, port)| {
+        let target_port = known.target_port.into();
+        let key = |(addr, port): (Addr, u16)| {
             Raw(Listening {
                 addr,
-                port,
+                port: port.into(),
                 target_port,
-                padding: 0,
             })
         };
         let gone: Vec<_> = known
@@ -151,5 +150,82 @@ fn address(listener: &TcpSocket) -> Addr {
         Addr::UNSPECIFIED
     } else {
         ip.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    const INSIDE: u64 = 1;
+    const OUTSIDE: u64 = 2;
+    const RESETS_8080: &str = "server { listen 8080; limit_conn_action reset; }
+                               server { listen 8081; }";
+
+    fn table(servers: &str, listeners: &[(&str, u64)]) -> Vec<(Addr, u16, u32)> {
+        let listeners: Vec<_> = listeners
+            .iter()
+            .map(|(local, cgroup)| TcpSocket {
+                cookie: 0,
+                local: local.parse().expect("literal"),
+                remote: "0.0.0.0:0".parse().expect("literal"),
+                is_listener: true,
+                cgroup: Some(*cgroup),
+            })
+            .collect();
+        let text =
+            format!("limit_conn_zone $binary_remote_addr zone=a:1m; limit_conn a 1; {servers}");
+        let policy = config::parse("test.conf", &text).expect("valid").policy;
+        let scope = Scope::Cgroups([INSIDE].into());
+        let table = Table::of(listeners.iter(), &scope, &policy).0.into_iter();
+        let mut table: Vec<_> = table.map(|((addr, port), who)| (addr, port, who)).collect();
+        table.sort_unstable();
+        table
+    }
+
+    fn v4(text: &str) -> Addr {
+        text.parse::<std::net::Ipv4Addr>().expect("literal").into()
+    }
+
+    #[test]
+    fn only_ports_count_at_which_a_server_does_not_drop() {
+        let listeners = [("127.0.0.1:8080", INSIDE), ("127.0.0.1:8081", INSIDE)];
+        let one = (v4("127.0.0.1"), 8080, LISTENING_LIMITED);
+        assert_eq!(table(RESETS_8080, &listeners), [one]);
+        assert_eq!(table("server { listen 8080; }", &listeners), []);
+        // A server for one address has no say about another one, but about every one.
+        let other = "server { listen 127.0.0.2:8080; limit_conn_action reset; }";
+        assert_eq!(table(other, &listeners), []);
+        for (any, addr) in [
+            ("0.0.0.0:8080", Addr::UNSPECIFIED_V4),
+            ("[::ffff:0.0.0.0]:8080", Addr::UNSPECIFIED_V4),
+            ("[::]:8080", Addr::UNSPECIFIED),
+        ] {
+            let limited = (addr, 8080, LISTENING_LIMITED);
+            assert_eq!(table(other, &[(any, INSIDE)]), [limited], "{any}");
+        }
+    }
+
+    #[test]
+    fn others_count_where_one_of_the_scope_has_the_port() {
+        let foreign = [("127.0.0.2:8080", OUTSIDE), ("127.0.0.2:9000", OUTSIDE)];
+        assert_eq!(table(RESETS_8080, &foreign), []);
+        let mut all = table(
+            RESETS_8080,
+            &[foreign[0], foreign[1], ("[::]:8080", INSIDE)],
+        );
+        all.sort_unstable_by_key(|(_, _, who)| *who);
+        assert_eq!(
+            all,
+            [
+                (v4("127.0.0.2"), 8080, LISTENING_FOREIGN),
+                (Addr::UNSPECIFIED, 8080, LISTENING_LIMITED),
+            ]
+        );
+        // Of the same address, the one outside is not to be refused for.
+        let same = [("127.0.0.2:8080", INSIDE), ("127.0.0.2:8080", OUTSIDE)];
+        let foreign = (v4("127.0.0.2"), 8080, LISTENING_FOREIGN);
+        assert_eq!(table(RESETS_8080, &same), [foreign]);
     }
 }

@@ -49,8 +49,8 @@ pub(super) struct Diversion {
     posts: HashMap<NetNsId, Post>,
     /// Sockets of `posts` that nobody serves yet.
     fresh: Vec<Target>,
-    /// `limiter_wait`, from the first post on. It stays when there are none any more: places are
-    /// given back as connections close, which may be later.
+    /// `limiter_wait` at our own cgroup, from the first post on. It stays when there are none any
+    /// more: places are given back as connections close, which may be later.
     wait: Option<(Cgroup, SockOpsLink)>,
     /// `limiter_divert` for the next post.
     spare: Option<Ebpf>,

@@ -69,7 +69,7 @@ pub const MAP_ENDPOINTS: &str = "ENDPOINTS";
 pub const MAP_INTERFACES: &str = "INTERFACES";
 /// Ring of ports on which sockets begin to listen.
 pub const MAP_NEW_LISTENERS: &str = "NEW_LISTENERS";
-/// Where sockets of the attached cgroups listen.
+/// Where sockets listen, and whether they are of the attached cgroups.
 pub const MAP_LISTENING: &str = "LISTENING";
 /// Socket → the slot in which it waits to be closed.
 pub const MAP_WAITERS: &str = "WAITERS";

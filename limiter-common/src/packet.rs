@@ -144,6 +144,10 @@ impl Headers {
     #[inline(always)]
     pub fn segment(&self, packet: &impl Packet) -> Option<Segment> {
         let tcp = self.tcp(packet)?;
+        // The kernel, too, throws away what ends inside the options (net/ipv4/tcp_ipv4.c,
+        // tcp_v4_rcv).
+        let options_end = self.transport + usize::from(tcp.doff()) * 4;
+        let _: [u8; 2] = packet.read(options_end - 2)?;
         let (remote, local) = match self.version {
             Version::V4 => {
                 let start = self.network + offset_of!(Ipv4Hdr, src_addr);

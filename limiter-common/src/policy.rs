@@ -96,7 +96,7 @@ impl Limit {
 }
 
 /// Key of [`crate::names::MAP_NETWORKS`], a trie of prefixes, behind the number of bits that count.
-/// The value is the number of connections for clients of the network; 0: they are not accounted.
+/// The value is the number of connections for clients of the network, or [`ORDINARY`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Network {
@@ -107,6 +107,8 @@ pub struct Network {
 
 /// Stands for a limit where a network is for all of them: its clients are not accounted.
 pub const EXEMPT: u8 = u8::MAX;
+/// Clients of the network are treated like everybody, although it is part of a larger one.
+pub const ORDINARY: u32 = u32::MAX;
 
 impl Network {
     /// Bits that count for a network with so many leading bits of the 128.
@@ -124,9 +126,6 @@ impl Network {
         }
     }
 }
-
-/// Networks of one policy at the most, exemptions and overrides together.
-pub const MAX_NETWORKS: usize = 4_096;
 
 /// One server: the value of [`crate::names::MAP_SERVERS`].
 #[repr(C)]
@@ -155,7 +154,8 @@ pub const ACTION_RESET: u8 = 1;
 /// An attempt is accepted by the daemon, which closes the connection after a while.
 pub const ACTION_CLOSE: u8 = 2;
 
-/// Key of [`crate::names::MAP_LISTENING`]: where a socket of the attached cgroups listens.
+/// Key of [`crate::names::MAP_LISTENING`]: where sockets listen, in one network namespace. The value
+/// is [`LISTENING_LIMITED`] or [`LISTENING_FOREIGN`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Listening {
@@ -164,9 +164,15 @@ pub struct Listening {
     pub addr: Addr,
     /// Local port, host order.
     pub port: u32,
-    /// Explicit padding, 0.
-    pub padding: u32,
+    /// Port of the socket that refused attempts of the network namespace are brought to, host
+    /// order: another one in each, because nothing else tells a program where it runs.
+    pub target_port: u32,
 }
+
+/// What listens there is of the attached cgroups.
+pub const LISTENING_LIMITED: u32 = 1;
+/// Something listens there that is not, or not all of it.
+pub const LISTENING_FOREIGN: u32 = 0;
 
 const _: () = assert!(size_of::<Control>() == 24);
 const _: () = assert!(size_of::<Listening>() == 24);

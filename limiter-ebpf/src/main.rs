@@ -92,8 +92,8 @@ fn limiter_lookup(ctx: SkLookupContext) -> u32 {
 fn limiter_refuse(ctx: SkReuseportContext) -> u32 {
     match hooks::refuse::packet(ctx.md) {
         // The kernel answers with a RST (net/ipv4/inet_hashtables.c, __inet_lookup_listener).
-        Diverted::NoAttempt | Diverted::Reset => SK_DROP,
-        Diverted::Accept => SK_PASS,
+        Diverted::NoAttempt | Diverted::Own | Diverted::Reset => SK_DROP,
+        Diverted::Accept | Diverted::Completion => SK_PASS,
     }
 }
 

@@ -1,13 +1,13 @@
 //! What is told of a verdict, the same from every hook.
 
 use limiter_common::{
-    admission::{Refusal, Zone as _},
+    admission::{Admission, Refusal, Zone as _},
     event::{
-        Event, REASON_EXHAUSTED, REASON_LIMIT, REASON_NONE, STATUS_PASSED, STATUS_REJECTED,
-        STATUS_REJECTED_DRY_RUN,
+        Event, HOOK_SOCK_OPS, REASON_EXHAUSTED, REASON_LIMIT, REASON_NONE, STATUS_PASSED,
+        STATUS_REJECTED, STATUS_REJECTED_DRY_RUN,
     },
     key::{Connection, KeyShape, ZoneKey},
-    policy::Limit,
+    policy::{Limit, ServerPolicy},
 };
 
 use crate::maps::{
@@ -32,29 +32,48 @@ pub struct Verdict<'a> {
     pub hook: u8,
 }
 
-/// Reports a refusal, as often as the budgets allow.
+/// Reports a connection that has been established, as often as the budgets allow.
 #[inline(always)]
-pub fn refused(verdict: &Verdict<'_>, why: Refusal, dry_run: bool) {
-    let status = if dry_run {
-        STATUS_REJECTED_DRY_RUN
-    } else {
-        STATUS_REJECTED
+pub fn established(server: &ServerPolicy, connection: &Connection, admission: Admission) {
+    limiter_established(server, connection, admission.to_word());
+}
+
+/// A global function, see [`crate::charge`]: events are large.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn limiter_established(
+    server: *const ServerPolicy,
+    connection: *const Connection,
+    admission: u64,
+) -> u32 {
+    // SAFETY: the verifier has checked that each pointer is to a value of its type or null.
+    let (Some(server), Some(connection)) = (unsafe { (server.as_ref(), connection.as_ref()) })
+    else {
+        return 0;
     };
-    let mut event = event(verdict, status, reason(why));
-    let shape = verdict.limit.shape(verdict.connection);
-    limiter_report(&mut event, shape.to_word());
+    let admission = Admission::from_word(admission);
+    let limit = &server.limits[admission.limit];
+    let verdict = Verdict {
+        connection,
+        server: server.index,
+        limit,
+        connections: admission.connections,
+        number: admission.number,
+        hook: HOOK_SOCK_OPS,
+    };
+    let (status, reason) = match (admission.is_refused, server.dry_run) {
+        (false, _) => (STATUS_PASSED, REASON_NONE),
+        (true, 0) => (STATUS_REJECTED, reason(admission.why)),
+        (true, _) => (STATUS_REJECTED_DRY_RUN, reason(admission.why)),
+    };
+    let shape = limit.shape(connection);
+    limiter_report(&mut event(&verdict, status, reason), shape.to_word())
 }
 
 /// Reports a refusal that a budget has given leave for.
 #[inline(always)]
 pub fn refused_with_leave(verdict: &Verdict<'_>, why: Refusal, leave: Leave) {
     events::send(leave, &mut event(verdict, STATUS_REJECTED, reason(why)));
-}
-
-/// Reports a passed connection.
-#[inline(always)]
-pub fn passed(verdict: &Verdict<'_>) {
-    limiter_report(&mut event(verdict, STATUS_PASSED, REASON_NONE), 0);
 }
 
 /// Sends the event if a budget gives leave. A global function, see [`crate::charge`].

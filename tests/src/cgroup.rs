@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -41,6 +42,17 @@ impl Cgroup {
     /// Its directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Its id: the inode number of its directory (kernel/cgroup/cgroup.c, cgroup_id).
+    ///
+    /// # Panics
+    /// If it is gone.
+    pub fn id(&self) -> u64 {
+        let directory = fs::metadata(&self.path);
+        directory
+            .unwrap_or_else(|e| panic!("look at {}: {e}", self.path.display()))
+            .ino()
     }
 
     /// Its `cgroup.procs`, for writing. A process that writes `0` moves itself in.

@@ -76,6 +76,22 @@ pub fn must_be_refused(netns: &NetNs, from: IpAddr, to: SocketAddr) {
     }
 }
 
+/// A connection that must be refused with a RST.
+///
+/// # Panics
+/// If it succeeds, or fails in another way.
+#[track_caller]
+pub fn must_be_reset(netns: &NetNs, from: IpAddr, to: SocketAddr) {
+    match netns.run(|| connect_here(from, to, PATIENCE)) {
+        Ok(_) => panic!("a connection from {from} to {to} is established, it must be reset"),
+        Err(e) => assert_eq!(
+            e.kind(),
+            ErrorKind::ConnectionRefused,
+            "a RST answers a SYN, but connecting from {from} to {to} says: {e}"
+        ),
+    }
+}
+
 /// Connects on the calling thread, in its namespace; nobody need accept.
 ///
 /// # Errors
@@ -111,6 +127,43 @@ pub fn bound(from: IpAddr, to: SocketAddr) -> io::Result<Socket> {
     set_option(&socket, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1)?;
     socket.bind(&SocketAddr::new(from, 0).into())?;
     Ok(socket)
+}
+
+/// A socket that will connect from this address and port, also if they were used a moment ago.
+///
+/// # Errors
+/// As the kernel says.
+pub fn bound_to(from: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(from), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&from.into())?;
+    Ok(socket)
+}
+
+/// Connects on the calling thread with data in the SYN (TCP Fast Open); nobody need accept. Without
+/// a cookie on either side only if the namespace allows it (ip-sysctl.rst, tcp_fastopen).
+///
+/// # Errors
+/// `TimedOut` if the SYN is not answered.
+pub fn connect_with_data(
+    from: IpAddr,
+    to: SocketAddr,
+    data: &[u8],
+    patience: Duration,
+) -> io::Result<TcpStream> {
+    let socket = bound(from, to)?;
+    // tcp(7): connect returns at once, and the first data goes with the SYN.
+    set_option(&socket, libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, 1)?;
+    socket.connect(&to.into())?;
+    let mut stream = TcpStream::from(socket);
+    // Both wait for the handshake as well.
+    stream.set_write_timeout(Some(patience))?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.write_all(data).map_err(|e| match e.raw_os_error() {
+        Some(libc::EINPROGRESS) => ErrorKind::TimedOut.into(),
+        _ => timed_out(e),
+    })?;
+    Ok(stream)
 }
 
 /// Sets an integer option of a socket.

@@ -6,6 +6,7 @@
 //!       ─ dir      control socket, configuration, logs
 //! Server    a process in that cgroup and namespace that listens     (src/bin/peer.rs serve)
 //! Limiter   the real binary, attached to that cgroup
+//! Waiting   a refused connection that is accepted and closed later
 //! client    connections from the test's own process, in that namespace
 //! Tun       segments that no well-behaved client sends
 //! Tap       whole Ethernet frames, built by frame
@@ -48,7 +49,9 @@ pub mod tap;
 pub mod test_run;
 pub mod tun;
 mod tuntap;
+pub mod usage;
 pub mod veth;
+pub mod waiting;
 pub mod world;
 pub mod xdp;
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::{
     cgroup::Cgroup,
+    netns::NetNs,
     process::{Process, binary},
     settle::PATIENCE,
     world::World,
@@ -50,9 +51,22 @@ impl Server {
         listen: &[&str],
         flags: &[&str],
     ) -> Self {
+        Self::start_at(&world.netns, cgroup, listen, flags)
+    }
+
+    /// Starts one in this namespace, and in this cgroup or in none of the test's.
+    ///
+    /// # Panics
+    /// If it does not listen.
+    pub fn start_at(
+        netns: &NetNs,
+        cgroup: Option<&Cgroup>,
+        listen: &[&str],
+        flags: &[&str],
+    ) -> Self {
         let mut command = Command::new(binary("peer", "LIMITER_PEER_BIN"));
         command.arg("serve").args(listen).args(flags);
-        let process = Process::start(command, Some(&world.netns), cgroup);
+        let process = Process::start(command, Some(netns), cgroup);
         let line = process.stdout().next(PATIENCE);
         assert_eq!(
             line.as_deref(),

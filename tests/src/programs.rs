@@ -1,12 +1,16 @@
-//! Which programs are attached to a cgroup, asked from the kernel itself.
+//! Which programs are attached to a cgroup or a network namespace, asked from the kernel itself.
 
-use std::{fs::File, io, path::Path};
+use std::{fs::File, io, os::fd::AsFd, path::Path};
 
-use crate::bpf::{self, Command};
+use crate::{
+    bpf::{self, Command},
+    netns::NetNs,
+};
 
 // enum bpf_attach_type, include/uapi/linux/bpf.h
 const BPF_CGROUP_INET_INGRESS: u32 = 0;
 const BPF_CGROUP_SOCK_OPS: u32 = 3;
+const BPF_SK_LOOKUP: u32 = 36;
 
 /// Number of programs attached to a cgroup itself, not to its ancestors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +39,8 @@ impl Programs {
     /// If the kernel does not say.
     pub fn attached(cgroup: &Path) -> Self {
         let ask = |kind| {
-            query(cgroup, kind)
+            File::open(cgroup)
+                .and_then(|directory| query(&directory, kind))
                 .unwrap_or_else(|e| panic!("query programs at {}: {e}", cgroup.display()))
         };
         Self {
@@ -43,6 +48,14 @@ impl Programs {
             sock_ops: ask(BPF_CGROUP_SOCK_OPS),
         }
     }
+}
+
+/// Number of programs at `sk_lookup` in a network namespace.
+///
+/// # Panics
+/// If the kernel does not say.
+pub fn at_lookup(netns: &NetNs) -> u32 {
+    query(netns, BPF_SK_LOOKUP).unwrap_or_else(|e| panic!("query programs at sk_lookup: {e}"))
 }
 
 /// The `query` member of `union bpf_attr`.
@@ -58,11 +71,10 @@ struct Query {
     padding: u32,
 }
 
-fn query(cgroup: &Path, attach_type: u32) -> io::Result<u32> {
-    let directory = File::open(cgroup)?;
+fn query(target: &impl AsFd, attach_type: u32) -> io::Result<u32> {
     let mut ids = [0_u32; 64];
     let mut query = Query {
-        target_fd: bpf::number(&directory),
+        target_fd: bpf::number(target),
         attach_type,
         prog_ids: ids.as_mut_ptr() as u64,
         prog_cnt: bpf::count(ids.len()),

@@ -36,6 +36,8 @@ pub struct Options {
     pub hold: bool,
     /// Take data in the SYN (TCP Fast Open).
     pub fast_open: bool,
+    /// Share the addresses with others that do so (SO_REUSEPORT).
+    pub reuse_port: bool,
 }
 
 /// Serves until standard input ends. Commands there, one a line, each answered with a line
@@ -72,7 +74,7 @@ impl<'a> Loop<'a> {
         let listeners = options
             .listen
             .iter()
-            .map(|address| listen(*address, options.backlog, options.fast_open))
+            .map(|address| listen_with(*address, options))
             .collect::<io::Result<Vec<_>>>()?;
         let mut this = Self {
             options,
@@ -245,25 +247,40 @@ fn finish(stream: TcpStream, end: End) -> io::Result<()> {
 /// # Errors
 /// As the kernel says.
 pub fn listen(address: SocketAddr, backlog: i32, fast_open: bool) -> io::Result<TcpListener> {
+    listen_with(
+        address,
+        &Options {
+            listen: Vec::new(),
+            backlog,
+            paused: false,
+            hold: false,
+            fast_open,
+            reuse_port: false,
+        },
+    )
+}
+
+fn listen_with(address: SocketAddr, options: &Options) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(options.reuse_port)?;
     if address.is_ipv6() {
         socket.set_only_v6(address.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED))?;
     }
     socket.bind(&address.into())?;
-    if fast_open {
+    if options.fast_open {
         set_option(
             &socket.as_fd(),
             libc::IPPROTO_TCP,
             libc::TCP_FASTOPEN,
-            backlog,
+            options.backlog,
         )?;
     }
-    socket.listen(backlog)?;
+    socket.listen(options.backlog)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
 }

@@ -6,12 +6,12 @@ use std::{
 };
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload, Nla as _,
 };
 use netlink_packet_sock_diag::{
     SockDiagMessage,
     constants::{AF_INET, AF_INET6, IPPROTO_TCP},
-    inet::{ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags, Timer},
+    inet::{ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags, Timer, nlas::Nla},
 };
 use netlink_sys::{Socket, SocketAddr as NetlinkAddr, protocols::NETLINK_SOCK_DIAG};
 
@@ -43,6 +43,10 @@ pub struct TcpSocket {
     /// What is left of a connection after its socket is closed (TIME_WAIT, and the FIN_WAIT2 of an
     /// orphan), see `inet_twsk_diag_fill` in net/ipv4/inet_diag.c.
     pub remnant: bool,
+    /// Whether a process holds it. Nobody holds what is not accepted yet, or closed already.
+    pub held: bool,
+    /// Id of the cgroup it was made in; a connection is of its listener's.
+    pub cgroup: Option<u64>,
     family: u8,
     id: SocketId,
 }
@@ -121,10 +125,24 @@ impl TcpSocket {
             remote: SocketAddr::new(id.destination_address.to_canonical(), id.destination_port),
             state: header.state,
             remnant: header.timer == Some(Timer::TimeWait),
+            // A socket that is not in a file has no inode (net/core/sock.c, sock_i_ino).
+            held: header.inode != 0,
+            cgroup: answer.nlas.iter().find_map(cgroup_of),
             family: header.family,
             id: id.clone(),
         }
     }
+}
+
+fn cgroup_of(attribute: &Nla) -> Option<u64> {
+    // include/uapi/linux/inet_diag.h
+    const INET_DIAG_CGROUP_ID: u16 = 21;
+    let mut value = [0; 8];
+    if attribute.kind() != INET_DIAG_CGROUP_ID || attribute.value_len() != value.len() {
+        return None;
+    }
+    attribute.emit_value(&mut value);
+    Some(u64::from_ne_bytes(value))
 }
 
 fn ask(family: u8, id: SocketId, flags: u16, kind: Option<u16>) -> io::Result<Vec<InetResponse>> {

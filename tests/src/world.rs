@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::{
     cgroup::Cgroup, client, interface, netns::NetNs, peer::Server, privilege::require_root,
-    sockdiag,
+    sockdiag, waiting::Waiting,
 };
 
 /// A network namespace, a cgroup and a directory that no other test sees.
@@ -91,6 +91,29 @@ impl World {
     #[track_caller]
     pub fn must_be_refused(&self, from: &str, to: SocketAddr) {
         client::must_be_refused(&self.netns, address(from), to);
+    }
+
+    /// One connection that must be refused with a RST.
+    #[track_caller]
+    pub fn must_be_reset(&self, from: &str, to: SocketAddr) {
+        client::must_be_reset(&self.netns, address(from), to);
+    }
+
+    /// One connection that is accepted, but not by the server, and that is to be closed.
+    #[track_caller]
+    pub fn must_wait(&self, from: &str, to: SocketAddr) -> Waiting {
+        Waiting::connect(&self.netns, address(from), to)
+            .unwrap_or_else(|e| panic!("connect from {from} to {to}, to be closed later: {e}"))
+    }
+
+    /// Connections to `port` that the kernel says are open, and that are not the servers': those
+    /// that wait to be closed. How many there are, and how many of them the limiter holds.
+    pub fn waiting_at(&self, port: u16) -> (usize, usize) {
+        let ours = Some(self.cgroup.id());
+        let mut waiting = sockdiag::connections(&self.netns, port);
+        waiting.retain(|socket| socket.cgroup != ours);
+        let held = waiting.iter().filter(|socket| socket.held).count();
+        (waiting.len(), held)
     }
 
     /// Connections to `port` that the kernel says are open.

@@ -23,7 +23,7 @@ const OVER_INTERFACES: &str = "LIMITER_TEST_INTERFACE";
 
 /// Modules of the end-to-end tests in which no packet is limited, or which choose the interfaces by
 /// themselves.
-const ONCE: [&str; 12] = [
+const ONCE: [&str; 13] = [
     "bad_config",
     "bad_place",
     "command_line",
@@ -33,6 +33,7 @@ const ONCE: [&str; 12] = [
     "harness_xdp",
     "interface",
     "interface_changes",
+    "interface_refusal",
     "logging",
     "same_words",
     "xdp_table",

@@ -147,6 +147,11 @@ fn whatever_is_no_whole_segment_is_named() {
     let mut short_offset = tcp(SYN);
     short_offset[12] = 4 << 4;
     assert_eq!(parse(&ipv4(0, 0, &short_offset)), Err(Unparsed::Truncated));
+    let mut with_options = tcp(SYN);
+    with_options[12] = 7 << 4;
+    assert_eq!(parse(&ipv4(0, 0, &with_options)), Err(Unparsed::Truncated));
+    with_options.extend([1; 8]);
+    assert!(parse(&ipv4(0, 0, &with_options)).is_ok());
     let mut short_header = ipv4(0, 0, &tcp(SYN));
     short_header[0] = 0x44;
     assert_eq!(parse(&short_header), Err(Unparsed::Truncated));

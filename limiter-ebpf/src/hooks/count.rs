@@ -9,19 +9,14 @@ use aya_ebpf::{
     },
     helpers::{bpf_get_socket_cookie, bpf_sock_ops_cb_flags_set},
 };
-use limiter_common::{
-    event::{Excess, HOOK_SOCK_OPS},
-    key::Connection,
-    policy::ACTION_CLOSE,
-    token::Token,
-};
+use limiter_common::{event::Excess, key::Connection, token::Token};
 
 use crate::{
     charge,
     context::{load, load_addresses},
     debug,
     maps::{counters, events, listening, networks, policy, tokens, waiters},
-    report::{self, Verdict},
+    report,
 };
 
 /// include/net/tcp_states.h
@@ -78,8 +73,8 @@ fn established(ctx: *mut bpf_sock_ops) {
     }
     let Some(socket) = socket(ctx) else { return };
     // SAFETY: a full socket, from the context.
-    if server.action == ACTION_CLOSE && unsafe { waiters::find(socket) }.is_some() {
-        // Refused, and accepted by the daemon.
+    if unsafe { waiters::find(socket) }.is_some() {
+        // Refused, and accepted by the daemon. The action may be another one by now.
         return;
     }
     // First the memory, then the charge: a charge that nothing remembers would never be released.
@@ -96,24 +91,10 @@ fn established(ctx: *mut bpf_sock_ops) {
     let admission = charge::established(server, &connection, token);
     watch_state(ctx);
     debug::established(&connection, server.index, admission.connections);
-    let limit = &server.limits[admission.limit];
-    let verdict = Verdict {
-        connection: &connection,
-        server: server.index,
-        limit,
-        connections: admission.connections,
-        number: admission.number,
-        hook: HOOK_SOCK_OPS,
-    };
-    let dry_run = server.dry_run != 0;
-    if !admission.is_refused {
-        if policy.report_passed {
-            report::passed(&verdict);
-        }
-        return;
+    if admission.is_refused || policy.report_passed {
+        report::established(server, &connection, admission);
     }
-    report::refused(&verdict, admission.why, dry_run);
-    if !dry_run {
+    if admission.is_refused && server.dry_run == 0 {
         token.flags = Token::EXCESS;
         hand_over(ctx, &connection);
     }
@@ -131,7 +112,7 @@ pub fn watch_state(ctx: *mut bpf_sock_ops) {
 
 /// Hands a connection that was established in spite of a limit to the daemon for destruction.
 #[inline(always)]
-pub fn hand_over(ctx: *mut bpf_sock_ops, connection: &Connection) {
+fn hand_over(ctx: *mut bpf_sock_ops, connection: &Connection) {
     events::send_excess(&Excess {
         // SAFETY: as in `operation`.
         cookie: unsafe { bpf_get_socket_cookie(ctx.cast()) },

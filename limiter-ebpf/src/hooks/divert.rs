@@ -5,7 +5,7 @@
 //! judged and counted by `limiter_refuse`, which sees it.
 
 use aya_ebpf::{
-    bindings::{BPF_SK_LOOKUP_F_REPLACE, bpf_sk_lookup},
+    bindings::{BPF_SK_LOOKUP_F_REPLACE, bpf_sk_lookup, bpf_sock},
     helpers::generated::bpf_sk_assign,
     programs::SkLookupContext,
 };
@@ -37,7 +37,7 @@ const IPPROTO_TCP: u32 = 6;
 pub fn divert(ctx: &SkLookupContext) {
     // UDP comes by with every packet. Another program's choice is left alone.
     if load!(bpf_sk_lookup, ctx.lookup, protocol) != IPPROTO_TCP
-        || chosen(ctx.lookup)
+        || !chosen(ctx.lookup).is_null()
         || !targets::choose(ctx)
     {
         return;
@@ -59,6 +59,12 @@ pub fn lookup(ctx: *mut bpf_sk_lookup) -> Lookup {
 
 #[inline(always)]
 fn decide(ctx: *mut bpf_sk_lookup) -> Lookup {
+    let socket = chosen(ctx);
+    if socket.is_null() {
+        return Lookup::NotLimited;
+    }
+    // SAFETY: not null.
+    let target_port = unsafe { (&raw const (*socket).src_port).read_volatile() };
     let Some(policy) = policy::in_force() else {
         return Lookup::NotLimited;
     };
@@ -77,7 +83,7 @@ fn decide(ctx: *mut bpf_sk_lookup) -> Lookup {
     if server.dry_run != 0 || server.action == ACTION_DROP {
         return Lookup::WithinLimits;
     }
-    if limiter_is_to_divert(server, &connection) == 0 {
+    if limiter_is_to_divert(server, &connection, target_port) == 0 {
         return Lookup::WithinLimits;
     }
     Lookup::Diverted
@@ -90,6 +96,7 @@ fn decide(ctx: *mut bpf_sk_lookup) -> Lookup {
 extern "C" fn limiter_is_to_divert(
     server: *const ServerPolicy,
     connection: *const Connection,
+    target_port: u32,
 ) -> u32 {
     // SAFETY: the verifier has checked that each pointer is to a value of its type or null.
     let (Some(server), Some(connection), Some(policy)) =
@@ -104,15 +111,13 @@ extern "C" fn limiter_is_to_divert(
         // Dropped at the listener.
         return 0;
     }
-    listening::is_ours(&connection.local, connection.local_port).into()
+    listening::is_limited(&connection.local, connection.local_port, target_port).into()
 }
 
 #[inline(always)]
-fn chosen(ctx: *mut bpf_sk_lookup) -> bool {
+fn chosen(ctx: *mut bpf_sk_lookup) -> *mut bpf_sock {
     // SAFETY: the kernel gives a valid context.
-    let socket =
-        unsafe { (&raw const (*ctx).__bindgen_anon_1.__bindgen_anon_1.sk).read_volatile() };
-    !socket.is_null()
+    unsafe { (&raw const (*ctx).__bindgen_anon_1.__bindgen_anon_1.sk).read_volatile() }
 }
 
 #[inline(always)]

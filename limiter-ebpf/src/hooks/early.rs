@@ -8,7 +8,7 @@ use aya_ebpf::{bindings::xdp_md, helpers::bpf_xdp_adjust_tail};
 use limiter_common::{
     event::HOOK_XDP,
     packet::{
-        Handshake, Segment, Unparsed, Version, find_in_frame,
+        Handshake, Packet as _, Segment, Unparsed, Version, find_in_frame,
         reset::{ResetV4, ResetV6, reset_v4, reset_v6},
     },
     policy::ACTION_RESET,
@@ -24,7 +24,7 @@ use crate::{
 pub enum Early {
     /// No whole segment that we understand.
     NotUnderstood,
-    /// It does not begin a connection.
+    /// It does not begin a connection, or is for everybody on the segment.
     NoAttempt,
     /// No server of the policy that has limits listens there.
     NotLimited,
@@ -60,10 +60,21 @@ fn read(ctx: *mut xdp_md) -> Result<Early, Unparsed> {
         Some(Handshake::Completion | Handshake::Other) => return Ok(Early::NoAttempt),
         None => return Err(Unparsed::Truncated),
     }
+    if is_for_a_group(&bytes) {
+        return Ok(Early::NoAttempt);
+    }
     match headers.segment(&bytes) {
         Some(segment) => Ok(attempt(ctx, &segment)),
         None => Err(Unparsed::Truncated),
     }
+}
+
+/// Whether the frame is not for us alone (IEEE 802.3 §3.2.3). The kernel throws such segments away
+/// (net/ipv4/tcp_ipv4.c, tcp_v4_rcv, `PACKET_HOST`).
+#[inline(always)]
+fn is_for_a_group(bytes: &Bytes) -> bool {
+    let first: Option<[u8; 2]> = bytes.read(0);
+    first.is_some_and(|[first, _]| first & 1 != 0)
 }
 
 #[inline(always)]

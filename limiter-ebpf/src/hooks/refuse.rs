@@ -21,30 +21,39 @@ use crate::{
 pub enum Diverted {
     /// No attempt: the kernel's own answer is the right one.
     NoAttempt,
+    /// For the socket itself: nobody is to know that it listens.
+    Own,
     /// An attempt that is answered with a RST.
     Reset,
     /// An attempt that the daemon accepts.
     Accept,
+    /// The end of an accepted attempt, if it brings the SYN cookie that the socket has sent; any
+    /// other ACK is answered with a RST there, too.
+    Completion,
 }
 
 /// Answers one packet.
 #[inline(always)]
 pub fn packet(ctx: *mut sk_reuseport_md) -> Diverted {
     let mut segment = Segment::default();
-    if limiter_parse_diverted(ctx, &mut segment) == 0 || segment.handshake != Handshake::Syn {
+    if limiter_parse_diverted(ctx, &mut segment) == 0 {
         return Diverted::NoAttempt;
+    }
+    let connection = &segment.connection;
+    if is_own_port(ctx, connection.local_port) {
+        return Diverted::Own;
     }
     let Some(policy) = policy::in_force() else {
         return Diverted::NoAttempt;
     };
-    let connection = &segment.connection;
-    // Somebody connects to the socket's own port: nobody listens there.
-    if own_port(ctx) == connection.local_port {
-        return Diverted::NoAttempt;
-    }
     let Some(server) = policy.limits_at(&connection.local, connection.local_port) else {
         return Diverted::NoAttempt;
     };
+    match segment.handshake {
+        Handshake::Syn => {}
+        Handshake::Completion if server.action == ACTION_CLOSE => return Diverted::Completion,
+        Handshake::Completion | Handshake::Other => return Diverted::NoAttempt,
+    }
     if !judge(&segment, server, HOOK_SK_LOOKUP)
         && let Some(counters) = counters::of_zone(server.limits[0].zone)
     {
@@ -58,12 +67,14 @@ pub fn packet(ctx: *mut sk_reuseport_md) -> Diverted {
     }
 }
 
+/// Whether this is the port that the socket is bound to. What is brought here is for another one.
 #[inline(always)]
-fn own_port(ctx: *mut sk_reuseport_md) -> u16 {
-    // SAFETY: the kernel gives a valid context, with the socket that was found.
+fn is_own_port(ctx: *mut sk_reuseport_md, port: u16) -> bool {
+    // SAFETY: the kernel gives a valid context, with a socket; fields are read one by one, each in
+    // its own width, as the verifier wants it.
     unsafe {
         let socket = (&raw const (*ctx).__bindgen_anon_3.sk).read_volatile();
-        (&raw const (*socket).src_port).read_volatile() as u16
+        (&raw const (*socket).src_port).read_volatile() as u16 == port
     }
 }
 

@@ -14,7 +14,7 @@ use limiter_common::{
 };
 
 use crate::{
-    hooks::count::{connection, hand_over, has_closed, socket, watch_state},
+    hooks::count::{connection, has_closed, socket, watch_state},
     judge::first_no,
     maps::{networks, policy, waiters, zones::zone_at},
 };
@@ -34,22 +34,16 @@ pub fn operation(ctx: *mut bpf_sock_ops) {
 fn established(ctx: *mut bpf_sock_ops) {
     let Some(waiter) = waiter(ctx) else { return };
     let connection = connection(ctx);
-    let server = match policy::in_force()
+    let Some(server) = policy::in_force()
         .and_then(|policy| policy.limits_at(&connection.local, connection.local_port))
-    {
-        Some(found) => found,
-        None => {
-            hand_over(ctx, &connection);
-            return;
-        }
+    else {
+        return;
     };
     waiter.server = server.index;
-    if limiter_begin_wait(server, &connection, waiter) == 0 {
-        // More at once than may wait.
-        hand_over(ctx, &connection);
-        return;
+    // More at once than may wait: what holds no place is reset by the daemon as it is accepted.
+    if limiter_begin_wait(server, &connection, waiter) != 0 {
+        watch_state(ctx);
     }
-    watch_state(ctx);
 }
 
 #[inline(always)]

@@ -1,4 +1,4 @@
-//! Where sockets of the attached cgroups listen, and how the daemon learns of new ones.
+//! Where sockets listen on ports of the policy, and how the daemon learns of new ones.
 
 use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use limiter_common::{
     addr::Addr,
-    policy::{Listening, MAX_LISTENING},
+    policy::{LISTENING_LIMITED, Listening, MAX_LISTENING},
 };
 
 #[btf_map]
@@ -17,18 +17,21 @@ static LISTENING: HashMap<Listening, u32, MAX_LISTENING, { BPF_F_NO_PREALLOC as 
 #[btf_map]
 static NEW_LISTENERS: RingBuf<u32, 4096> = RingBuf::new();
 
-/// Whether a socket of the attached cgroups listens there.
+/// Whether the socket that listens there, in the network namespace with this target, is one of the
+/// attached cgroups.
 #[inline(always)]
-pub fn is_ours(local: &Addr, port: u16) -> bool {
+pub fn is_limited(local: &Addr, port: u16, target_port: u32) -> bool {
+    // The kernel prefers the one with the very address (net/ipv4/inet_hashtables.c,
+    // __inet_lookup_listener).
     for addr in [*local, local.unspecified(), Addr::UNSPECIFIED] {
         let listening = Listening {
             addr,
             port: port.into(),
-            padding: 0,
+            target_port,
         };
-        // SAFETY: nothing of the value is read.
-        if unsafe { LISTENING.get(listening) }.is_some() {
-            return true;
+        // SAFETY: an aligned word of a map value.
+        if let Some(who) = unsafe { LISTENING.get(listening) } {
+            return *who == LISTENING_LIMITED;
         }
     }
     false

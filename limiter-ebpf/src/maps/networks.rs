@@ -9,7 +9,7 @@ use aya_ebpf::{
 use limiter_common::{
     addr::Addr,
     admission::Numbers,
-    policy::{EXEMPT, MAX_LIMITS, MAX_NETWORKS, Network, ServerPolicy},
+    policy::{EXEMPT, MAX_LIMITS, MAX_NETWORKS, Network, ORDINARY, ServerPolicy},
 };
 
 #[btf_map]
@@ -44,8 +44,22 @@ impl Numbers for Networks {
 
 #[inline(always)]
 fn find(server: &ServerPolicy, limit: u8, client: &Addr) -> Option<u32> {
-    let network = Network::new(server, limit, client);
+    let value = limiter_network(server, limit.into(), client);
+    (value != ORDINARY).then_some(value)
+}
+
+/// What stands in the trie for this client, [`ORDINARY`] if nothing does. A global function, see
+/// [`crate::charge`].
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn limiter_network(server: *const ServerPolicy, limit: u32, client: *const Addr) -> u32 {
+    // SAFETY: the verifier has checked that each pointer is to a value of its type or null.
+    let (Some(server), Some(client)) = (unsafe { (server.as_ref(), client.as_ref()) }) else {
+        return ORDINARY;
+    };
+    let network = Network::new(server, limit as u8, client);
     NETWORKS
         .get(&Key::new(Network::bits(128), network))
         .copied()
+        .unwrap_or(ORDINARY)
 }

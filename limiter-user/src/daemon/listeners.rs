@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tracing::error;
 
@@ -16,6 +16,9 @@ use crate::{kernel::NewListeners, policy::Policy};
 
 /// Shortest time between two looks. Services open many sockets at a time.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How much longer than a look the pause after it is, at the least: a look goes through every
+/// process, and whoever may listen may have us look as often as he likes.
+const PAUSE_PER_LOOK: u32 = 4;
 /// Longest time between two looks while there are sockets of ours: nobody tells when the last
 /// listener of a namespace is gone, and our socket keeps the namespace.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -31,11 +34,9 @@ pub async fn follow(
     let mut changes = policy.clone();
     // Dropped with this future.
     let mut targets = JoinSet::new();
+    let mut pause = PAUSE;
     loop {
-        for target in daemon.take_targets().await {
-            targets.spawn(waiting::serve(target, policy.clone()));
-        }
-        while targets.try_join_next().is_some() {}
+        serve_new(&daemon, &policy, &mut targets).await;
         let news = async {
             tokio::select! {
                 result = listeners.wait() => if let Err(e) = result {
@@ -47,11 +48,26 @@ pub async fn follow(
             }
         };
         if timeout(SWEEP, news).await.is_ok() {
-            sleep(PAUSE).await;
+            serve_new(&daemon, &policy, &mut targets).await;
+            sleep(pause).await;
         }
-        if let Err(e) = daemon.follow_listeners().await {
+        let start = Instant::now();
+        let look = daemon.follow_listeners().await;
+        pause = PAUSE.max(start.elapsed() * PAUSE_PER_LOOK);
+        if let Err(e) = look {
             error!("follow listeners: {e}");
             sleep(RETRY).await;
         }
     }
+}
+
+async fn serve_new(
+    daemon: &Daemon,
+    policy: &watch::Receiver<Arc<Policy>>,
+    targets: &mut JoinSet<()>,
+) {
+    for target in daemon.take_targets().await {
+        targets.spawn(waiting::serve(target, policy.clone()));
+    }
+    while targets.try_join_next().is_some() {}
 }

@@ -24,7 +24,7 @@ use tokio::{sync::broadcast, task::JoinHandle, time::timeout};
 use self::{clock::Clock, log::notice, service::Daemon};
 use crate::{
     control::{server, socket::ControlSocket},
-    kernel::{Adopted, Kernel, KernelError},
+    kernel::{Adopted, Kernel, KernelError, sock_diag},
     policy::Policy,
 };
 
@@ -129,6 +129,14 @@ fn announce(policy: &Policy, kernel: &Kernel, adopted: &Adopted) {
              the kernel is older than Linux 6.12 and cannot adopt connections",
             adopted.missed
         );
+    }
+    match sock_diag::can_destroy() {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!(
+            "the kernel cannot close connections (it was built without CONFIG_INET_DIAG_DESTROY): \
+             excess connections, which a lost race lets in, stay open and are not counted"
+        ),
+        Err(e) => tracing::warn!("find out whether the kernel can close connections: {e}"),
     }
     for listener in &adopted.outside {
         tracing::warn!(

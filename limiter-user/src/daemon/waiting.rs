@@ -3,6 +3,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -18,10 +19,16 @@ use crate::{kernel::Target, policy::Policy};
 const RETRY: Duration = Duration::from_millis(100);
 /// What a client may send while it waits. What is beyond stays in the kernel.
 const DISCARD_BYTES: usize = 64 * 1024;
+/// Reads at the end. The receive buffer is smaller.
+const LAST_READS: usize = 16;
 
 /// Accepts and closes until the target is given up.
 pub async fn serve(target: Target, policy: watch::Receiver<Arc<Policy>>) {
-    let Target { listener, end } = target;
+    let Target {
+        listener,
+        places,
+        end,
+    } = target;
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(e) => return error!("serve refused connections: {e}"),
@@ -31,6 +38,8 @@ pub async fn serve(target: Target, policy: watch::Receiver<Arc<Policy>>) {
     let accept = async {
         loop {
             match listener.accept().await {
+                // Counted before it could be accepted.
+                Ok((stream, _)) if !places.holds(&stream) => reset(&stream),
                 Ok((stream, _)) => {
                     let delay = delay(&stream, &policy.borrow());
                     waiting.spawn(close_after(stream, delay));
@@ -46,6 +55,13 @@ pub async fn serve(target: Target, policy: watch::Receiver<Arc<Policy>>) {
     tokio::select! {
         () = accept => {}
         _ = end => {}
+    }
+}
+
+/// Has the client reset when the stream is dropped.
+fn reset(stream: &TcpStream) {
+    if let Err(e) = SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
+        debug!("reset a refused connection: {e}");
     }
 }
 
@@ -68,9 +84,14 @@ async fn close_after(mut stream: TcpStream, delay: Duration) {
         Ok(Ok(false)) => sleep_until(end).await,
         Err(_) => {}
     }
-    // What arrived and is not read would make a RST of the end (RFC 9293 §3.10.4).
+    // What arrived and is not read would make a RST of the end (RFC 9293 §3.10.4). Whoever sends
+    // faster than this gets one.
     let mut buffer = [0; 4_096];
-    while stream.try_read(&mut buffer).is_ok_and(|read| read > 0) {}
+    for _ in 0..LAST_READS {
+        if !stream.try_read(&mut buffer).is_ok_and(|read| read > 0) {
+            break;
+        }
+    }
     if let Err(e) = stream.shutdown().await {
         debug!("close a refused connection: {e}");
     }

@@ -6,12 +6,15 @@ use limiter_common::{
     addr::Addr,
     key::KeyFields,
     policy::{
-        ACTION_CLOSE, ACTION_DROP, ACTION_RESET, Limit, MAX_LIMITS, MAX_LISTENERS, MAX_SERVERS,
-        MAX_ZONES, PORTS, PortEntry, ServerPolicy,
+        ACTION_CLOSE, ACTION_DROP, ACTION_RESET, Limit, MAX_LIMITS, MAX_LISTENERS, MAX_NETWORKS,
+        MAX_SERVERS, MAX_ZONES, PORTS, PortEntry, ServerPolicy,
     },
 };
 
-use super::error::KernelError;
+use super::{
+    error::KernelError,
+    networks::{self, Networks},
+};
 use crate::policy::{Action, Key, ListenAddr, Policy, Server, Zone};
 
 /// One half of the policy maps.
@@ -23,6 +26,8 @@ pub(super) struct Compiled {
     pub(super) listeners: HashMap<(u16, Addr), u32>,
     /// Indexed by server.
     pub(super) servers: Vec<ServerPolicy>,
+    /// Clients that are treated otherwise than the rest.
+    pub(super) networks: Networks,
     /// Ports that a `listen` names by itself, not within a range.
     named: Vec<u16>,
 }
@@ -88,10 +93,13 @@ pub(super) fn compile(policy: &Policy) -> Result<Compiled, KernelError> {
         .zip(&policy.servers)
         .map(|(index, server)| compile_server(index, server, &policy.zones))
         .collect::<Result<_, _>>()?;
+    let networks = networks::compile(&policy.servers);
+    check_size("networks", networks.len(), MAX_NETWORKS as u32)?;
     Ok(Compiled {
         ports,
         listeners,
         servers,
+        networks,
         named,
     })
 }
@@ -138,6 +146,7 @@ fn compile_server(
     let mut compiled = ServerPolicy {
         limit_count: server.limits.len() as u16,
         index,
+        has_exemptions: (!server.exempt.is_empty()).into(),
         dry_run: server.dry_run.into(),
         action: match server.action {
             Action::Drop => ACTION_DROP,
@@ -152,9 +161,9 @@ fn compile_server(
             // Below MAX_ZONES.
             zone: limit.zone as u16,
             fields: fields(&zones[limit.zone].key),
-            v4_bits: 128,
-            v6_bits: 128,
-            has_overrides: 0,
+            v4_bits: networks::MAPPED_BITS + zones[limit.zone].prefixes.v4,
+            v6_bits: zones[limit.zone].prefixes.v6,
+            has_overrides: (!limit.overrides.is_empty()).into(),
         };
     }
     Ok(compiled)

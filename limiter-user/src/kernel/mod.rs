@@ -9,10 +9,11 @@
 //! | `attachment` | what is attached where |
 //! | `compile` | from the checked policy to the values of the policy maps |
 //! | `policy` | the policy maps: two halves, one switch |
+//! | `networks` | client networks that are treated otherwise |
 //! | `zones` | the zones' maps and counters |
 //! | `events` | the rings |
 //! | `adopt` | connections that were open before |
-//! | `divert`, `target` | sockets that refused attempts are brought to |
+//! | `divert` | sockets that refused attempts are brought to |
 //! | `scope` | which sockets belong to the attached cgroups |
 //! | `netns`, [`sock_diag`] | network namespaces, and the sockets in them |
 //! | `privilege` | what the process may do |
@@ -26,13 +27,13 @@ mod error;
 mod events;
 mod interface;
 mod netns;
+mod networks;
 mod object;
 mod policy;
 mod privilege;
 mod raw;
 mod scope;
 pub mod sock_diag;
-mod target;
 mod zones;
 
 use std::path::{Path, PathBuf};
@@ -49,7 +50,7 @@ pub use self::{
     adopt::Adopted,
     attachment::{Attachment, Place},
     cgroup::root as cgroup_root,
-    divert::Target,
+    divert::{Places, Target},
     error::KernelError,
     events::{EventStream, NewListeners},
     interface::{AttachedInterface, InterfaceWatch, interface_names},
@@ -97,6 +98,7 @@ impl Kernel {
     /// Nothing stays loaded or attached then. That an interface is missing is no error.
     pub fn start(policy: &Policy) -> Result<(Self, Adopted), KernelError> {
         privilege::check()?;
+        privilege::raise_descriptor_limit()?;
         let cgroups = open_cgroups(policy)?;
         let compiled = compile::compile(policy)?;
         let mut ebpf = object::load(policy.error_log.level == LogLevel::Debug)?;
@@ -150,7 +152,8 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// Refused attempts may be dropped instead then.
+    /// Refused attempts may be dropped instead then. What fails in one network namespace only is
+    /// no error, but logged.
     pub fn follow_listeners(&mut self, policy: &Policy) -> Result<(), KernelError> {
         self.diversion
             .refresh(&mut self.ebpf, &self.cgroups, policy)

@@ -9,7 +9,7 @@ use aya::{
     maps::{Array, HashMap, Map, MapData, MapError},
 };
 use limiter_common::{
-    names::{MAP_CONTROL, MAP_LISTENERS, MAP_PORTS, MAP_SERVERS},
+    names::{MAP_CONTROL, MAP_LISTENERS, MAP_NETWORKS, MAP_PORTS, MAP_SERVERS},
     policy::{Control, ListenerKey, MAX_SERVERS, PORTS, PortEntry, ServerPolicy},
 };
 
@@ -18,6 +18,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use super::{
     compile::Compiled,
     error::{Context, KernelError},
+    networks::NetworkMap,
     raw::Raw,
 };
 
@@ -27,6 +28,7 @@ pub(super) struct PolicyMaps {
     ports: Array<MapData, Raw<PortEntry>>,
     listeners: HashMap<MapData, Raw<ListenerKey>, u32>,
     servers: Array<MapData, Raw<ServerPolicy>>,
+    networks: NetworkMap,
     /// What is in force in `control`.
     switches: Control,
     /// What stands in each half.
@@ -56,6 +58,7 @@ impl PolicyMaps {
             ports: take(ebpf, MAP_PORTS)?,
             listeners: take(ebpf, MAP_LISTENERS)?,
             servers: take(ebpf, MAP_SERVERS)?,
+            networks: NetworkMap::new(take(ebpf, MAP_NETWORKS)?),
             switches: Control {
                 active: 0,
                 report_passed: 0,
@@ -118,6 +121,7 @@ impl PolicyMaps {
                 .context("write map", MAP_LISTENERS)?;
         }
         known.listeners.clone_from(&compiled.listeners);
+        self.networks.write(half as u8, &compiled.networks)?;
         for (index, server) in (0..).zip(&compiled.servers) {
             let server = ServerPolicy {
                 half: half as u8,

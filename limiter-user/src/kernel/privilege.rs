@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 use super::error::{Context, KernelError};
 
 /// Capability, its bit, and what it is needed for.
@@ -36,6 +38,17 @@ pub fn check() -> Result<(), KernelError> {
         format!("missing capabilities: {}", missing.join(", ")),
     )
     .hint("run limiter as root, or give the service these capabilities"))
+}
+
+/// Allows us as many descriptors as the hard limit does: the soft one is low for the sake of
+/// programs that use select(2). Each network namespace and each waiting connection takes some.
+pub(super) fn raise_descriptor_limit() -> Result<(), KernelError> {
+    const OBJECT: &str = "RLIMIT_NOFILE";
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("read", OBJECT)?;
+    if soft == hard {
+        return Ok(());
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).context("raise", OBJECT)
 }
 
 fn effective_capabilities(status: &str) -> Option<u64> {

@@ -6,7 +6,7 @@ use limiter_common::{
     entry::{ZoneEntry, ZoneState},
     event::{Event, Excess},
     key::{Connection, ZoneKeyWords},
-    policy::{Control, ListenerKey, Listening, PortEntry, ServerPolicy},
+    policy::{Control, ListenerKey, Listening, Network, PortEntry, ServerPolicy},
     token::Waiter,
 };
 
@@ -41,6 +41,7 @@ boundary!(
     EventCounters,
     ListenerKey,
     Listening,
+    Network,
     PacketCounters,
     PortEntry,
     ServerPolicy,

@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use limiter_common::event::Excess;
+use limiter_common::{addr::Addr, event::Excess};
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload, Nla as _,
 };
@@ -75,6 +75,29 @@ fn list(states: &StateFlags) -> io::Result<Vec<TcpSocket>> {
         dump(family, states.clone(), any, &mut sockets)?;
     }
     Ok(sockets)
+}
+
+/// Whether the kernel closes connections when it is told to: CONFIG_INET_DIAG_DESTROY.
+///
+/// # Errors
+///
+/// If netlink fails.
+pub fn can_destroy() -> io::Result<bool> {
+    // Without addresses, ports and a cookie that a socket could have.
+    let nobody = Excess {
+        cookie: u64::MAX,
+        remote: Addr::UNSPECIFIED_V4,
+        local: Addr::UNSPECIFIED_V4,
+        remote_port: 0,
+        local_port: 0,
+        family: AF_INET.into(),
+    };
+    match destroy(&nobody) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Closes one connection at once, with a RST to the client (net/ipv4/tcp.c, tcp_abort).

@@ -8,7 +8,7 @@ use aya::{
 };
 use limiter_common::{
     counters::ZoneCounters,
-    entry::{ZoneEntry, ZoneState},
+    entry::{Occupancy, ZoneEntry, ZoneState},
     key::ZoneKey,
     names::{MAP_ZONE_COUNTERS, MAP_ZONE_STATES, MAP_ZONES},
 };
@@ -20,7 +20,10 @@ use super::{
     policy::take,
     raw::Raw,
 };
-use crate::{policy::Zone, zone_map::MapSize};
+use crate::{
+    policy::{OnFull, Zone},
+    zone_map::MapSize,
+};
 
 /// All zones.
 pub(super) struct ZoneMaps {
@@ -49,8 +52,12 @@ impl ZoneMaps {
         for (index, zone) in (0_u32..).zip(zones) {
             let size = MapSize::of(zone.capacity(), possible_cpus()?);
             let map = create_zone_map(&zone.name, size.max_entries())?;
+            let state = ZoneState {
+                evicts: (zone.on_full == OnFull::Evict).into(),
+                ..size.state()
+            };
             maps.states
-                .set(index, Raw(size.state()), 0)
+                .set(index, Raw(state), 0)
                 .context("write map", MAP_ZONE_STATES)?;
             maps.outer
                 .set(index, &map, 0)
@@ -81,9 +88,22 @@ impl ZoneMaps {
             counters: per_cpu
                 .iter()
                 .fold(ZoneCounters::default(), |sum, cpu| sum.plus(&cpu.0)),
-            keys: state.0.live,
+            keys: if state.0.evicts == 0 {
+                state.0.live
+            } else {
+                self.count_live(index as usize)?
+            },
             memory_bytes: zone.memory_bytes,
         })
+    }
+
+    /// In a zone that evicts, the programs do not know how many there are.
+    fn count_live(&self, index: usize) -> Result<u64, KernelError> {
+        let keys = self.read_keys(index)?;
+        let live = keys
+            .iter()
+            .filter(|(_, entry)| Occupancy::from_word(entry.occupancy).connections > 0);
+        Ok(live.count() as u64)
     }
 
     /// Reads every key of one zone.

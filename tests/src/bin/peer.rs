@@ -34,6 +34,9 @@ enum Arguments {
         /// Take data in the SYN.
         #[arg(long)]
         fast_open: bool,
+        /// Share the addresses with others that do so.
+        #[arg(long)]
+        reuse_port: bool,
     },
     /// Open connections, report, and hold them until standard input ends.
     Open {
@@ -79,12 +82,14 @@ fn main() -> anyhow::Result<()> {
             paused,
             hold,
             fast_open,
+            reuse_port,
         } => serve(&Options {
             listen,
             backlog,
             paused,
             hold,
             fast_open,
+            reuse_port,
         })?,
         Arguments::Open {
             to,

@@ -1,7 +1,7 @@
 //! However a connection begins and ends, it is counted from establishment to close.
 
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{ErrorKind, Read},
     net::{Shutdown, TcpStream},
     time::Duration,
 };
@@ -71,20 +71,12 @@ fn open_with_data(
     to: std::net::SocketAddr,
     patience: Duration,
 ) -> std::io::Result<TcpStream> {
-    let socket = client::bound(from, to)?;
-    // tcp(7): connect returns at once, and the first data goes with the SYN.
-    client::set_option(&socket, libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, 1)?;
-    socket.connect(&to.into())?;
-    let mut stream = TcpStream::from(socket);
-    // Both wait for the handshake as well.
-    stream.set_write_timeout(Some(patience))?;
-    stream.set_read_timeout(Some(patience))?;
+    let mut stream = client::connect_with_data(from, to, b"x", patience)?;
     let mut answer = [0; 2];
     stream
-        .write_all(b"x")
-        .and_then(|()| stream.read_exact(&mut answer))
+        .read_exact(&mut answer)
         .map_err(|e| match e.raw_os_error() {
-            Some(libc::EAGAIN | libc::EINPROGRESS) => ErrorKind::TimedOut.into(),
+            Some(libc::EAGAIN) => ErrorKind::TimedOut.into(),
             _ => e,
         })?;
     assert_eq!(&answer, b"!x");

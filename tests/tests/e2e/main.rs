@@ -2,6 +2,7 @@
 //!
 //! Each test has a [`tests::World`] of its own and may run beside any other. All need root.
 
+mod actions;
 mod adopt;
 mod audit;
 mod bad_config;
@@ -9,6 +10,7 @@ mod bad_place;
 mod burst;
 mod check;
 mod churn;
+mod client_networks;
 mod command_line;
 mod control_socket;
 mod demo;
@@ -21,6 +23,7 @@ mod harness;
 mod harness_xdp;
 mod interface;
 mod interface_changes;
+mod interface_refusal;
 mod limit;
 mod logging;
 mod nginx;
@@ -30,8 +33,8 @@ mod second;
 mod several_zones;
 mod stop;
 mod way;
-mod xdp_table;
 mod wrong_usage;
+mod xdp_table;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use limiter_common::key::Connection;
+use limiter_common::key::{Connection, KeyShape};
 
 use super::{policy as policy_status, *};
 use crate::policy::{
@@ -82,7 +82,7 @@ fn client(addr: &str) -> ZoneKey {
         remote: addr.parse::<IpAddr>().expect("literal").into(),
         ..Connection::default()
     };
-    ZoneKey::new(KeyFields::REMOTE_ADDR, &connection, 0)
+    ZoneKey::new(KeyShape::whole(KeyFields::REMOTE_ADDR), &connection, 0)
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_key_shows_the_fields_it_has() {
         local_port: 80,
         ..Connection::default()
     };
-    let key = ZoneKey::new(fields, &connection, 1);
+    let key = ZoneKey::new(KeyShape::whole(fields), &connection, 1);
     let top = top_keys(&policy, fields, vec![(key, entry(3, 1))], 10);
     assert_eq!(
         serde_json::to_string(&top).expect("JSON"),

@@ -51,6 +51,9 @@ pub(super) fn attach(
     if let Some(other) = device.programs.first() {
         return Err(Refusal::taken(wanted, device, *other));
     }
+    if !device.is_ethernet {
+        return Err(Refusal::not_ethernet(wanted, device));
+    }
     let attempt = |mode| bpf_link::create(program.fd.as_fd(), device.index, mode);
     let (mode, fallback, result) = match wanted.mode {
         XdpMode::Native => (Mode::Native, None, attempt(Mode::Native)),

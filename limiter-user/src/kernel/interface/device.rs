@@ -9,7 +9,7 @@ use netlink_packet_core::{
 };
 use netlink_packet_route::{
     RouteNetlinkMessage,
-    link::{LinkAttribute, LinkFlags, LinkHeader, LinkMessage, LinkXdp},
+    link::{LinkAttribute, LinkFlags, LinkHeader, LinkLayerType, LinkMessage, LinkXdp},
 };
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 
@@ -21,6 +21,8 @@ pub(super) struct Device {
     pub(super) index: u32,
     pub(super) is_up: bool,
     pub(super) is_loopback: bool,
+    /// Whether its frames begin with an Ethernet header. Tunnels such as tun and WireGuard have none.
+    pub(super) is_ethernet: bool,
     pub(super) mtu: u32,
     /// `veth`, `bond` …; none if it is a device of its driver.
     pub(super) kind: Option<String>,
@@ -45,8 +47,8 @@ impl Device {
 
     /// Whether a program's replies (XDP_TX) leave the device.
     ///
-    /// veth hands them to the other end, which takes them only if it polls: with a program of its
-    /// own, or with GRO on (drivers/net/veth.c, veth_xdp_xmit). Nobody can see that from here.
+    /// veth hands them to the other end, which takes them only with a program of its own
+    /// (drivers/net/veth.c, veth_xdp_xmit and veth_xdp_flush). Nobody can see that from here.
     pub(super) fn can_transmit(&self, mode: Mode) -> bool {
         mode == Mode::Generic || self.kind.as_deref() != Some("veth")
     }
@@ -97,6 +99,10 @@ impl NetlinkDeserializable for Device {
             index: header.index,
             is_up: header.flags.contains(LinkFlags::Up),
             is_loopback: header.flags.contains(LinkFlags::Loopback),
+            is_ethernet: matches!(
+                header.link_layer_type,
+                LinkLayerType::Ether | LinkLayerType::Loopback
+            ),
             ..Self::default()
         };
         // struct ifinfomsg, include/uapi/linux/rtnetlink.h
@@ -151,7 +157,8 @@ mod tests {
     #[test]
     fn loopback_is_found_and_nothing_else_is_made_up() {
         let device = find("lo").expect("netlink answers").expect("loopback");
-        assert!(device.is_loopback && device.index > 0 && device.mtu > 0);
+        assert!(device.is_loopback && device.is_ethernet);
+        assert!(device.index > 0 && device.mtu > 0);
         assert_eq!((device.kind, device.controller), (None, None));
         assert_eq!(find("no-such-device").expect("netlink answers"), None);
     }

@@ -48,6 +48,14 @@ impl Refusal {
         }
     }
 
+    /// The program would take the IP header for an Ethernet header.
+    pub(super) fn not_ethernet(wanted: &Interface, device: &Device) -> Self {
+        let error = failed(wanted, "its frames have no Ethernet header").hint(
+            "leave it out: the cgroup programs limit what comes through it, or attach to the              interface that carries the tunnel",
+        );
+        Self::Refused(error, Some(Box::new(device.clone())))
+    }
+
     /// Another's program is on the device.
     pub(super) fn taken(wanted: &Interface, device: &Device, other: XdpProgram) -> Self {
         let XdpProgram { id, mode } = other;

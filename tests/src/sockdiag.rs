@@ -45,6 +45,8 @@ pub struct TcpSocket {
     pub remnant: bool,
     /// Whether a process holds it. Nobody holds what is not accepted yet, or closed already.
     pub held: bool,
+    /// Bytes that have come and that nobody has read.
+    pub unread: u32,
     /// Id of the cgroup it was made in; a connection is of its listener's.
     pub cgroup: Option<u64>,
     family: u8,
@@ -127,6 +129,7 @@ impl TcpSocket {
             remnant: header.timer == Some(Timer::TimeWait),
             // A socket that is not in a file has no inode (net/core/sock.c, sock_i_ino).
             held: header.inode != 0,
+            unread: header.recv_queue,
             cgroup: answer.nlas.iter().find_map(cgroup_of),
             family: header.family,
             id: id.clone(),

@@ -3,6 +3,7 @@
 
 use std::{
     io::{Read, Write},
+    net::SocketAddr,
     time::Duration,
 };
 
@@ -26,6 +27,9 @@ fn a_second_client_over_ipv4_of_a_dual_stack_server_is_closed_as_well() {
     second_client_is_closed("[::]:8080", CLIENT);
 }
 
+const DELAY: Duration = Duration::from_secs(2);
+const TOLERANCE: Duration = Duration::from_millis(300);
+
 fn second_client_is_closed(listen: &str, client: &str) {
     // Its figure is part of what is promised, so it wants some CPU.
     let _heavy = crate::heavy();
@@ -44,20 +48,24 @@ fn second_client_is_closed(listen: &str, client: &str) {
     first.read_exact(&mut echo).expect("the echo");
     assert_eq!(&echo, b"hello");
 
+    let mut refused = 0;
     for text in [&b"hello"[..], b""] {
-        let mut second = world.must_wait(client, to);
-        second.say(text).expect("write");
-        let after = second.must_be_closed();
-        let difference = after.abs_diff(Duration::from_secs(2));
-        assert!(difference < Duration::from_millis(300), "{after:?}");
-        // Before another one comes: one may wait at a time.
-        settle_waiting(&world, 0);
+        // On a machine that is busy anything can be late. It is never early.
+        let late: Vec<_> = std::iter::from_fn(|| {
+            refused += 1;
+            let after = second(&world, client, to, text);
+            assert!(after + TOLERANCE > DELAY, "{after:?}");
+            (after > DELAY + TOLERANCE).then_some(after)
+        })
+        .take(4)
+        .collect();
+        assert!(late.len() < 4, "{late:?}");
     }
     assert_eq!(server.stat().accepted, 1);
     let zone = limiter.zone(ZONE);
     assert_eq!(
         (zone.connections, zone.passed, zone.rejected, zone.excess),
-        (1, 1, 2, 0)
+        (1, 1, refused, 0)
     );
 
     // The first one has not noticed.
@@ -68,4 +76,14 @@ fn second_client_is_closed(listen: &str, client: &str) {
     settle("connections", 0, || limiter.zone(ZONE).connections);
     let _third = world.open(client, to);
     limiter.must_be_exact(ZONE);
+}
+
+/// A second client that sends `text`. When it is closed, after it has begun to connect.
+fn second(world: &World, from: &str, to: SocketAddr, text: &[u8]) -> Duration {
+    let mut second = world.must_wait(from, to);
+    second.say(text).expect("write");
+    let after = second.must_be_closed();
+    // Before another one comes: one may wait at a time.
+    settle_waiting(world, 0);
+    after
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use tests::{Limiter, Server, World, programs, settle, settle::PATIENCE, waiting::End};
+use tests::{Limiter, Server, World, programs, settle, settle::PATIENCE, sockdiag, waiting::End};
 
 use super::{LONG, flags, settle_waiting};
-use crate::{CLIENT, SERVER, ZONE};
+use crate::{CLIENT, PORT, SERVER, ZONE};
 
 #[test]
 fn without_a_delay_it_is_closed_at_once() {
@@ -49,6 +49,10 @@ fn a_stop_of_the_daemon_closes_what_waits() {
         let mut waiting = [(); 2].map(|()| world.must_wait(CLIENT, server.address()));
         waiting[0].say(b"hello").expect("write");
         settle_waiting(&world, 2);
+        settle("unread", 0, || {
+            let sockets = sockdiag::connections(&world.netns, PORT);
+            sockets.iter().map(|socket| socket.unread).sum::<u32>()
+        });
         limiter.end(signal);
         settle_waiting(&world, 0);
         let ends = waiting.each_mut().map(|waiting| waiting.end(PATIENCE));

@@ -6,94 +6,11 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{figure::Figure, machine::Machine};
-
-/// A kind of work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
-    /// A packet of an established connection, `cgroup_skb`.
-    Packet,
-    /// A SYN that is refused, `cgroup_skb`.
-    SynRefused,
-    /// A SYN that passes, of a key with connections, `cgroup_skb`.
-    SynPassed,
-    /// A SYN that passes, of a key without, `cgroup_skb`.
-    SynPassedNewKey,
-    /// The ACK that completes a handshake and passes, `cgroup_skb`.
-    AckPassed,
-    /// A RST that ends a half-open handshake, `cgroup_skb`.
-    ResetAtListener,
-    /// The establishment of a connection, of a key with connections, `sock_ops`.
-    Establishment,
-    /// The establishment of the first connection of a key, `sock_ops`.
-    EstablishmentNewKey,
-    /// The close of a connection, `sock_ops`.
-    Close,
-    /// The close of the last connection of a key, `sock_ops`.
-    CloseLastOfKey,
-    /// An operation that does nothing for the limiter, `sock_ops`.
-    OtherOperation,
-}
-
-impl Work {
-    /// Every kind: its name in the JSON, its words in the table, the goal in nanoseconds.
-    const ALL: [(Self, &str, &str, Option<f64>); 11] = [
-        (
-            Self::Packet,
-            "packet",
-            "packet of an established connection",
-            Some(20.0),
-        ),
-        (Self::SynRefused, "syn_refused", "SYN, refused", Some(150.0)),
-        (Self::SynPassed, "syn_passed", "SYN, passed", Some(150.0)),
-        (
-            Self::SynPassedNewKey,
-            "syn_passed_new_key",
-            "SYN, passed, new key",
-            Some(150.0),
-        ),
-        (
-            Self::AckPassed,
-            "ack_passed",
-            "ACK of a handshake, passed",
-            Some(150.0),
-        ),
-        (
-            Self::ResetAtListener,
-            "reset_at_listener",
-            "RST of a half-open handshake",
-            None,
-        ),
-        (
-            Self::Establishment,
-            "establishment",
-            "establishment",
-            Some(500.0),
-        ),
-        (
-            Self::EstablishmentNewKey,
-            "establishment_new_key",
-            "establishment, new key",
-            Some(500.0),
-        ),
-        (Self::Close, "close", "close", None),
-        (
-            Self::CloseLastOfKey,
-            "close_last_of_key",
-            "close, last of its key",
-            None,
-        ),
-        (
-            Self::OtherOperation,
-            "other_operation",
-            "any other socket operation",
-            None,
-        ),
-    ];
-}
-
-/// What each kind of work costs.
-pub type Figures = Vec<(Work, Figure)>;
+use super::{
+    figure::Figure,
+    kinds::{Figures, Work},
+    machine::Machine,
+};
 
 /// One scenario.
 pub struct Column {
@@ -167,8 +84,7 @@ impl Report {
         let kind = if *is_virtual { "virtual " } else { "" };
         let mut text = format!(
             "{cpu}, {cpus} {kind}CPUs, {architecture}, Linux {kernel}\n\n\
-             Nanoseconds without the cost of an empty program; \
-             in brackets as bpf_stats has them.\n\n"
+             Nanoseconds without the cost of an empty program; in brackets with it.\n\n"
         );
         let names = self.columns.iter().map(|column| column.name.clone());
         let heading = ["work".to_owned()]
@@ -192,7 +108,7 @@ impl Report {
                 .fold(0.0, f64::max);
             let judged = match goal_ns {
                 None => "",
-                Some(goal) if most < goal => "met",
+                Some(goal) if most <= goal => "met",
                 Some(_) => "missed",
             };
             text.push_str(&row([words.to_owned()]
@@ -204,10 +120,12 @@ impl Report {
     }
 }
 
-/// The difference of two medians may come out below nothing.
+/// The difference of two figures may come out below nothing.
 fn rounded(ns: f64) -> String {
     if ns < 1.0 {
         "<1".to_owned()
+    } else if ns < 10.0 {
+        format!("{ns:.1}")
     } else {
         format!("{ns:.0}")
     }

@@ -5,7 +5,8 @@
 //! sockets and the kernel does not answer in their place. The server side is real: listeners, and
 //! the connections that the kernel makes for them.
 //!
-//! The program on an interface is run on frames that are no packets.
+//! The program on an interface is run on frames that are no packets. What it is worth is measured at
+//! last, with a flood from another namespace.
 //!
 //! | room | holds |
 //! |---|---|
@@ -19,6 +20,7 @@
 //! | [`pairs`], [`renewal`] | what is run there, and on ever new attempts |
 //! | [`frames`] | the frames, and where their fields stand |
 //! | [`cables`] | programs that are attached to devices without traffic |
+//! | [`flood`], [`sender`] | SYNs per second through a cable |
 //! | [`figure`] | from samples to figures |
 //! | [`report`] | the table and the JSON |
 //! | [`machine`] | where it was measured |
@@ -27,6 +29,7 @@ mod bpf;
 mod cables;
 mod client;
 mod figure;
+mod flood;
 mod frames;
 mod keys;
 mod kinds;
@@ -36,6 +39,7 @@ mod renewal;
 mod report;
 mod runs;
 mod scene;
+mod sender;
 mod work;
 mod xdp;
 
@@ -54,7 +58,7 @@ use self::{
 
 #[derive(Parser)]
 #[command(
-    about = "What the programs cost per packet and per connection",
+    about = "What the programs cost per packet, per connection, and under a flood",
     max_term_width = 100
 )]
 struct Args {
@@ -134,10 +138,14 @@ fn main() -> Result<()> {
         eprintln!("measuring: {}", scenario.name());
         columns.push(measure(&scene, &mut client, &scenario, args.samples)?);
     }
+    drop(client);
     drop(scene);
+    eprintln!("measuring: floods");
+    let floods = flood::measure()?;
     Report {
         machine: machine::Machine::here()?,
         columns,
+        floods,
     }
     .print(args.json)
 }

@@ -8,8 +8,10 @@ use serde_json::{Map, Value, json};
 
 use super::{
     figure::Figure,
+    flood::{By, Flood},
     kinds::{Figures, Work},
     machine::Machine,
+    sender::Attempts,
 };
 
 /// One scenario.
@@ -33,12 +35,15 @@ pub struct Report {
     pub machine: Machine,
     /// Under which scenarios.
     pub columns: Vec<Column>,
+    /// What senders reach.
+    pub floods: Vec<Flood>,
 }
 
 #[derive(Serialize)]
 struct Json<'a> {
     machine: &'a Machine,
     scenarios: Vec<Value>,
+    floods: &'a [Flood],
 }
 
 impl Report {
@@ -66,6 +71,7 @@ impl Report {
         let mut text = serde_json::to_string_pretty(&Json {
             machine: &self.machine,
             scenarios: self.columns.iter().map(scenario).collect(),
+            floods: &self.floods,
         })
         .context("write JSON")?;
         text.push('\n');
@@ -116,8 +122,55 @@ impl Report {
                 .chain(cells)
                 .chain([goal, judged.to_owned()])));
         }
+        text.push_str("\nThousands of SYNs per second, of one client at its limit.\n\n");
+        text.push_str(&flood_table(&self.floods));
         text
     }
+}
+
+fn flood_table(floods: &[Flood]) -> String {
+    let heading = [
+        "sender",
+        "attempts",
+        "cgroup alone",
+        "interface",
+        "a program that drops everything",
+        "interface, share of it",
+        "goal",
+        "",
+    ];
+    let dashes = |i| if i < 2 { "---" } else { "---:" }.to_owned();
+    let mut text = row(heading.into_iter().map(str::to_owned));
+    text.push_str(&row((0..heading.len()).map(dashes)));
+    for flood in floods {
+        let sender = match flood.sender {
+            By::RawSocket => "raw socket",
+            By::KernelFrames => "frames made in the kernel",
+        };
+        let attempts = match flood.attempts {
+            Attempts::New => "new",
+            Attempts::Repeated => "one, repeated",
+        };
+        let thousands = |per_s: f64| format!("{:.0}", per_s / 1_000.0);
+        let judged = match flood.goal_share {
+            None => "",
+            Some(goal) if flood.share >= goal => "met",
+            Some(_) => "missed",
+        };
+        let goal = |goal| format!("{goal:.2}");
+        text.push_str(&row([
+            sender.to_owned(),
+            attempts.to_owned(),
+            thousands(flood.cgroup_per_s),
+            thousands(flood.limiter_per_s),
+            thousands(flood.drop_per_s),
+            format!("{:.3}", flood.share),
+            flood.goal_share.map_or_else(String::new, goal),
+            judged.to_owned(),
+        ]
+        .into_iter()));
+    }
+    text
 }
 
 /// The difference of two figures may come out below nothing.

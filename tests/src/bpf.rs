@@ -10,6 +10,8 @@ use std::{
 #[derive(Clone, Copy, Debug)]
 #[repr(i64)]
 pub(crate) enum Command {
+    MapCreate = 0,
+    MapUpdate = 2,
     ProgramLoad = 5,
     TestRun = 10,
     ProgramById = 13,
@@ -50,6 +52,43 @@ pub fn link(program: &impl AsFd, target: u32, attach_type: u32, flags: u32) -> i
     let mut attributes = [number(program), target, attach_type, flags];
     // SAFETY: no pointers.
     unsafe { open(Command::LinkCreate, &mut attributes) }
+}
+
+/// An array of one program, for tail calls. It is empty when its descriptor is closed
+/// (kernel/bpf/arraymap.c, prog_array_map_clear).
+///
+/// # Errors
+/// As the kernel says.
+pub fn program_array(program: &impl AsFd) -> io::Result<OwnedFd> {
+    const PROGRAM_ARRAY: u32 = 3;
+    let array = map(PROGRAM_ARRAY, size_of::<u32>())?;
+    let (index, value) = (0_u32, number(program));
+    let mut update = Update {
+        map: number(&array),
+        key: std::ptr::from_ref(&index) as u64,
+        value: std::ptr::from_ref(&value) as u64,
+        ..Update::default()
+    };
+    // SAFETY: key and value live and have the sizes that the map was made with.
+    unsafe { call(Command::MapUpdate, &mut update) }?;
+    Ok(array)
+}
+
+/// A 64-bit word for programs to share, 0.
+///
+/// # Errors
+/// As the kernel says.
+pub fn word() -> io::Result<OwnedFd> {
+    const ARRAY: u32 = 2;
+    map(ARRAY, size_of::<u64>())
+}
+
+/// A map of one value, with an index as its key.
+fn map(kind: u32, value_bytes: usize) -> io::Result<OwnedFd> {
+    let (key_bytes, entries) = (count(size_of::<u32>()), 1);
+    let mut attributes = [kind, key_bytes, count(value_bytes), entries, 0];
+    // SAFETY: no pointers.
+    unsafe { open(Command::MapCreate, &mut attributes) }
 }
 
 /// Has the kernel measure every run of every program until the descriptor is closed.
@@ -103,6 +142,17 @@ pub fn number(descriptor: &impl AsFd) -> u32 {
 /// A length as it stands in the attributes.
 pub(crate) fn count(length: usize) -> u32 {
     u32::try_from(length).expect("small")
+}
+
+/// The part for BPF_MAP_UPDATE_ELEM.
+#[repr(C)]
+#[derive(Default)]
+struct Update {
+    map: u32,
+    padding: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
 }
 
 /// The part for BPF_PROG_LOAD.

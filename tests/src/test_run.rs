@@ -12,6 +12,8 @@ use crate::{
     xdp::Verdict,
 };
 
+mod live_frames;
+
 /// A program in the kernel. It stays there as long as this lives.
 #[derive(Debug)]
 pub struct Program {

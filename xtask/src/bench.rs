@@ -16,7 +16,7 @@ pub struct Args {
 
 #[derive(Subcommand)]
 enum Bench {
-    /// What the programs cost per packet and per connection, from the kernel's own bpf_stats (root)
+    /// What the programs cost per packet, per connection, and under a flood (root)
     // `--help` is answered by the program, which knows its options.
     #[command(disable_help_flag = true)]
     Kernel {

@@ -5,25 +5,43 @@
 //! sockets and the kernel does not answer in their place. The server side is real: listeners, and
 //! the connections that the kernel makes for them.
 //!
+//! The program on an interface is run on frames that are no packets. What it is worth is measured at
+//! last, with a flood from another namespace.
+//!
 //! | room | holds |
 //! |---|---|
 //! | [`scene`] | namespace, cgroup, listeners, the attached limiter |
-//! | [`client`] | forged handshakes |
+//! | [`client`], [`keys`] | forged handshakes, and whose they are |
 //! | [`bpf`] | the empty programs, and the switch of bpf_stats |
 //! | [`runs`] | run counts and run times of the programs |
-//! | [`work`] | the kinds of work that are measured |
+//! | [`kinds`] | the kinds of work that are measured |
+//! | [`work`] | on a cgroup, by bpf_stats |
+//! | [`xdp`] | on an interface, by PROG_TEST_RUN |
+//! | [`pairs`], [`renewal`] | what is run there, and on ever new attempts |
+//! | [`frames`] | the frames, and where their fields stand |
+//! | [`cables`] | programs that are attached to devices without traffic |
+//! | [`flood`], [`sender`] | SYNs per second through a cable |
 //! | [`figure`] | from samples to figures |
 //! | [`report`] | the table and the JSON |
 //! | [`machine`] | where it was measured |
 
 mod bpf;
+mod cables;
 mod client;
 mod figure;
+mod flood;
+mod frames;
+mod keys;
+mod kinds;
 mod machine;
+mod pairs;
+mod renewal;
 mod report;
 mod runs;
 mod scene;
+mod sender;
 mod work;
+mod xdp;
 
 use std::net::Ipv4Addr;
 
@@ -32,6 +50,7 @@ use clap::Parser;
 
 use self::{
     client::{Client, Peer},
+    keys::Keys,
     report::{Column, Report},
     scene::{LIMITED_PORT, Listener, Scene},
     work::Bench,
@@ -39,7 +58,7 @@ use self::{
 
 #[derive(Parser)]
 #[command(
-    about = "What the programs cost per packet and per connection, from the kernel's own bpf_stats",
+    about = "What the programs cost per packet, per connection, and under a flood",
     max_term_width = 100
 )]
 struct Args {
@@ -119,10 +138,14 @@ fn main() -> Result<()> {
         eprintln!("measuring: {}", scenario.name());
         columns.push(measure(&scene, &mut client, &scenario, args.samples)?);
     }
+    drop(client);
     drop(scene);
+    eprintln!("measuring: floods");
+    let floods = flood::measure()?;
     Report {
         machine: machine::Machine::here()?,
         columns,
+        floods,
     }
     .print(args.json)
 }
@@ -144,7 +167,9 @@ fn measure(
         "{keys} live keys instead of {}",
         scenario.keys
     );
-    let figures = Bench::new(scene, client, &held, samples).all()?;
+    let mut keys = Keys::new(&held);
+    let mut figures = Bench::new(scene, client, &mut keys, samples)?.all()?;
+    figures.extend(xdp::measure(scene, client, &mut keys, samples)?);
     for connection in &held {
         client.reset(connection);
     }

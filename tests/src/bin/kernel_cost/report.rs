@@ -6,94 +6,13 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{figure::Figure, machine::Machine};
-
-/// A kind of work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
-    /// A packet of an established connection, `cgroup_skb`.
-    Packet,
-    /// A SYN that is refused, `cgroup_skb`.
-    SynRefused,
-    /// A SYN that passes, of a key with connections, `cgroup_skb`.
-    SynPassed,
-    /// A SYN that passes, of a key without, `cgroup_skb`.
-    SynPassedNewKey,
-    /// The ACK that completes a handshake and passes, `cgroup_skb`.
-    AckPassed,
-    /// A RST that ends a half-open handshake, `cgroup_skb`.
-    ResetAtListener,
-    /// The establishment of a connection, of a key with connections, `sock_ops`.
-    Establishment,
-    /// The establishment of the first connection of a key, `sock_ops`.
-    EstablishmentNewKey,
-    /// The close of a connection, `sock_ops`.
-    Close,
-    /// The close of the last connection of a key, `sock_ops`.
-    CloseLastOfKey,
-    /// An operation that does nothing for the limiter, `sock_ops`.
-    OtherOperation,
-}
-
-impl Work {
-    /// Every kind: its name in the JSON, its words in the table, the goal in nanoseconds.
-    const ALL: [(Self, &str, &str, Option<f64>); 11] = [
-        (
-            Self::Packet,
-            "packet",
-            "packet of an established connection",
-            Some(20.0),
-        ),
-        (Self::SynRefused, "syn_refused", "SYN, refused", Some(150.0)),
-        (Self::SynPassed, "syn_passed", "SYN, passed", Some(150.0)),
-        (
-            Self::SynPassedNewKey,
-            "syn_passed_new_key",
-            "SYN, passed, new key",
-            Some(150.0),
-        ),
-        (
-            Self::AckPassed,
-            "ack_passed",
-            "ACK of a handshake, passed",
-            Some(150.0),
-        ),
-        (
-            Self::ResetAtListener,
-            "reset_at_listener",
-            "RST of a half-open handshake",
-            None,
-        ),
-        (
-            Self::Establishment,
-            "establishment",
-            "establishment",
-            Some(500.0),
-        ),
-        (
-            Self::EstablishmentNewKey,
-            "establishment_new_key",
-            "establishment, new key",
-            Some(500.0),
-        ),
-        (Self::Close, "close", "close", None),
-        (
-            Self::CloseLastOfKey,
-            "close_last_of_key",
-            "close, last of its key",
-            None,
-        ),
-        (
-            Self::OtherOperation,
-            "other_operation",
-            "any other socket operation",
-            None,
-        ),
-    ];
-}
-
-/// What each kind of work costs.
-pub type Figures = Vec<(Work, Figure)>;
+use super::{
+    figure::Figure,
+    flood::{By, Flood},
+    kinds::{Figures, Work},
+    machine::Machine,
+    sender::Attempts,
+};
 
 /// One scenario.
 pub struct Column {
@@ -116,12 +35,15 @@ pub struct Report {
     pub machine: Machine,
     /// Under which scenarios.
     pub columns: Vec<Column>,
+    /// What senders reach.
+    pub floods: Vec<Flood>,
 }
 
 #[derive(Serialize)]
 struct Json<'a> {
     machine: &'a Machine,
     scenarios: Vec<Value>,
+    floods: &'a [Flood],
 }
 
 impl Report {
@@ -149,6 +71,7 @@ impl Report {
         let mut text = serde_json::to_string_pretty(&Json {
             machine: &self.machine,
             scenarios: self.columns.iter().map(scenario).collect(),
+            floods: &self.floods,
         })
         .context("write JSON")?;
         text.push('\n');
@@ -167,8 +90,7 @@ impl Report {
         let kind = if *is_virtual { "virtual " } else { "" };
         let mut text = format!(
             "{cpu}, {cpus} {kind}CPUs, {architecture}, Linux {kernel}\n\n\
-             Nanoseconds without the cost of an empty program; \
-             in brackets as bpf_stats has them.\n\n"
+             Nanoseconds without the cost of an empty program; in brackets with it.\n\n"
         );
         let names = self.columns.iter().map(|column| column.name.clone());
         let heading = ["work".to_owned()]
@@ -192,7 +114,7 @@ impl Report {
                 .fold(0.0, f64::max);
             let judged = match goal_ns {
                 None => "",
-                Some(goal) if most < goal => "met",
+                Some(goal) if most <= goal => "met",
                 Some(_) => "missed",
             };
             text.push_str(&row([words.to_owned()]
@@ -200,14 +122,63 @@ impl Report {
                 .chain(cells)
                 .chain([goal, judged.to_owned()])));
         }
+        text.push_str("\nThousands of SYNs per second, of one client at its limit.\n\n");
+        text.push_str(&flood_table(&self.floods));
         text
     }
 }
 
-/// The difference of two medians may come out below nothing.
+fn flood_table(floods: &[Flood]) -> String {
+    let heading = [
+        "sender",
+        "attempts",
+        "cgroup alone",
+        "interface",
+        "a program that drops everything",
+        "interface, share of it",
+        "goal",
+        "",
+    ];
+    let dashes = |i| if i < 2 { "---" } else { "---:" }.to_owned();
+    let mut text = row(heading.into_iter().map(str::to_owned));
+    text.push_str(&row((0..heading.len()).map(dashes)));
+    for flood in floods {
+        let sender = match flood.sender {
+            By::RawSocket => "raw socket",
+            By::KernelFrames => "frames made in the kernel",
+        };
+        let attempts = match flood.attempts {
+            Attempts::New => "new",
+            Attempts::Repeated => "one, repeated",
+        };
+        let thousands = |per_s: f64| format!("{:.0}", per_s / 1_000.0);
+        let judged = match flood.goal_share {
+            None => "",
+            Some(goal) if flood.share >= goal => "met",
+            Some(_) => "missed",
+        };
+        let goal = |goal| format!("{goal:.2}");
+        text.push_str(&row([
+            sender.to_owned(),
+            attempts.to_owned(),
+            thousands(flood.cgroup_per_s),
+            thousands(flood.limiter_per_s),
+            thousands(flood.drop_per_s),
+            format!("{:.3}", flood.share),
+            flood.goal_share.map_or_else(String::new, goal),
+            judged.to_owned(),
+        ]
+        .into_iter()));
+    }
+    text
+}
+
+/// The difference of two figures may come out below nothing.
 fn rounded(ns: f64) -> String {
     if ns < 1.0 {
         "<1".to_owned()
+    } else if ns < 10.0 {
+        format!("{ns:.1}")
     } else {
         format!("{ns:.0}")
     }

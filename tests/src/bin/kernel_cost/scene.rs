@@ -10,8 +10,8 @@ use anyhow::{Context, Result};
 use limiter::{
     kernel::Kernel,
     policy::{
-        Action, Attach, ErrorLog, Key, LimitConn, Listen, ListenAddr, LogLevel, OnFull, Policy,
-        Prefixes, Server, Zone,
+        Action, Attach, ErrorLog, Interface, Key, LimitConn, Listen, ListenAddr, LogLevel, OnFull,
+        Policy, Prefixes, Server, XdpMode, Zone,
     },
 };
 use limiter_common::{counters::ZoneCounters, key::KeyFields};
@@ -24,7 +24,7 @@ use tests::{
 use tokio::runtime::Runtime;
 
 use super::{
-    bpf::{CGROUP_SKB_INGRESS, EmptyProgram, SOCK_OPS, Stats},
+    bpf::{CGROUP_SKB_INGRESS, EmptyProgram, SOCK_OPS},
     runs::{Programs, Reading},
 };
 
@@ -39,6 +39,11 @@ pub const BUSY_PORT: u16 = 8_002;
 /// A port of another server that counts in the same zone, with a limit of 1: every key that holds a
 /// connection elsewhere is refused here.
 pub const FULL_PORT: u16 = 8_003;
+/// The same, and refusals are answered with a RST.
+pub const ANSWERED_PORT: u16 = 8_004;
+/// The interface of the policy. Nothing is sent on it: what the program there costs is measured
+/// with frames that claim to come from it.
+const INTERFACE: &str = "lo";
 /// 262 144 keys.
 const ZONE_BYTES: u64 = 16 << 20;
 
@@ -50,7 +55,6 @@ pub struct Scene {
     empty_ops: EmptyProgram,
     // Reads the event ring, as the daemon would.
     _runtime: Runtime,
-    _stats: Stats,
     // Before the cgroup: only who has left can remove it.
     _inside: Inside,
     _cgroup: Cgroup,
@@ -61,10 +65,6 @@ impl Scene {
     /// Moves this process into a namespace and a cgroup of its own and starts the limiter.
     pub fn set() -> Result<Self> {
         let netns = NetNs::new();
-        // A kernel without IPv6 has no such switch.
-        if Path::new("/proc/sys/net/ipv6").exists() {
-            netns.sysctl("net/ipv6/conf/all/disable_ipv6", "1");
-        }
         for (name, value) in [
             ("net/core/somaxconn", "1000000"),
             ("net/ipv4/tcp_max_syn_backlog", "1000000"),
@@ -101,15 +101,23 @@ impl Scene {
             empty_skb,
             empty_ops,
             _runtime: runtime,
-            _stats: Stats::enable()?,
             _inside: inside,
             _cgroup: cgroup,
             netns,
         })
     }
 
-    /// The way to the clients; to be called once.
+    /// Where the servers are.
+    pub fn netns(&self) -> &NetNs {
+        &self.netns
+    }
+
+    /// The way to the forged clients; to be called once.
     pub fn tun(&self) -> Tun {
+        // No packets but ours. A kernel without IPv6 has no such switch.
+        if Path::new("/proc/sys/net/ipv6").exists() {
+            self.netns.sysctl("net/ipv6/conf/all/disable_ipv6", "1");
+        }
         Tun::new(&self.netns, SERVER, PREFIX)
     }
 
@@ -130,7 +138,7 @@ impl Scene {
 }
 
 fn policy(cgroup: &Path) -> Policy {
-    let server = |name: &str, ports: &[u16], number| Server {
+    let server = |name: &str, ports: &[u16], number, action| Server {
         name: name.to_owned(),
         listen: ports
             .iter()
@@ -148,7 +156,7 @@ fn policy(cgroup: &Path) -> Policy {
         exempt: Vec::new(),
         dry_run: false,
         log_level: LogLevel::Error,
-        action: Action::Drop,
+        action,
     };
     Policy {
         zones: vec![Zone {
@@ -163,10 +171,18 @@ fn policy(cgroup: &Path) -> Policy {
             on_full: OnFull::Reject,
         }],
         servers: vec![
-            server("wide", &[LIMITED_PORT, BUSY_PORT], u16::MAX),
-            server("narrow", &[FULL_PORT], 1),
+            server("wide", &[LIMITED_PORT, BUSY_PORT], u16::MAX, Action::Drop),
+            server("narrow", &[FULL_PORT], 1, Action::Drop),
+            server("answering", &[ANSWERED_PORT], 1, Action::Reset),
         ],
-        attach: vec![Attach::Cgroup(cgroup.to_owned())],
+        attach: vec![
+            Attach::Cgroup(cgroup.to_owned()),
+            Attach::Interface(Interface {
+                name: INTERFACE.to_owned(),
+                // An answer leaves the interface in this mode, whatever the driver.
+                mode: XdpMode::Generic,
+            }),
+        ],
         error_log: ErrorLog::default(),
         control: None,
     }

@@ -11,61 +11,45 @@
 //!   other runs, each as long as an operation that does nothing, is the time of the establishments;
 //! - likewise a window of closes.
 
-use std::net::Ipv4Addr;
-
 use anyhow::{Result, ensure};
 
 use super::{
-    client::{Client, Connection},
+    bpf::Stats,
+    client::Client,
     figure::{Figure, Samples, mean_ns},
-    report::{Figures, Work},
+    keys::{Keys, Who},
+    kinds::{Figures, Work},
     runs::{Pair, Reading},
     scene::{BUSY_PORT, FULL_PORT, Listener, Scene},
 };
 
 /// Pieces of work in one sample: few, so that the median leaves out what an interrupt has hit.
 const PIECES: u32 = 32;
-/// Nobody of this range holds a connection.
-const NEW_KEYS: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 0);
 
 /// Measures under one scenario.
-pub struct Bench<'a> {
+pub struct Bench<'a, 'b> {
     scene: &'a Scene,
     client: &'a mut Client,
-    /// The connections that are open.
-    held: &'a [Connection],
+    keys: &'a mut Keys<'b>,
     samples: u32,
-    /// Pieces so far.
-    pieces: u32,
-    /// Keys of [`NEW_KEYS`] so far.
-    new_keys: u32,
+    _stats: Stats,
 }
 
-/// Whose connection it is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Who {
-    /// A key that holds connections.
-    Live,
-    /// A key that the zone has never seen.
-    New,
-}
-
-impl<'a> Bench<'a> {
-    /// With these connections open.
+impl<'a, 'b> Bench<'a, 'b> {
+    /// With the connections of these keys open.
     pub fn new(
         scene: &'a Scene,
         client: &'a mut Client,
-        held: &'a [Connection],
+        keys: &'a mut Keys<'b>,
         samples: u32,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        Ok(Self {
             scene,
             client,
-            held,
+            keys,
             samples,
-            pieces: 0,
-            new_keys: 0,
-        }
+            _stats: Stats::enable()?,
+        })
     }
 
     /// Every kind of work.
@@ -99,7 +83,7 @@ impl<'a> Bench<'a> {
         let mut samples = Samples::default();
         for _ in 0..self.samples {
             let window = self.window(|bench| {
-                let connection = bench.next_held();
+                let connection = bench.keys.next_held();
                 bench.client.ack(&connection);
                 Ok(())
             })?;
@@ -115,7 +99,7 @@ impl<'a> Bench<'a> {
         let mut samples = Samples::default();
         for _ in 0..self.samples {
             let window = self.window(|bench| {
-                let addr = bench.next_addr(Who::Live);
+                let addr = bench.keys.next_addr(Who::Live);
                 let peer = bench.client.peer(addr);
                 bench.client.syn(peer, FULL_PORT);
                 Ok(())
@@ -137,7 +121,7 @@ impl<'a> Bench<'a> {
         for _ in 0..self.samples {
             let mut half_open = Vec::new();
             let window = self.window(|bench| {
-                let addr = bench.next_addr(who);
+                let addr = bench.keys.next_addr(who);
                 let peer = bench.client.peer(addr);
                 half_open.push(bench.client.syn(peer, BUSY_PORT));
                 Ok(())
@@ -170,7 +154,7 @@ impl<'a> Bench<'a> {
         for _ in 0..self.samples {
             let mut open = Vec::new();
             let window = self.window(|bench| {
-                let addr = bench.next_addr(who);
+                let addr = bench.keys.next_addr(who);
                 let peer = bench.client.peer(addr);
                 open.push(bench.client.connect(peer, BUSY_PORT)?);
                 Ok(())
@@ -219,24 +203,6 @@ impl<'a> Bench<'a> {
             piece(self)?;
         }
         Ok(self.scene.read()? - before)
-    }
-
-    /// Goes through the held connections in great steps, so that one does not warm the caches for
-    /// the next.
-    fn next_held(&mut self) -> Connection {
-        const STEP: usize = 7_919;
-        self.pieces = self.pieces.wrapping_add(1);
-        self.held[(self.pieces as usize).wrapping_mul(STEP) % self.held.len()]
-    }
-
-    fn next_addr(&mut self, who: Who) -> Ipv4Addr {
-        match who {
-            Who::Live => self.next_held().addr(),
-            Who::New => {
-                self.new_keys += 1;
-                Ipv4Addr::from_bits(NEW_KEYS.to_bits() + self.new_keys)
-            }
-        }
     }
 }
 

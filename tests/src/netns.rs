@@ -9,8 +9,11 @@ use std::{
     thread,
 };
 
+use ipnet::IpNet;
 use nix::sched::{CloneFlags, setns, unshare};
 use socket2::{Domain, Socket, Type};
+
+use crate::routing;
 
 /// A network namespace with loopback and nothing else. All of 127.0.0.0/8 is local in it.
 #[derive(Debug)]
@@ -62,13 +65,13 @@ impl NetNs {
             .unwrap_or_else(|e| panic!("write {value:?} to {path}: {e}"));
     }
 
-    /// Gives loopback another IPv6 address.
+    /// Gives loopback another IPv6 address, which can be used at once.
     ///
     /// # Panics
     /// If the kernel refuses it.
     pub fn add_loopback_v6(&self, address: Ipv6Addr) {
-        self.run(|| add_v6("lo", address, 128))
-            .unwrap_or_else(|e| panic!("add {address} to loopback: {e}"));
+        let address = IpNet::new(address.into(), 128).expect("a prefix of 128");
+        routing::add_address(self, "lo", address);
     }
 }
 
@@ -115,22 +118,6 @@ pub fn set_v4(device: &str, address: Ipv4Addr, prefix: u8) -> io::Result<()> {
         interface_ioctl(Domain::IPV4, operation, &raw mut request)?;
     }
     Ok(())
-}
-
-/// Gives a device of the current namespace one more IPv6 address.
-///
-/// # Errors
-/// As the kernel says.
-pub fn add_v6(device: &str, address: Ipv6Addr, prefix: u32) -> io::Result<()> {
-    let index = nix::net::if_::if_nametoindex(device)?;
-    let mut request = libc::in6_ifreq {
-        ifr6_addr: libc::in6_addr {
-            s6_addr: address.octets(),
-        },
-        ifr6_prefixlen: prefix,
-        ifr6_ifindex: i32::try_from(index).expect("interface indices are small"),
-    };
-    interface_ioctl(Domain::IPV6, libc::SIOCSIFADDR, &raw mut request)
 }
 
 /// The address that stands for every address, of the family of `like`.

@@ -119,15 +119,17 @@ fn verdict(
     suppressed: &mut u64,
     hook: u8,
 ) -> u64 {
+    let endpoint = Endpoint::of(&segment.connection, policy.seed);
+    // First, because it is cheap and mostly ends it: where nobody is refused, no key is looked up.
+    if hook == HOOK_XDP && !endpoints::has_refused(endpoint) {
+        return 0;
+    }
     let Some(no) = first_no(server, &segment.connection) else {
         return 0;
     };
-    let endpoint = Endpoint::of(&segment.connection, policy.seed);
     if hook != HOOK_XDP {
         endpoints::refused(endpoint);
-    } else if !endpoints::has_refused(endpoint)
-        || server.action == ACTION_CLOSE && no.may_wait(policy)
-    {
+    } else if server.action == ACTION_CLOSE && no.may_wait(policy) {
         return 0;
     }
     let leave = no.count(segment, endpoint, policy);

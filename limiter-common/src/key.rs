@@ -1,6 +1,6 @@
 //! What is counted: from a connection to the key of a zone.
 
-use crate::{addr::Addr, attempt::mix};
+use crate::{addr::Addr, hash::mix};
 
 /// Set of connection properties that make up a zone's key.
 #[repr(transparent)]

@@ -23,6 +23,7 @@ pub mod attempt;
 pub mod counters;
 pub mod entry;
 pub mod event;
+pub mod hash;
 pub mod key;
 pub mod names;
 pub mod packet;

@@ -13,9 +13,11 @@ use network_types::{
 use crate::{addr::Addr, key::Connection};
 
 mod frame;
+mod ip;
 pub mod reset;
 
-pub use frame::find_in_frame;
+use self::ip::find_in_packet;
+pub use self::{frame::find_in_frame, ip::parse_ipv6_addresses};
 
 /// Bytes of one packet, from its network header on, or of one frame.
 pub trait Packet {
@@ -94,21 +96,20 @@ pub const MAX_EXTENSIONS: usize = 8;
 /// VLAN tags that are followed at the most (IEEE 802.1Q, 802.1ad).
 pub const MAX_TAGS: usize = 2;
 
-const IPPROTO_TCP: u8 = 6;
-
-/// Finds the headers in a packet that begins with its IP header.
+/// Reads the segment of a packet that begins with its IP header, to where it is to stand: copies of
+/// it on the way are what BPF programs have no stack for.
 ///
 /// # Errors
 ///
-/// [`Unparsed`], if the packet is no TCP segment.
+/// [`Unparsed`], if the packet is no complete TCP segment.
 #[inline(always)]
-pub fn find_in_packet(packet: &impl Packet) -> Result<Headers, Unparsed> {
-    let first: [u8; 2] = packet.read(0).ok_or(Unparsed::Truncated)?;
-    match first[0] >> 4 {
-        4 => find_in_ipv4(packet, 0),
-        6 => find_in_ipv6(packet, 0),
-        _ => Err(Unparsed::NotTcp),
-    }
+pub fn read_segment(packet: &impl Packet, segment: &mut Segment) -> Result<(), Unparsed> {
+    let headers = find_in_packet(packet)?;
+    let Some(found) = headers.segment(packet) else {
+        return Err(Unparsed::Truncated);
+    };
+    *segment = found;
+    Ok(())
 }
 
 /// IP version.
@@ -200,94 +201,6 @@ impl Headers {
         let tcp: TcpHdr = packet.read(self.transport)?;
         (usize::from(tcp.doff()) * 4 >= TcpHdr::LEN).then_some(tcp)
     }
-}
-
-/// Addresses of an IPv6 packet whose chain of headers is [`Unparsed::TooManyExtensions`], as a
-/// connection without ports.
-#[inline(always)]
-pub fn parse_ipv6_addresses(packet: &impl Packet) -> Option<Connection> {
-    let start = offset_of!(Ipv6Hdr, src_addr);
-    let [remote, local]: [[u64; 2]; 2] = packet.read(start)?;
-    Some(Connection {
-        remote: Addr::from_halves(remote),
-        local: Addr::from_halves(local),
-        remote_port: 0,
-        local_port: 0,
-        padding: 0,
-    })
-}
-
-/// RFC 791 §3.1. The header begins at `start`.
-#[inline(always)]
-fn find_in_ipv4(packet: &impl Packet, start: usize) -> Result<Headers, Unparsed> {
-    const FRAGMENT_OFFSET: u16 = 0x1fff;
-
-    let ip: Ipv4Hdr = packet.read(start).ok_or(Unparsed::Truncated)?;
-    if ip.vihl >> 4 != 4 || ip.proto != IPPROTO_TCP {
-        return Err(Unparsed::NotTcp);
-    }
-    if u16::from_be_bytes(ip.frags) & FRAGMENT_OFFSET != 0 {
-        return Err(Unparsed::Fragment);
-    }
-    let header_bytes = usize::from(ip.vihl & 0x0f) * 4;
-    if header_bytes < Ipv4Hdr::LEN {
-        return Err(Unparsed::Truncated);
-    }
-    Ok(Headers {
-        version: Version::V4,
-        network: start,
-        transport: start + header_bytes,
-    })
-}
-
-/// RFC 8200 §3 and §4. The header begins at `start`.
-#[inline(always)]
-fn find_in_ipv6(packet: &impl Packet, start: usize) -> Result<Headers, Unparsed> {
-    const HOP_BY_HOP: u8 = 0;
-    const ROUTING: u8 = 43;
-    const FRAGMENT: u8 = 44;
-    const AUTHENTICATION: u8 = 51;
-    const DESTINATION: u8 = 60;
-    const FRAGMENT_OFFSET: u16 = 0xfff8;
-
-    let ip: Ipv6Hdr = packet.read(start).ok_or(Unparsed::Truncated)?;
-    if ip.vcf[0] >> 4 != 6 {
-        return Err(Unparsed::NotTcp);
-    }
-    let mut next = ip.next_hdr;
-    let mut offset = start + Ipv6Hdr::LEN;
-    for _ in 0..=MAX_EXTENSIONS {
-        match next {
-            IPPROTO_TCP => {
-                return Ok(Headers {
-                    version: Version::V6,
-                    network: start,
-                    transport: offset,
-                });
-            }
-            HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION => {
-                let [following, length, a, b]: [u8; 4] =
-                    packet.read(offset).ok_or(Unparsed::Truncated)?;
-                let length = usize::from(length);
-                offset += match next {
-                    // RFC 8200 §4.5. The reassembled packet has none, a first fragment does.
-                    FRAGMENT => {
-                        if u16::from_be_bytes([a, b]) & FRAGMENT_OFFSET != 0 {
-                            return Err(Unparsed::Fragment);
-                        }
-                        8
-                    }
-                    // RFC 4302 §2.2: in 32-bit words, minus two.
-                    AUTHENTICATION => (length + 2) * 4,
-                    // RFC 8200 §4.2: in 64-bit words, not counting the first.
-                    _ => (length + 1) * 8,
-                };
-                next = following;
-            }
-            _ => return Err(Unparsed::NotTcp),
-        }
-    }
-    Err(Unparsed::TooManyExtensions)
 }
 
 /// Only a SYN without ACK and RST makes a half-open connection, only an ACK without SYN and RST

@@ -28,7 +28,7 @@ use crate::{
 pub fn judge(segment: &Segment, server: &ServerPolicy, hook: u8) -> bool {
     let mut suppressed = 0;
     let word = limiter_judge(server, segment, &mut suppressed, hook.into());
-    report(segment, server, hook, word, suppressed)
+    tell(segment, server, hook, word, suppressed)
 }
 
 /// The same without a call, which costs more than a few comparisons do.
@@ -36,48 +36,21 @@ pub fn judge(segment: &Segment, server: &ServerPolicy, hook: u8) -> bool {
 pub fn judge_inline(policy: Policy, segment: &Segment, server: &ServerPolicy, hook: u8) -> bool {
     let mut suppressed = 0;
     let word = verdict(policy, server, segment, &mut suppressed, hook);
-    report(segment, server, hook, word, suppressed)
+    tell(segment, server, hook, word, suppressed)
 }
 
 #[inline(always)]
-fn report(segment: &Segment, server: &ServerPolicy, hook: u8, word: u64, suppressed: u64) -> bool {
+fn tell(segment: &Segment, server: &ServerPolicy, hook: u8, word: u64, suppressed: u64) -> bool {
     let judgement = Admission::from_word(word);
     if !judgement.is_refused {
         return false;
     }
     debug::refused(&segment.connection, server.index, judgement.connections);
     if word & TELL != 0 {
-        limiter_tell(server, segment, hook.into(), word, suppressed);
+        let leave = Leave { suppressed };
+        report::refused(server, &segment.connection, judgement, hook, leave);
     }
     true
-}
-
-/// Reports what [`limiter_judge`] has answered. A global function, see [`crate::charge`]: events are
-/// large.
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn limiter_tell(
-    server: *const ServerPolicy,
-    segment: *const Segment,
-    hook: u32,
-    word: u64,
-    suppressed: u64,
-) -> u32 {
-    // SAFETY: the verifier has checked that each pointer is to a value of its type or null.
-    let (Some(server), Some(segment)) = (unsafe { (server.as_ref(), segment.as_ref()) }) else {
-        return 0;
-    };
-    let judgement = Admission::from_word(word);
-    let verdict = report::Verdict {
-        connection: &segment.connection,
-        server: server.index,
-        limit: &server.limits[judgement.limit],
-        connections: judgement.connections,
-        number: judgement.number,
-        hook: hook as u8,
-    };
-    report::refused_with_leave(&verdict, judgement.why, Leave { suppressed });
-    1
 }
 
 /// Set in the answer of [`limiter_judge`] if the refusal is to be reported. No bit of

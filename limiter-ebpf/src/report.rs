@@ -7,7 +7,7 @@ use limiter_common::{
         STATUS_REJECTED, STATUS_REJECTED_DRY_RUN,
     },
     key::{Connection, KeyShape, ZoneKey},
-    policy::{Limit, ServerPolicy},
+    policy::ServerPolicy,
 };
 
 use crate::maps::{
@@ -15,22 +15,6 @@ use crate::maps::{
     policy,
     zones::zone_at,
 };
-
-/// One verdict.
-pub struct Verdict<'a> {
-    /// Who.
-    pub connection: &'a Connection,
-    /// To which server.
-    pub server: u16,
-    /// The limit that decided.
-    pub limit: &'a Limit,
-    /// Connections of the key.
-    pub connections: u32,
-    /// How many it may have.
-    pub number: u16,
-    /// One of the `HOOK_` values.
-    pub hook: u8,
-}
 
 /// Reports a connection that has been established, as often as the budgets allow.
 #[inline(always)]
@@ -52,28 +36,48 @@ extern "C" fn limiter_established(
         return 0;
     };
     let admission = Admission::from_word(admission);
-    let limit = &server.limits[admission.limit];
-    let verdict = Verdict {
-        connection,
-        server: server.index,
-        limit,
-        connections: admission.connections,
-        number: admission.number,
-        hook: HOOK_SOCK_OPS,
+    let status = match (admission.is_refused, server.dry_run) {
+        (false, _) => STATUS_PASSED,
+        (true, 0) => STATUS_REJECTED,
+        (true, _) => STATUS_REJECTED_DRY_RUN,
     };
-    let (status, reason) = match (admission.is_refused, server.dry_run) {
-        (false, _) => (STATUS_PASSED, REASON_NONE),
-        (true, 0) => (STATUS_REJECTED, reason(admission.why)),
-        (true, _) => (STATUS_REJECTED_DRY_RUN, reason(admission.why)),
-    };
-    let shape = limit.shape(connection);
-    limiter_report(&mut event(&verdict, status, reason), shape.to_word())
+    let shape = server.limits[admission.limit].shape(connection);
+    let mut event = event(server, connection, admission, HOOK_SOCK_OPS, status);
+    limiter_report(&mut event, shape.to_word())
 }
 
-/// Reports a refusal that a budget has given leave for.
+/// Reports a refusal that a budget has given leave for. `hook` is one of the `HOOK_` values.
 #[inline(always)]
-pub fn refused_with_leave(verdict: &Verdict<'_>, why: Refusal, leave: Leave) {
-    events::send(leave, &mut event(verdict, STATUS_REJECTED, reason(why)));
+pub fn refused(
+    server: &ServerPolicy,
+    connection: &Connection,
+    admission: Admission,
+    hook: u8,
+    leave: Leave,
+) {
+    let word = admission.to_word();
+    limiter_refused(server, connection, word, hook.into(), leave.suppressed);
+}
+
+/// A global function, as above.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn limiter_refused(
+    server: *const ServerPolicy,
+    connection: *const Connection,
+    admission: u64,
+    hook: u32,
+    suppressed: u64,
+) -> u32 {
+    // SAFETY: the verifier has checked that each pointer is to a value of its type or null.
+    let (Some(server), Some(connection)) = (unsafe { (server.as_ref(), connection.as_ref()) })
+    else {
+        return 0;
+    };
+    let admission = Admission::from_word(admission);
+    let mut event = event(server, connection, admission, hook as u8, STATUS_REJECTED);
+    events::send(Leave { suppressed }, &mut event);
+    1
 }
 
 /// Sends the event if a budget gives leave. A global function, see [`crate::charge`].
@@ -108,29 +112,31 @@ extern "C" fn limiter_report(event: *mut Event, shape: u32) -> u32 {
 }
 
 #[inline(always)]
-fn reason(why: Refusal) -> u8 {
-    match why {
-        Refusal::Full => REASON_LIMIT,
-        Refusal::Exhausted => REASON_EXHAUSTED,
-    }
-}
-
-#[inline(always)]
-fn event(verdict: &Verdict<'_>, status: u8, reason: u8) -> Event {
+fn event(
+    server: &ServerPolicy,
+    connection: &Connection,
+    admission: Admission,
+    hook: u8,
+    status: u8,
+) -> Event {
     Event {
         time_ns: 0,
         suppressed: 0,
-        remote: verdict.connection.remote,
-        local: verdict.connection.local,
-        connections: verdict.connections,
-        limit: verdict.number.into(),
-        remote_port: verdict.connection.remote_port,
-        local_port: verdict.connection.local_port,
-        zone: verdict.limit.zone,
-        server: verdict.server,
+        remote: connection.remote,
+        local: connection.local,
+        connections: admission.connections,
+        limit: admission.number.into(),
+        remote_port: connection.remote_port,
+        local_port: connection.local_port,
+        zone: server.limits[admission.limit].zone,
+        server: server.index,
         status,
-        reason,
-        hook: verdict.hook,
+        reason: match (admission.is_refused, admission.why) {
+            (false, _) => REASON_NONE,
+            (true, Refusal::Full) => REASON_LIMIT,
+            (true, Refusal::Exhausted) => REASON_EXHAUSTED,
+        },
+        hook,
         padding: 0,
         padding_to_word: 0,
     }

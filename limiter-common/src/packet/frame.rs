@@ -1,6 +1,9 @@
 //! Ethernet, with VLAN tags.
 
-use super::{Headers, MAX_TAGS, Packet, Unparsed, find_in_ipv4, find_in_ipv6};
+use super::{
+    Headers, MAX_TAGS, Packet, Unparsed,
+    ip::{find_in_ipv4, find_in_ipv6},
+};
 
 /// Where the first EtherType stands (IEEE 802.3 §3.2.6).
 const ETHER_TYPE: usize = 12;

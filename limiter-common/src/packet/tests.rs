@@ -64,9 +64,9 @@ fn ipv6(extensions: &[(u8, usize)], payload: &[u8]) -> Vec<u8> {
 }
 
 fn parse(bytes: &[u8]) -> Result<Segment, Unparsed> {
-    let packet = Slice(bytes);
-    let headers = find_in_packet(&packet)?;
-    headers.segment(&packet).ok_or(Unparsed::Truncated)
+    let mut segment = Segment::default();
+    read_segment(&Slice(bytes), &mut segment)?;
+    Ok(segment)
 }
 
 #[test]

@@ -8,7 +8,7 @@
 use aya_ebpf::bindings::{__sk_buff, bpf_sock};
 use limiter_common::{
     event::HOOK_CGROUP_SKB,
-    packet::{Handshake, Segment, Unparsed, find_in_packet, parse_ipv6_addresses},
+    packet::{Handshake, Segment, Unparsed, parse_ipv6_addresses, read_segment},
 };
 
 use crate::{
@@ -124,15 +124,8 @@ extern "C" fn limiter_parse(skb: *mut __sk_buff, segment: *mut Segment) -> u32 {
             (&raw const (*skb).data_end).read_volatile(),
         )
     };
-    let why = match find_in_packet(&packet) {
-        Ok(headers) => {
-            if let Some(parsed) = headers.segment(&packet) {
-                *segment = parsed;
-                return PARSED;
-            }
-            Unparsed::Truncated
-        }
-        Err(why) => why,
+    let Err(why) = read_segment(&packet, segment) else {
+        return PARSED;
     };
     packets::not_understood(why);
     if !matches!(why, Unparsed::TooManyExtensions) {

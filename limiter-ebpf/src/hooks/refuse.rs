@@ -8,7 +8,7 @@ use core::{ffi::c_void, mem::MaybeUninit};
 use aya_ebpf::{bindings::sk_reuseport_md, helpers::generated::bpf_skb_load_bytes_relative};
 use limiter_common::{
     event::HOOK_SK_LOOKUP,
-    packet::{Handshake, Packet, Plain, Segment, Unparsed, find_in_packet},
+    packet::{Handshake, Packet, Plain, Segment, read_segment},
     policy::ACTION_CLOSE,
 };
 
@@ -86,16 +86,8 @@ extern "C" fn limiter_parse_diverted(ctx: *mut sk_reuseport_md, segment: *mut Se
     let Some(segment) = (unsafe { segment.as_mut() }) else {
         return 0;
     };
-    let packet = FromNetwork(ctx);
-    let why = match find_in_packet(&packet) {
-        Ok(headers) => {
-            if let Some(parsed) = headers.segment(&packet) {
-                *segment = parsed;
-                return 1;
-            }
-            Unparsed::Truncated
-        }
-        Err(why) => why,
+    let Err(why) = read_segment(&FromNetwork(ctx), segment) else {
+        return 1;
     };
     packets::not_understood(why);
     0

@@ -7,9 +7,9 @@ use aya_ebpf::{
 };
 use limiter_common::{
     admission::Word,
-    attempt::{finish, mix},
     counters::{EVENTS_PER_SECOND_PER_CPU, EventCounters},
     event::{Event, Excess},
+    hash::{finish, mix},
     key::ZoneKey,
 };
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     change::{ResetCounters, SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel},
     policy::{InterfacePolicy, PolicyStatus, ZonePolicy},
-    server::{LimitStatus, OverrideStatus, ServerStatus},
+    server::{Difference, LimitStatus, OverrideStatus, ServerStatus, Setting},
 };
 use crate::policy::{ActionKind, OnFull, XdpMode};
 

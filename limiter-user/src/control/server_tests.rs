@@ -40,6 +40,7 @@ impl Canned {
             log_level: LogLevel::Error,
             action: ActionKind::Drop,
             delay_ms: None,
+            changed: Vec::new(),
         }]
     }
 

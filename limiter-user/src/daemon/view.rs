@@ -79,6 +79,7 @@ pub fn server(policy: &Policy, server: &Server) -> ServerStatus {
         log_level: server.log_level,
         action: server.action.kind(),
         delay_ms: server.action.delay_ms(),
+        changed: Vec::new(),
     }
 }
 

@@ -12,7 +12,6 @@ use crate::{
         Attach, LimitConn, LogTarget, Policy, Server, Zone,
         origin::{LimitOrigins, Origins, ServerOrigins, ZoneOrigins},
     },
-    time,
     zone_map::MapSize,
 };
 
@@ -136,14 +135,7 @@ fn server(lines: &mut Lines, server: &Server, zones: &[Zone], origins: Option<&S
     lines.add(dry_run, note(origins.map(|it| &it.dry_run)));
     let level = format!("    limit_conn_log_level {};", server.log_level);
     lines.add(level, note(origins.map(|it| &it.log_level)));
-    let action = server.action.kind();
-    let action = match server.action.delay_ms() {
-        None => format!("    limit_conn_action {action};"),
-        Some(delay_ms) => {
-            let delay = time::format(delay_ms.into());
-            format!("    limit_conn_action {action} delay={delay};")
-        }
-    };
+    let action = format!("    limit_conn_action {};", server.action);
     let origins = origins.map(|it| {
         let delay = it.delay_ms.as_ref().map(|origin| ("delay", origin));
         [("action", &it.action)].into_iter().chain(delay)

@@ -92,8 +92,8 @@ impl State {
         let index = change::zone(&policy, name)?;
         let mut status = self.read(&policy, index)?;
         let keys = self.kernel.read_keys(index).map_err(failed)?;
-        let fields = policy.zones[index].key.fields;
-        status.top = Some(view::top_keys(&policy, fields, keys, top));
+        let zone = &policy.zones[index];
+        status.top = Some(view::top_keys(&policy, zone, keys, top));
         Ok(status)
     }
 

@@ -123,6 +123,9 @@ fn server(lines: &mut Lines, server: &Server, zones: &[Zone], origins: Option<&S
         let name = zones.get(it.zone).map_or("", |zone| &zone.name);
         limit(lines, it, name, origins.and_then(|it| it.limits.get(index)));
     }
+    if let Some(off) = origins.and_then(|it| it.overrides_off.as_ref()) {
+        lines.add("    limit_conn_override off;", note(Some(off)));
+    }
     if server.exempt.is_empty() {
         let origin = origins.and_then(|it| it.exempt_off.as_ref());
         lines.add("    limit_conn_exempt off;", note(origin));

@@ -91,6 +91,11 @@ pub(super) fn cases() -> Vec<Case> {
             &["limit_conn_override", "\"addr\"", "without \"limit_conn\""],
         ),
         case(
+            "an override beside none at all",
+            "limit_conn addr 1; limit_conn_override off; limit_conn_override addr ::1 5;",
+            &["\"limit_conn_override off\"", "stand alone"],
+        ),
+        case(
             "a directive for real addresses behind a proxy",
             "set_real_ip_from 10.0.0.0/8;",
             &["set_real_ip_from", "not supported", "proxy"],

@@ -248,5 +248,4 @@ fn to_line(value: &impl Serialize) -> Result<Bytes, serde_json::Error> {
 }
 
 #[cfg(test)]
-#[path = "server_tests.rs"]
 mod tests;

@@ -8,6 +8,7 @@
 //! | [`service`] | the requests of the control socket, carried out |
 //! | [`state`] | kernel, policy in force and counters, which change together |
 //! | [`change`] | changes to a policy; pure |
+//! | [`differences`] | what they have changed since the policy was loaded; pure |
 //! | [`books`] | counters since the last reset |
 //! | [`view`] | a policy in the words of the API; pure |
 //! | [`convert`] | from the kernel's event to the API's; pure |
@@ -32,6 +33,7 @@ pub mod books;
 pub mod change;
 pub mod clock;
 pub mod convert;
+pub mod differences;
 pub mod feed;
 pub mod interfaces;
 pub mod listeners;

@@ -127,7 +127,7 @@ impl Service for Daemon {
                 pid: std::process::id(),
                 uptime_s: Duration::from_nanos(uptime_ns).as_secs(),
                 attached: state.attached(),
-                servers: view::servers(&state.policy()),
+                servers: state.servers(),
                 zones: state.zones()?,
                 events: EventStatus {
                     sent: events.sent,

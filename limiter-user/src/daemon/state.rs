@@ -5,7 +5,7 @@ use std::sync::Arc;
 use limiter_common::counters::{EventCounters, PacketCounters};
 use tokio::sync::watch;
 
-use super::{books::ZoneBook, change, interfaces, log::notice, view};
+use super::{books::ZoneBook, change, differences, interfaces, log::notice, view};
 use crate::{
     api::{Attached, ServerStatus, ZoneStatus},
     control::refusal::Refusal,
@@ -19,6 +19,8 @@ use crate::{
 pub struct State {
     kernel: Kernel,
     policy: watch::Sender<Arc<Policy>>,
+    /// As it was loaded from its file or from flags, before commands changed it.
+    loaded: Arc<Policy>,
     /// One per zone of the policy.
     books: Vec<ZoneBook>,
     /// Subscribers that asked for passed connections.
@@ -29,10 +31,12 @@ impl State {
     /// Takes over a kernel that enforces `policy`; the receiver follows its changes.
     pub fn new(kernel: Kernel, policy: Policy) -> (Self, watch::Receiver<Arc<Policy>>) {
         let books = vec![ZoneBook::default(); policy.zones.len()];
-        let (policy, follower) = watch::channel(Arc::new(policy));
+        let loaded = Arc::new(policy);
+        let (policy, follower) = watch::channel(Arc::clone(&loaded));
         let state = Self {
             kernel,
             policy,
+            loaded,
             books,
             passed_wanted: 0,
         };
@@ -42,6 +46,11 @@ impl State {
     /// The policy in force.
     pub fn policy(&self) -> Arc<Policy> {
         Arc::clone(&self.policy.borrow())
+    }
+
+    /// Every server in force, with what commands have changed.
+    pub fn servers(&self) -> Vec<ServerStatus> {
+        differences::servers(&self.loaded, &self.policy())
     }
 
     /// What is attached where.
@@ -83,8 +92,8 @@ impl State {
         let index = change::zone(&policy, name)?;
         let mut status = self.read(&policy, index)?;
         let keys = self.kernel.read_keys(index).map_err(failed)?;
-        let fields = policy.zones[index].key.fields;
-        status.top = Some(view::top_keys(&policy, fields, keys, top));
+        let zone = &policy.zones[index];
+        status.top = Some(view::top_keys(&policy, zone, keys, top));
         Ok(status)
     }
 
@@ -107,9 +116,9 @@ impl State {
         let mut policy = Policy::clone(&self.policy.borrow());
         let changed = edit(&mut policy)?;
         self.kernel.switch(&policy).map_err(failed)?;
-        let changed = changed.iter().map(|&index| &policy.servers[index]);
         let changed: Vec<_> = changed
-            .map(|server| view::server(&policy, server))
+            .iter()
+            .map(|&index| differences::server(&self.loaded, &policy, index))
             .collect();
         self.policy.send_replace(Arc::new(policy));
         for server in &changed {

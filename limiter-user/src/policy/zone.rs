@@ -1,6 +1,6 @@
 //! What is counted, and where.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use limiter_common::{entry::BYTES_PER_KEY, key::KeyFields};
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,15 @@ pub struct Prefixes {
 impl Prefixes {
     /// Whole addresses.
     pub const WHOLE: Self = Self { v4: 32, v6: 128 };
+
+    /// How many bits of this address are counted, if not all.
+    pub fn shorter_than(self, addr: IpAddr) -> Option<u8> {
+        let (bits, whole) = match addr {
+            IpAddr::V4(_) => (self.v4, Self::WHOLE.v4),
+            IpAddr::V6(_) => (self.v6, Self::WHOLE.v6),
+        };
+        (bits < whole).then_some(bits)
+    }
 }
 
 impl Default for Prefixes {

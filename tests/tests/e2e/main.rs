@@ -8,6 +8,7 @@ mod audit;
 mod bad_config;
 mod bad_place;
 mod burst;
+mod changes;
 mod check;
 mod churn;
 mod client_networks;

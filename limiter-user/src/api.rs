@@ -6,14 +6,16 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    change::{ResetCounters, SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel},
+    change::{Reload, ResetCounters, SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel},
     policy::{InterfacePolicy, PolicyStatus, ZonePolicy},
+    reload::{Reloaded, ReloadedZone, ZoneChange},
     server::{Difference, LimitStatus, OverrideStatus, ServerStatus, Setting},
 };
 use crate::policy::{ActionKind, OnFull, XdpMode};
 
 mod change;
 mod policy;
+mod reload;
 mod server;
 
 /// `GET /status`.

@@ -8,6 +8,7 @@ use limiter_common::{
     key::{KeyFields, ZoneKey},
 };
 
+use super::in_force::InForce;
 use crate::{
     api::{
         InterfacePolicy, KeyStatus, LimitStatus, OverrideStatus, PacketStatus, PolicyStatus,
@@ -105,7 +106,7 @@ pub fn packets(counters: &PacketCounters) -> PacketStatus {
 
 /// The `top` live keys of a zone that have most connections.
 pub fn top_keys(
-    policy: &Policy,
+    policy: &InForce,
     zone: &Zone,
     mut keys: Vec<(ZoneKey, ZoneEntry)>,
     top: usize,
@@ -121,13 +122,10 @@ pub fn top_keys(
         .collect()
 }
 
-fn key_status(policy: &Policy, zone: &Zone, key: &ZoneKey, entry: &ZoneEntry) -> KeyStatus {
+fn key_status(policy: &InForce, zone: &Zone, key: &ZoneKey, entry: &ZoneEntry) -> KeyStatus {
     let has = |field| zone.key.fields.contains(field).then_some(());
     let remote_addr = has(KeyFields::REMOTE_ADDR).map(|()| key.remote().into());
-    let server_name = || {
-        let index = usize::from(key.server()?);
-        Some(policy.servers.get(index)?.name.clone())
-    };
+    let server_name = || Some(policy.server(key.server()?)?.name.clone());
     KeyStatus {
         remote_addr,
         remote_prefix: remote_addr.and_then(|addr| zone.prefixes.shorter_than(addr)),

@@ -26,6 +26,18 @@ impl Zone {
         self.size_bytes / BYTES_PER_KEY
     }
 
+    /// Whether both count connections under the same keys, whatever their size.
+    pub fn counts_like(&self, other: &Self) -> bool {
+        self.key.fields == other.key.fields
+            && self.key.empty == other.key.empty
+            && self.client_prefixes() == other.client_prefixes()
+    }
+
+    /// Whether both have room for the same number of keys, and do the same if there is none.
+    pub fn is_sized_like(&self, other: &Self) -> bool {
+        self.capacity() == other.capacity() && self.on_full == other.on_full
+    }
+
     /// The prefixes, if the client address is in the key.
     pub fn client_prefixes(&self) -> Option<Prefixes> {
         self.key.has_client().then_some(self.prefixes)

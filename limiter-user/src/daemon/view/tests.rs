@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use limiter_common::key::{Connection, KeyShape};
 
 use super::{policy as policy_status, *};
+use crate::daemon::in_force::tests::in_force;
 use crate::policy::{
     Action, Attach, ErrorLog, Interface, Key, LimitConn, Listen, ListenAddr, LogLevel, OnFull,
     Override, Prefixes, XdpMode, Zone,
@@ -87,7 +88,7 @@ fn client(addr: &str) -> ZoneKey {
 
 #[test]
 fn a_server_shows_its_limits_by_name() {
-    let policy = policy();
+    let policy = in_force();
     let web = &servers(&policy)[1];
     assert_eq!(web.listen, ["80", "8000-8010"]);
     let limits: Vec<_> = web
@@ -145,7 +146,7 @@ fn only_close_has_a_delay() {
 
 #[test]
 fn the_busiest_keys_come_first_and_idle_ones_not_at_all() {
-    let policy = policy();
+    let policy = in_force();
     let keys = vec![
         (client("192.0.2.3"), entry(1, 5)),
         (client("192.0.2.4"), entry(0, 99)),
@@ -163,7 +164,7 @@ fn the_busiest_keys_come_first_and_idle_ones_not_at_all() {
 
 #[test]
 fn a_key_shows_the_fields_it_has() {
-    let policy = policy();
+    let policy = in_force();
     let fields = policy.zones[1].key.fields;
     let connection = Connection {
         local_port: 80,
@@ -190,19 +191,19 @@ fn a_key_that_is_a_network_shows_how_large() {
         (31, 127, [Some(31), Some(127)]),
     ] {
         policy.zones[0].prefixes = Prefixes { v4, v6 };
-        let top = top_keys(&policy, &policy.zones[0], keys.clone(), 10);
+        let top = top_keys(&in_force(), &policy.zones[0], keys.clone(), 10);
         let prefixes: Vec<_> = top.iter().map(|key| key.remote_prefix).collect();
         assert_eq!(prefixes, expected);
     }
     policy.zones[0].prefixes = Prefixes { v4: 24, v6: 64 };
-    let top = top_keys(&policy, &policy.zones[0], vec![client("192.0.2.0")], 10);
+    let top = top_keys(&in_force(), &policy.zones[0], vec![client("192.0.2.0")], 10);
     assert_eq!(
         serde_json::to_string(&top).expect("JSON"),
         "[{\"remote_addr\":\"192.0.2.0\",\"remote_prefix\":24,\"connections\":1,\"rejected\":0}]"
     );
     // A zone that does not count clients.
     policy.zones[1].prefixes = Prefixes { v4: 24, v6: 64 };
-    let top = top_keys(&policy, &policy.zones[1], vec![client("192.0.2.0")], 10);
+    let top = top_keys(&in_force(), &policy.zones[1], vec![client("192.0.2.0")], 10);
     assert_eq!((top[0].remote_addr, top[0].remote_prefix), (None, None));
 }
 

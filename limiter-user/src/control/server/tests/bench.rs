@@ -10,8 +10,8 @@ use tokio::{
 
 use crate::{
     api::{
-        Event, EventStatus, PacketStatus, ResetCounters, ServerStatus, SetAction, SetDryRun,
-        SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
+        Event, EventStatus, PacketStatus, Reloaded, ResetCounters, ServerStatus, SetAction,
+        SetDryRun, SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
     },
     control::{
         client::Client,
@@ -111,6 +111,11 @@ impl Service for Canned {
 
     async fn set_exempt(&self, change: SetExempt) -> Result<Vec<ServerStatus>, Refusal> {
         Ok(self.tell(format!("{change:?}")))
+    }
+
+    async fn reload(&self) -> Result<Reloaded, Refusal> {
+        self.tell("reload".to_owned());
+        Ok(Reloaded::default())
     }
 
     async fn reset(&self, reset: ResetCounters) -> Result<(), Refusal> {

@@ -114,6 +114,11 @@ async fn bad_requests_get_one_sentence_and_change_nothing() {
             "400",
             "invalid type: integer `8`, expected a string",
         ),
+        (
+            post("/reload", "{\"file\":\"x\"}"),
+            "400",
+            "unknown field `file`",
+        ),
         (post("/reset", &large), "413", "larger than 65536 bytes"),
         (post("/status", ""), "405", "allow: GET"),
         (post("/nothing", ""), "404", "PathNotFound"),

@@ -28,6 +28,7 @@ mod interface_refusal;
 mod limit;
 mod logging;
 mod nginx;
+mod reload;
 mod same_words;
 mod scope;
 mod second;

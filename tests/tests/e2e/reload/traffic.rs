@@ -10,9 +10,7 @@ use std::{
 use tests::{
     Limiter, Server, World,
     churn::{Churn, Ending, churn},
-    client,
-    packet::Flow,
-    settle,
+    client, settle,
     settle::PATIENCE,
     tun::Tun,
     world::address,
@@ -20,7 +18,7 @@ use tests::{
 
 const CROWD: u64 = 50_000;
 /// Of each of six servers; nobody accepts, so that no process needs so many descriptors.
-const EACH: u32 = CROWD as u32 / 6 + 1;
+const EACH: u16 = (CROWD / 6 + 1) as u16;
 const CROWDED: [&str; 6] = [
     "10.0.0.1:8000",
     "10.0.0.1:8001",
@@ -87,7 +85,9 @@ fn nobody_is_refused_wrongly_or_let_in_over_the_limit_while_policies_change() {
     let _busy = world.serve(&[BUSY]);
     let _stormed = world.serve(&[STORMED]);
     let limiter = Limiter::start_config(&world, &config(0));
-    gather(&tun);
+    for server in CROWDED {
+        tun.connect_each(EACH, server.parse().expect("literal"));
+    }
     let crowd = u64::from(EACH) * 6;
     settle("the crowd", crowd, || limiter.zone("crowd").connections);
 
@@ -136,26 +136,6 @@ fn nobody_is_refused_wrongly_or_let_in_over_the_limit_while_policies_change() {
     assert_eq!(limiter.zone("all").connections, open);
     for zone in ["addr", "strict", "crowd", "all"] {
         limiter.must_be_exact(zone);
-    }
-}
-
-/// One connection of each of the same clients to each of the crowded servers.
-fn gather(tun: &Tun) {
-    for server in CROWDED {
-        let flows: Vec<_> = (0..EACH)
-            .map(|n| Flow {
-                client: SocketAddr::from(([10, 1, (n >> 8) as u8, n as u8], 4_000)),
-                server: server.parse().expect("literal"),
-                isn: n << 8,
-            })
-            .collect();
-        for flows in flows.chunks(100) {
-            let answered = tun.half_open(flows, PATIENCE);
-            assert_eq!(answered.len(), flows.len());
-            for (flow, isn) in answered {
-                tun.send(&flow.ack(isn));
-            }
-        }
     }
 }
 

@@ -169,6 +169,13 @@ impl Network {
         u32::BITS + leading as u32
     }
 
+    /// Half of the policy, limit (or [`EXEMPT`]), index of the server, and address.
+    pub const fn parts(&self) -> (u8, u8, u16, Addr) {
+        let addr = Addr::from_v6_words(self.addr);
+        let scope = self.scope;
+        ((scope >> 24) as u8, (scope >> 16) as u8, scope as u16, addr)
+    }
+
     /// Of the limit at this position of the server, or [`EXEMPT`].
     #[inline(always)]
     pub const fn new(server: &ServerPolicy, limit: u8, addr: &Addr) -> Self {

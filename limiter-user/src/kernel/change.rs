@@ -20,10 +20,10 @@ use limiter_common::counters::ZoneCounters;
 use super::{
     Kernel,
     adopt::{self, Adopted},
-    cgroup_paths,
     compile::{self, Compiled},
     error::KernelError,
     indices::Indices,
+    start::cgroup_paths,
     zones::{Origin, Placed},
 };
 use crate::policy::Policy;
@@ -46,6 +46,17 @@ pub struct AppliedZone {
     pub start: ZoneCounters,
     /// The last counters of the zone whose place it took, if there was one.
     pub past: ZoneCounters,
+}
+
+impl AppliedZone {
+    /// One that has counted nothing.
+    pub fn new(origin: Origin) -> Self {
+        Self {
+            origin,
+            start: ZoneCounters::default(),
+            past: ZoneCounters::default(),
+        }
+    }
 }
 
 impl Kernel {
@@ -106,6 +117,9 @@ impl Kernel {
         });
         // Of the policy that is in force now, whichever it is.
         self.servers.keep_only(&self.indices.servers);
+        if let Err(error) = self.write_record() {
+            tracing::warn!("{error}");
+        }
         result
     }
 
@@ -127,6 +141,8 @@ impl Kernel {
         // Before a program wants it; what is not wanted any more does no harm for a moment.
         self.follow_listeners(policy)?;
         self.policy.prepare(&compiled)?;
+        // Whoever comes after a sudden end has to know what there is.
+        self.write_record()?;
         let counts_alike = self.is_settled && compiled.counts_alike(&self.compiled);
         let mut adopted = Adopted::default();
         if !counts_alike {

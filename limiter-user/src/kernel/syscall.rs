@@ -10,10 +10,16 @@ use std::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Command {
     MapCreate = 0,
+    MapLookup = 1,
+    MapUpdate = 2,
+    ObjectPin = 6,
+    ObjectGet = 7,
     ObjectGetInfoByFd = 15,
     BtfGetFdById = 19,
     MapUpdateBatch = 26,
     LinkCreate = 28,
+    LinkUpdate = 29,
+    LinkDetach = 34,
 }
 
 /// The system call. What it returns is not negative.
@@ -35,6 +41,46 @@ pub(super) unsafe fn bpf<T>(command: Command, attributes: &mut T) -> io::Result<
         return Err(io::Error::last_os_error());
     }
     Ok(result as i32)
+}
+
+/// The members of union bpf_attr for single elements.
+#[repr(C)]
+struct Element {
+    map_fd: u32,
+    padding: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+impl Element {
+    fn first(map: BorrowedFd<'_>, key: &u32, value: *const u8) -> Self {
+        Self {
+            map_fd: map.as_raw_fd() as u32,
+            padding: 0,
+            key: std::ptr::from_ref(key) as u64,
+            value: value as u64,
+            flags: 0,
+        }
+    }
+}
+
+/// Reads the first value of an array whose values have `bytes` bytes: too many for the stack.
+pub(super) fn read_first(map: BorrowedFd<'_>, bytes: usize) -> io::Result<Vec<u8>> {
+    let mut value = vec![0; bytes];
+    let key = 0;
+    let mut element = Element::first(map, &key, value.as_mut_ptr());
+    // SAFETY: a key of four bytes, and room for the value.
+    unsafe { bpf(Command::MapLookup, &mut element) }?;
+    Ok(value)
+}
+
+/// Writes the first value of an array, all of it.
+pub(super) fn write_first(map: BorrowedFd<'_>, value: &[u8]) -> io::Result<()> {
+    let key = 0;
+    let mut element = Element::first(map, &key, value.as_ptr());
+    // SAFETY: a key of four bytes, and a whole value.
+    unsafe { bpf(Command::MapUpdate, &mut element) }.map(drop)
 }
 
 /// The member `batch` of union bpf_attr.

@@ -26,7 +26,7 @@ const PASSED_ON: [&str; 2] = ["LIMITER_MODEL_SEED", "LIMITER_MODEL_POLICIES"];
 
 /// Modules of the end-to-end tests in which no packet is limited, or which choose the interfaces by
 /// themselves.
-const ONCE: [&str; 14] = [
+const ONCE: [&str; 15] = [
     "bad_config",
     "bad_place",
     "changes",

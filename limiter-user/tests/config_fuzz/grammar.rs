@@ -204,12 +204,17 @@ impl Text<'_> {
 
     fn level(&mut self, main: bool) {
         let zones = self.zones.clone();
+        let no_overrides = self.random.once_in(6);
+        if no_overrides {
+            let off = self.random.one_of(&["off", "Off"]);
+            self.line("limit_conn_override", &[off]);
+        }
         for zone in &zones {
             if self.random.once_in(if main { 3 } else { 2 }) {
                 let number = self.random.one_of(&NUMBERS);
                 self.line("limit_conn", &[zone, number]);
                 // The last zone counts by client, if one does.
-                if Some(zone) == zones.last() && self.random.once_in(2) {
+                if Some(zone) == zones.last() && !no_overrides && self.random.once_in(2) {
                     let network = self.random.one_of(&NETWORKS);
                     self.line("limit_conn_override", &[zone, network, number]);
                 }

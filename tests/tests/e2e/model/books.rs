@@ -84,6 +84,7 @@ impl Figures {
 fn key(status: &KeyStatus) -> ZoneKey {
     ZoneKey {
         remote_addr: status.remote_addr,
+        remote_prefix: status.remote_prefix.map(u32::from),
         server_addr: status.server_addr,
         server_port: status.server_port,
         server_name: status.server_name.clone(),

@@ -7,7 +7,7 @@ use tests::{netns::unspecified, random::Random};
 use super::{
     hosts::{FIRST_PORT, LAST_PORT, LOCAL, client},
     net::Net,
-    policy::{Action, Key, Level, Listen, Policy, Server, Zone},
+    policy::{Action, Key, Level, Listen, Override, Policy, Server, Zone},
 };
 
 const KEYS: [Key; 14] = [
@@ -201,11 +201,12 @@ fn overrides(random: &mut Random, policy: &mut Policy) {
             limits.clone_from(&of_main);
         }
         limits.retain(counts_clients);
-        let overrides = match random.once_in(2) {
-            true => some(random, &limits),
-            false => Vec::new(),
+        let overrides = match random.below(6) {
+            0..=2 => some(random, &limits),
+            3 => Some(Vec::new()),
+            _ => None,
         };
-        if overrides.is_empty() {
+        if overrides.is_none() {
             inherited.extend(limits);
         }
         own.push(overrides);
@@ -219,11 +220,11 @@ fn overrides(random: &mut Random, policy: &mut Policy) {
     }
 }
 
-/// Networks around one client, one inside the other, and perhaps more; each with another number.
-fn some(random: &mut Random, zones: &[usize]) -> Vec<(usize, Net, u16)> {
-    let mut overrides: Vec<(usize, Net, u16)> = Vec::new();
+/// Networks around one client, one inside the other, and perhaps more; none if no zone is given.
+fn some(random: &mut Random, zones: &[usize]) -> Option<Vec<Override>> {
+    let mut overrides: Vec<Override> = Vec::new();
     if zones.is_empty() {
-        return overrides;
+        return None;
     }
     for _ in 0..1 + random.below(2) {
         let (zone, addr) = (random.one_of(zones), client(random));
@@ -238,7 +239,7 @@ fn some(random: &mut Random, zones: &[usize]) -> Vec<(usize, Net, u16)> {
             }
         }
     }
-    overrides
+    Some(overrides)
 }
 
 /// A network with some of the clients in it.

@@ -56,13 +56,14 @@ pub struct Limit {
 impl Server {
     pub fn new(name: &str, listens: &[Listen], own: &Level, main: &Level) -> Self {
         let of = |is_written: bool| if is_written { own } else { main };
-        let overrides = &of(!own.overrides.is_empty()).overrides;
+        let overrides = &of(own.overrides.is_some()).overrides;
         let limits = &of(!own.limits.is_empty()).limits;
         let limits = limits.iter().map(|(zone, number)| Limit {
             zone: *zone,
             number: *number,
             overrides: overrides
                 .iter()
+                .flatten()
                 .filter(|(of, ..)| of == zone)
                 .map(|(_, net, number)| (*net, *number))
                 .collect(),

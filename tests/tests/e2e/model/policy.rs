@@ -71,12 +71,16 @@ pub struct Listen {
 pub struct Level {
     /// Position of the zone, and the number.
     pub limits: Vec<(usize, u16)>,
-    pub overrides: Vec<(usize, Net, u16)>,
+    /// Without any: `off`.
+    pub overrides: Option<Vec<Override>>,
     /// Without a network: `off`.
     pub exempt: Option<Vec<Net>>,
     pub dry_run: Option<bool>,
     pub action: Option<Action>,
 }
+
+/// Position of the zone, the clients, and their number.
+pub type Override = (usize, Net, u16);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -107,9 +111,12 @@ impl Policy {
         for (zone, number) in &level.limits {
             writeln!(f, "limit_conn {} {number};", self.zones[*zone].name)?;
         }
-        for (zone, net, number) in &level.overrides {
+        for (zone, net, number) in level.overrides.iter().flatten() {
             let zone = &self.zones[*zone].name;
             writeln!(f, "limit_conn_override {zone} {net} {number};")?;
+        }
+        if level.overrides.as_ref().is_some_and(Vec::is_empty) {
+            writeln!(f, "limit_conn_override off;")?;
         }
         for (index, net) in level.exempt.iter().flatten().enumerate() {
             match index % 2 {

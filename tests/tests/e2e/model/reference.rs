@@ -42,6 +42,8 @@ pub struct Counters {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ZoneKey {
     pub remote_addr: Option<IpAddr>,
+    /// Bits of it that count, unless all do.
+    pub remote_prefix: Option<u32>,
     pub server_addr: Option<IpAddr>,
     pub server_port: Option<u16>,
     pub server_name: Option<String>,
@@ -222,12 +224,13 @@ fn key(zone: &Zone, client: IpAddr, to: SocketAddr, server: &str) -> ZoneKey {
         server: by_server,
         ..
     } = zone.key;
-    let prefix = match client.is_ipv4() {
-        true => zone.v4_prefix,
-        false => zone.v6_prefix,
+    let (prefix, longest) = match client.is_ipv4() {
+        true => (zone.v4_prefix, 32),
+        false => (zone.v6_prefix, 128),
     };
     ZoneKey {
         remote_addr: by_client.then(|| cut(client, prefix)),
+        remote_prefix: (by_client && prefix < longest).then_some(prefix),
         server_addr: addr.then(|| to.ip()),
         server_port: port.then(|| to.port()),
         server_name: by_server.then(|| server.to_owned()),

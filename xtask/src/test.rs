@@ -22,7 +22,7 @@ pub struct Args {
 const OVER_INTERFACES: &str = "LIMITER_TEST_INTERFACE";
 
 /// Other settings of theirs (tests/tests/e2e/model.rs).
-const PASSED_ON: [&str; 2] = ["LIMITER_MODEL_SEED", "LIMITER_MODEL_POLICIES"];
+const PASSED_ON: [&str; 2] = ["LIMITER_MODEL_SEED", "LIMITER_MODEL_RUNS"];
 
 /// Modules of the end-to-end tests in which no packet is limited, or which choose the interfaces by
 /// themselves.

@@ -4,7 +4,7 @@
 //! The frames are run through the program of a running limiter. A refused SYN charges nothing, so
 //! each says the same of the same connections, whatever came before it.
 //!
-//! `LIMITER_MODEL_SEED=N` repeats a run, `LIMITER_MODEL_POLICIES=N` makes it longer or shorter.
+//! `LIMITER_MODEL_SEED=N` repeats a run, `LIMITER_MODEL_RUNS=N` makes it longer or shorter.
 
 mod books;
 mod case;
@@ -17,6 +17,7 @@ mod net;
 mod policy;
 mod reference;
 mod tally;
+mod trial;
 
 use std::{
     env,
@@ -31,18 +32,19 @@ use host::Host;
 use tally::Tally;
 use tests::random::seed;
 
-/// Unless told otherwise; with so many, every kind of case occurs.
-const POLICIES: u64 = 60;
-/// Policies that are tried at a time, each on a host of its own: a limiter takes its time to start.
+/// Unless told otherwise; with so many, every kind of case occurs. Each is a limiter with
+/// [`case::POLICIES`], one after the other.
+const RUNS: u64 = 20;
+/// Runs at a time, each on a host of its own.
 const HOSTS: usize = 2;
-/// Frames that are tried with so many policies, at least.
+/// Frames that are tried in so many runs, at least.
 const PACKETS: u64 = 10_000;
 
 #[test]
 fn the_kernel_and_a_plain_model_agree() {
     let seed = setting("LIMITER_MODEL_SEED").unwrap_or_else(seed);
-    let policies = setting("LIMITER_MODEL_POLICIES").unwrap_or(POLICIES);
-    eprintln!("LIMITER_MODEL_SEED={seed:#x} LIMITER_MODEL_POLICIES={policies}");
+    let runs = setting("LIMITER_MODEL_RUNS").unwrap_or(RUNS);
+    eprintln!("LIMITER_MODEL_SEED={seed:#x} LIMITER_MODEL_RUNS={runs}");
     let next = AtomicU64::new(0);
     let tally = Mutex::new(Tally::default());
     thread::scope(|scope| {
@@ -51,7 +53,7 @@ fn the_kernel_and_a_plain_model_agree() {
                 let host = Host::new();
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= policies {
+                    if number >= runs {
                         break;
                     }
                     let one = case::run(&host, seed.wrapping_add(number));
@@ -62,7 +64,7 @@ fn the_kernel_and_a_plain_model_agree() {
     });
     let tally = tally.into_inner().expect("nobody panics here");
     eprintln!("{} frames: {tally:#?}", tally.packets());
-    if policies >= POLICIES {
+    if runs >= RUNS {
         assert!(tally.packets() >= PACKETS, "{} frames", tally.packets());
         assert_eq!(tally.missing(), [""; 0], "kinds of cases");
     }

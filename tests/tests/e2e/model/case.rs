@@ -1,35 +1,36 @@
-//! One policy: connections first, then frames, and the counters after both.
+//! One limiter and several policies, one after the other: connections, frames, and the counters after
+//! both.
 
 use std::net::{IpAddr, SocketAddr};
 
-use tests::{packet::Flow, random::Random, xdp::Verdict};
+use tests::{packet::Flow, random::Random};
 
 use super::{
     books::{Packets, must_agree},
-    frames::{Fate, Shaped, shaped},
     generate,
     host::{Host, Scene},
-    hosts::{FIRST_PORT, LOCAL, Listening, client, filler, stranger},
-    policy::{Action, Policy},
-    reference::{Charge, Decision, Model},
-    tally::{Tally, count, count_decision},
+    hosts::{FIRST_PORT, LOCAL, Listening, client, filler},
+    policy::Policy,
+    reference::{Decision, Model, Open},
+    tally::{Tally, count_decision},
 };
 
-/// Frames for one endpoint.
-const FRAMES: usize = 30;
-/// Endpoints that frames are for, in one round, besides one at which nobody listens.
-const ENDPOINTS: usize = 6;
-/// Rounds of connections and frames with one policy. Most of the time goes into its start.
+/// Policies of one limiter. It takes its time to start.
+pub const POLICIES: usize = 4;
+/// Rounds of connections and frames with one policy.
 const ROUNDS: usize = 2;
+/// Connections that stay open when one policy takes the place of another: fewer than any zone has
+/// room for.
+const STAY: usize = 100;
 
-/// Tries one policy, which the seed determines, and says what that came to.
+/// Tries several policies, which the seed determines, and says what that came to.
 pub fn run(host: &Host, seed: u64) -> Tally {
     let mut random = Random::new(seed);
-    let tiny = random.once_in(4);
-    let policy = generate::policy(&mut random, tiny);
     let listening = Listening::random(&mut random);
-    let told = Told(seed, &policy);
+    let mut tiny = random.once_in(4);
+    let policy = generate::policy(&mut random, tiny, &[]);
     let mut case = Case {
+        told: Told(seed, vec![policy.to_string()]),
         scene: Scene::new(host, &listening, &policy.to_string()),
         model: Model::new(&policy),
         packets: Packets::default(),
@@ -39,44 +40,58 @@ pub fn run(host: &Host, seed: u64) -> Tally {
         random,
         tally: Tally::default(),
     };
-    for _ in 0..ROUNDS {
-        case.connect_and_close();
-        if tiny {
-            case.fill();
-        }
-        must_agree(&case.scene.limiter, &case.model, &case.packets);
-        case.try_frames();
-        must_agree(&case.scene.limiter, &case.model, &case.packets);
+    case.try_policy(tiny);
+    let mut before = policy.zones;
+    for _ in 1..POLICIES {
+        tiny = case.random.once_in(4);
+        let policy = generate::policy(&mut case.random, tiny, &before);
+        case.reload(&policy);
+        case.try_policy(tiny);
+        before = policy.zones;
     }
-    drop(told);
     case.tally
 }
 
-struct Case<'a> {
-    scene: Scene<'a>,
-    model: Model,
-    packets: Packets,
+pub struct Case<'a> {
+    /// What is needed to try it again.
+    told: Told,
+    pub scene: Scene<'a>,
+    pub model: Model,
+    pub packets: Packets,
     /// Those who connect.
-    crowd: Vec<IpAddr>,
-    listening: Listening,
-    /// Some of the connections that are open.
-    open: Vec<(Flow, Charge)>,
-    random: Random,
-    tally: Tally,
+    pub crowd: Vec<IpAddr>,
+    pub listening: Listening,
+    /// The connections that are open.
+    open: Vec<(Flow, Open)>,
+    pub random: Random,
+    pub tally: Tally,
 }
 
 impl Case<'_> {
+    fn try_policy(&mut self, tiny: bool) {
+        for _ in 0..ROUNDS {
+            self.connect_and_close();
+            if tiny {
+                self.fill();
+            }
+            self.compare();
+            self.try_frames();
+            self.compare();
+        }
+    }
+
+    fn compare(&self) {
+        must_agree(&self.scene.limiter, &self.model, &self.packets);
+    }
+
     fn connect_and_close(&mut self) {
         for _ in 0..60 + self.random.below(60) {
             let to = self.random.one_of(&self.listening.endpoints);
             let client = self.one_of_the_crowd(to);
-            let connection = self.connect(client, to);
-            self.open.extend(connection);
+            self.connect(client, to);
             if self.random.once_in(8) && !self.open.is_empty() {
                 let one = self.random.below(self.open.len());
-                let (flow, charge) = self.open.swap_remove(one);
-                self.scene.close(&flow);
-                self.model.close(&charge);
+                self.close(one);
             }
         }
     }
@@ -90,8 +105,27 @@ impl Case<'_> {
         }
     }
 
-    /// One connection, established or not as the model says.
-    fn connect(&mut self, client: IpAddr, to: SocketAddr) -> Option<(Flow, Charge)> {
+    /// Puts another policy in force, which has to count what is open.
+    fn reload(&mut self, policy: &Policy) {
+        // What found no room is closed, and so is what may find none: nobody can say who would.
+        for one in (0..self.open.len()).rev() {
+            if !self.open[one].1.is_whole {
+                self.close(one);
+            }
+        }
+        while self.open.len() > STAY {
+            let one = self.random.below(self.open.len());
+            self.close(one);
+        }
+        self.told.1.push(policy.to_string());
+        self.scene.reload(&policy.to_string());
+        let open = self.open.iter_mut();
+        self.model.reload(policy, open.map(|(_, open)| open));
+        self.compare();
+    }
+
+    /// One connection, established or not as the model says. Whether it is.
+    pub fn connect(&mut self, client: IpAddr, to: SocketAddr) -> bool {
         let decision = self.model.decide(client, to);
         let flow = self.scene.attempt(client, to);
         let is_expected = !self.is_refused(client, to);
@@ -103,113 +137,19 @@ impl Case<'_> {
         count_decision(&mut self.tally.connections, &self.model, client, to);
         if let Decision::Refused { zone, why, .. } = decision {
             self.model.refuse(zone, why, false);
-            return None;
+        } else {
+            self.open.push((flow, self.model.establish(client, to)));
         }
-        Some((flow, self.model.establish(client, to)))
+        is_expected
     }
 
-    fn try_frames(&mut self) {
-        let nobody = self.listening.nobody(&mut self.random);
-        let clients = self.clients(nobody);
-        for tried in self.frames(&clients, nobody) {
-            tried.must_be_right(false);
-        }
-        for _ in 0..ENDPOINTS {
-            let mut to = self.random.one_of(&self.listening.endpoints);
-            let mut clients = self.clients(to);
-            // Mostly where somebody is refused.
-            for _ in 0..10 {
-                if clients.iter().any(|client| self.is_refused(*client, to)) {
-                    break;
-                }
-                to = self.random.one_of(&self.listening.endpoints);
-                clients = self.clients(to);
-            }
-            self.frames_to(&clients, to);
-        }
+    fn close(&mut self, one: usize) {
+        let (flow, open) = self.open.swap_remove(one);
+        self.scene.close(&flow);
+        self.model.close(&open);
     }
 
-    /// Frames for one endpoint. Somebody who is refused there is needed for the interface to refuse
-    /// anybody: it does so only for a while after a refusal behind it. All of the frames have to fall
-    /// into that while, else it is done again.
-    fn frames_to(&mut self, clients: &[IpAddr], to: SocketAddr) {
-        let mut refused = clients.iter().filter(|it| self.is_refused(**it, to));
-        let Some(primer) = refused.next().copied() else {
-            let tried = self.frames(clients, to);
-            tried.iter().for_each(|it| it.must_be_right(true));
-            return;
-        };
-        for _ in 0..20 {
-            let behind_the_interface = self.connect(primer, to);
-            assert!(behind_the_interface.is_none());
-            let tried = self.frames(clients, to);
-            let flow = self.scene.attempt(primer, to);
-            let last = self.one_frame(&flow, Shaped::plain(&flow), false);
-            if last.verdict != Verdict::Pass {
-                tried.iter().for_each(|it| it.must_be_right(true));
-                last.must_be_right(true);
-                return;
-            }
-        }
-        panic!("the interface never refuses {primer} at {to}");
-    }
-
-    fn frames(&mut self, clients: &[IpAddr], to: SocketAddr) -> Vec<Tried> {
-        let refused = clients.iter().filter(|it| self.is_refused(**it, to));
-        let refused: Vec<_> = refused.copied().collect();
-        let mut tried = Vec::new();
-        for _ in 0..FRAMES {
-            let some = match refused.is_empty() || self.random.once_in(2) {
-                true => clients,
-                false => &refused,
-            };
-            let flow = self.scene.attempt(self.random.one_of(some), to);
-            let shaped = shaped(&mut self.random, &flow);
-            let again = self.random.once_in(10).then(|| shaped.again());
-            tried.push(self.one_frame(&flow, shaped, false));
-            if let Some(shaped) = again {
-                tried.push(self.one_frame(&flow, shaped, true));
-            }
-        }
-        tried
-    }
-
-    /// Has one frame judged, and counts what came of it.
-    fn one_frame(&mut self, flow: &Flow, shaped: Shaped, again: bool) -> Tried {
-        let (client, to) = (flow.client.ip(), flow.server);
-        let decision = self.model.decide(client, to);
-        let verdict = self.scene.run(&shaped.bytes);
-        let frames = &mut self.tally.frames;
-        match shaped.fate {
-            Fate::NoAttempt => count(frames, "no attempt"),
-            Fate::NotUnderstood(why) => {
-                count(frames, "not understood");
-                self.packets.count(why);
-            }
-            Fate::Judged if again => count(frames, "repeated"),
-            Fate::Judged if !self.listening.endpoints.contains(&to) => {
-                count(frames, "nobody listens");
-            }
-            Fate::Judged => count_decision(frames, &self.model, client, to),
-        }
-        if verdict == Verdict::Tx {
-            count(frames, "answered with a RST");
-        }
-        if let Decision::Refused { zone, why, .. } = decision
-            && verdict != Verdict::Pass
-        {
-            self.model.refuse(zone, why, again);
-        }
-        let what = format!("\"{}\", again: {again}, {flow:?}", shaped.what);
-        Tried {
-            what,
-            fate: shaped.fate,
-            decision,
-            verdict,
-        }
-    }
-
-    fn is_refused(&self, client: IpAddr, to: SocketAddr) -> bool {
+    pub fn is_refused(&self, client: IpAddr, to: SocketAddr) -> bool {
         matches!(self.model.decide(client, to), Decision::Refused { .. })
     }
 
@@ -221,57 +161,17 @@ impl Case<'_> {
             }
         }
     }
-
-    /// Clients of the family, with and without connections.
-    fn clients(&mut self, to: SocketAddr) -> Vec<IpAddr> {
-        let mut clients = self.crowd.clone();
-        for _ in 0..12 {
-            clients.push(stranger(&mut self.random));
-            clients.push(filler(self.random.below(600), to.ip()));
-        }
-        clients.retain(|client| client.is_ipv4() == to.is_ipv4());
-        clients
-    }
 }
 
-/// A frame and what became of it.
-struct Tried {
-    what: String,
-    fate: Fate,
-    decision: Decision,
-    verdict: Verdict,
-}
+/// The seed, and the policies so far. Printed if something panics.
+struct Told(u64, Vec<String>);
 
-impl Tried {
-    /// `relied`: the interface has seen a refusal at the endpoint a moment ago.
-    fn must_be_right(&self, relied: bool) {
-        let expected = match (self.fate, self.decision) {
-            (Fate::Judged, Decision::Refused { action, .. }) if relied => match action {
-                Action::Drop => Verdict::Drop,
-                Action::Reset => Verdict::Tx,
-            },
-            _ => Verdict::Pass,
-        };
-        let Self {
-            what,
-            fate,
-            decision,
-            verdict,
-        } = self;
-        assert_eq!(*verdict, expected, "{what}, {fate:?}, {decision:?}");
-    }
-}
-
-/// Prints what is needed to try it again, if something panics.
-struct Told<'a>(u64, &'a Policy);
-
-impl Drop for Told<'_> {
+impl Drop for Told {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let Self(seed, policy) = self;
-            eprintln!(
-                "LIMITER_MODEL_SEED={seed:#x} LIMITER_MODEL_POLICIES=1 tries again:\n{policy}"
-            );
+            let Self(seed, policies) = self;
+            let policies = policies.join("\n# and then\n");
+            eprintln!("LIMITER_MODEL_SEED={seed:#x} LIMITER_MODEL_RUNS=1 tries again:\n{policies}");
         }
     }
 }

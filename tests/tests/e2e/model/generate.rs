@@ -52,11 +52,25 @@ const fn key(text: &'static str, client: bool, addr: bool, port: bool, server: b
 /// Smallest zone, in KiB: room for 512 keys.
 const SMALLEST_K: u64 = 32;
 
-/// A policy. In one with `tiny` zones, the first server counts every client by itself in a zone
-/// that so many clients fill.
-pub fn policy(random: &mut Random, tiny: bool) -> Policy {
-    let zones = (0..1 + random.below(4)).map(|number| zone(random, number, tiny));
-    let zones: Vec<Zone> = zones.collect();
+/// A policy, in which some of the zones are those of the policy before. In one with `tiny` zones, the
+/// first server counts every client by itself in a zone that so many clients fill.
+pub fn policy(random: &mut Random, tiny: bool, before: &[Zone]) -> Policy {
+    let mut zones = Vec::new();
+    for number in 0..1 + random.below(4) {
+        let mut zone = zone(random, number, tiny);
+        if let Some(old) = before.get(number)
+            && (number > 0 || !tiny)
+            && random.once_in(2)
+        {
+            let resized = random.once_in(2);
+            zone = Zone {
+                size_k: if resized { zone.size_k } else { old.size_k },
+                evicts: if resized { zone.evicts } else { old.evicts },
+                ..old.clone()
+            };
+        }
+        zones.push(zone);
+    }
     let count = match (tiny, random.once_in(12)) {
         (false, true) => 0,
         _ => 1 + random.below(4),

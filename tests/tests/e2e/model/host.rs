@@ -60,8 +60,7 @@ impl<'a> Scene<'a> {
         let sockets: Vec<_> = listening.sockets.iter().map(String::as_str).collect();
         // Nothing is said, so that nothing is to be repeated because nobody acknowledges it.
         let server = Server::start(&host.world, &sockets, &["--paused"]);
-        let text = format!("attach interface {INTERFACE} mode=native;\n{policy}");
-        let limiter = Limiter::start_config(&host.world, &text);
+        let limiter = Limiter::start_config(&host.world, &configuration(policy));
         let program = Program::of(limiter.id(), PROGRAM_XDP);
         Self {
             limiter,
@@ -70,6 +69,12 @@ impl<'a> Scene<'a> {
             _server: server,
             attempts: 0,
         }
+    }
+
+    /// Puts another policy in force.
+    pub fn reload(&self, policy: &str) {
+        self.limiter
+            .reload(&self.host.world, &configuration(policy));
     }
 
     /// An attempt that nobody has made before.
@@ -108,4 +113,8 @@ impl<'a> Scene<'a> {
         };
         self.program.once(frame, ingress).verdict
     }
+}
+
+fn configuration(policy: &str) -> String {
+    format!("attach interface {INTERFACE} mode=native;\n{policy}")
 }

@@ -32,6 +32,14 @@ impl Zone {
     pub fn capacity(&self) -> u64 {
         self.size_k * 16
     }
+
+    /// Whether it has the name of the other one, and counts by the same.
+    pub fn counts_like(&self, other: &Self) -> bool {
+        let prefixes = |zone: &Self| zone.key.client.then_some((zone.v4_prefix, zone.v6_prefix));
+        self.name == other.name
+            && self.key.parts() == other.key.parts()
+            && prefixes(self) == prefixes(other)
+    }
 }
 
 /// What a zone counts by.
@@ -47,6 +55,17 @@ pub struct Key {
 impl Key {
     pub const fn is_empty(&self) -> bool {
         self.text.is_empty()
+    }
+
+    /// What is in it. The same text in every key distinguishes nothing.
+    const fn parts(&self) -> [bool; 5] {
+        [
+            self.client,
+            self.addr,
+            self.port,
+            self.server,
+            self.is_empty(),
+        ]
     }
 }
 

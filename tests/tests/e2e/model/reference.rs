@@ -70,8 +70,15 @@ pub enum Why {
     Exhausted,
 }
 
-/// What one connection is counted under: zones and keys.
-pub type Charge = Vec<(usize, ZoneKey)>;
+/// A connection that is open.
+pub struct Open {
+    client: IpAddr,
+    to: SocketAddr,
+    /// What it is counted under: zones and keys.
+    charge: Vec<(usize, ZoneKey)>,
+    /// It is counted everywhere where it should be. In dry run, not in a zone that is full.
+    pub is_whole: bool,
+}
 
 impl Model {
     pub fn new(policy: &Policy) -> Self {
@@ -142,48 +149,83 @@ impl Model {
     }
 
     /// Counts a connection that was established.
-    pub fn establish(&mut self, client: IpAddr, to: SocketAddr) -> Charge {
-        let mut charge = Charge::new();
-        let Some(index) = server_at(&self.servers, to) else {
-            return charge;
+    pub fn establish(&mut self, client: IpAddr, to: SocketAddr) -> Open {
+        let mut open = Open {
+            client,
+            to,
+            charge: Vec::new(),
+            is_whole: true,
+        };
+        self.charge(&mut open, Model::admit);
+        open
+    }
+
+    /// Goes on with another policy. Zones that count by the same keep their counters; everything
+    /// that is open counts for it.
+    pub fn reload<'a>(&mut self, policy: &Policy, open: impl Iterator<Item = &'a mut Open>) {
+        let before = std::mem::replace(self, Self::new(policy));
+        for counted in &mut self.zones {
+            let mut old = before.zones.iter();
+            if let Some(old) = old.find(|old| counted.zone.counts_like(&old.zone)) {
+                counted.counters = old.counters;
+            }
+        }
+        for open in open {
+            open.charge.clear();
+            // Nobody decides about it again.
+            self.charge(open, |_, _, _| true);
+        }
+    }
+
+    /// Counts a connection for every limit of its server, where `admit` finds room for it.
+    fn charge(
+        &mut self,
+        open: &mut Open,
+        admit: impl Fn(&mut Counted, Option<(&ZoneKey, u16)>, bool) -> bool,
+    ) {
+        let Some(index) = server_at(&self.servers, open.to) else {
+            return;
         };
         let server = &self.servers[index];
-        let exempt = server.exempt.iter().any(|net| net.contains(client));
+        let exempt = server.exempt.iter().any(|net| net.contains(open.client));
         for limit in &server.limits {
             let counted = &mut self.zones[limit.zone];
-            let counters = &mut counted.counters;
             if exempt || counted.zone.key.is_empty() {
-                counters.skipped += 1;
+                admit(counted, None, server.dry_run);
                 continue;
             }
-            let key = key(&counted.zone, client, to, &server.name);
-            let refusal = counted.refusal(&key, limit.number_for(client));
-            let counters = &mut counted.counters;
-            match refusal {
-                None => counters.passed += 1,
-                Some(why) => {
-                    assert!(
-                        server.dry_run,
-                        "an attempt that is refused is not established"
-                    );
-                    match why {
-                        Why::Limit => counters.rejected_dry_run += 1,
-                        Why::Exhausted => {
-                            counters.exhausted_dry_run += 1;
-                            continue;
-                        }
-                    }
-                }
+            let key = key(&counted.zone, open.client, open.to, &server.name);
+            let number = limit.number_for(open.client);
+            if admit(counted, Some((&key, number)), server.dry_run) {
+                *counted.keys.entry(key.clone()).or_default() += 1;
+                open.charge.push((limit.zone, key));
+            } else {
+                open.is_whole = false;
             }
-            *counted.keys.entry(key.clone()).or_default() += 1;
-            charge.push((limit.zone, key));
         }
-        charge
+    }
+
+    /// Moves the counter of one zone for a connection that is established, with a key unless it is
+    /// not accounted. Whether it gets a slot.
+    fn admit(counted: &mut Counted, key: Option<(&ZoneKey, u16)>, dry_run: bool) -> bool {
+        let refusal = key.and_then(|(key, number)| counted.refusal(key, number));
+        assert!(
+            dry_run || refusal.is_none(),
+            "what is refused is not established"
+        );
+        let counters = &mut counted.counters;
+        match (key, refusal) {
+            (None, _) => counters.skipped += 1,
+            (Some(_), None) => counters.passed += 1,
+            (Some(_), Some(Why::Limit)) => counters.rejected_dry_run += 1,
+            (Some(_), Some(Why::Exhausted)) => counters.exhausted_dry_run += 1,
+        }
+        refusal != Some(Why::Exhausted)
     }
 
     /// Takes a connection away that was closed.
-    pub fn close(&mut self, charge: &Charge) {
-        for (zone, key) in charge {
+    pub fn close(&mut self, open: &Open) {
+        for (zone, key) in &open.charge {
             let keys = &mut self.zones[*zone].keys;
             let connections = keys.get_mut(key).expect("a key that was counted");
             *connections -= 1;

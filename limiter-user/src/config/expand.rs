@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     directives::{self, Context, Kind, Known, Shape},
     error::{ConfigError, shown},
-    files::{self, Files},
+    files::Files,
     source::Source,
     syntax::{self, Directive, Word},
     word,
@@ -104,7 +104,7 @@ impl Expansion {
         items: &mut Vec<Item>,
     ) -> Result<(), ConfigError> {
         for word in arguments {
-            for path in files::included(word)? {
+            for path in self.files.included(word)? {
                 let source = self.files.enter(&path, word)?;
                 self.all(syntax::parse(&source)?, context, items)?;
                 self.files.leave();

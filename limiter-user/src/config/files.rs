@@ -1,18 +1,18 @@
 //! Reading configuration files: what `include` names, and how much of it is taken.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::Read,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
-
-use glob::{MatchOptions, Pattern};
 
 use super::{
     error::{ConfigError, shown},
     source::{Source, Span},
     syntax::Word,
+    wildcard::{self, Failed},
 };
 
 /// Bytes of one file at the most.
@@ -23,23 +23,39 @@ const MAX_TOTAL_BYTES: u64 = 4 << 20;
 const MAX_FILES: usize = 1000;
 /// Files that include one another, one inside the other, at the most.
 const MAX_DEPTH: usize = 10;
+/// Directory entries that are compared with patterns at the most, all patterns together.
+const MAX_ENTRIES: usize = 100_000;
 
 /// The files being read, and what has been read so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Files {
     /// From the first file to the one being read; real paths, to recognise a file under any name.
     open: Vec<PathBuf>,
     files: usize,
     bytes: u64,
+    /// What is left of [`MAX_ENTRIES`].
+    entries_left: usize,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self {
+            open: Vec::new(),
+            files: 0,
+            bytes: 0,
+            entries_left: MAX_ENTRIES,
+        }
+    }
 }
 
 impl Files {
-    /// Opens the first file. It may be a pipe, such as `/dev/stdin`.
+    /// Opens the first file. It may be a pipe, such as `/dev/stdin`, and is waited for then.
     pub(super) fn open_first(&mut self, path: &Path) -> Result<Arc<Source>, ConfigError> {
         let fail = |message| ConfigError::placeless(message);
-        let real = fs::canonicalize(path).map_err(|error| fail(cannot("open", path, error)))?;
-        self.open.push(real);
-        self.read(path, &fail)
+        let file = File::open(path).map_err(|error| fail(cannot("open", path, error)))?;
+        // A pipe has no name that an include could have.
+        self.open.extend(fs::canonicalize(path).ok());
+        self.read(path, file, &fail)
     }
 
     /// Takes a text for the first file.
@@ -48,9 +64,7 @@ impl Files {
         name: &Path,
         text: &str,
     ) -> Result<Arc<Source>, ConfigError> {
-        if let Ok(real) = fs::canonicalize(name) {
-            self.open.push(real);
-        }
+        self.open.extend(fs::canonicalize(name).ok());
         self.accept(name, text.as_bytes().to_vec(), &|message| {
             ConfigError::placeless(message)
         })
@@ -68,7 +82,7 @@ impl Files {
             let way: Vec<String> = self.open[first..]
                 .iter()
                 .chain([&real])
-                .map(|open| open.display().to_string())
+                .map(|open| quoted(open))
                 .collect();
             return Err(
                 fail(format!("include loop: {} includes itself", quoted(path)))
@@ -80,27 +94,49 @@ impl Files {
                 "too many files inside each other, {MAX_DEPTH} at the most"
             )));
         }
-        // A pipe without a writer would block for ever, and so would a terminal.
-        if !real.is_file() {
-            return Err(fail(format!("{} is not a regular file", quoted(path))));
-        }
+        let file = regular_file(&real, path).map_err(fail)?;
         self.open.push(real);
-        self.read(path, &fail)
+        self.read(path, file, &fail)
     }
 
     pub(super) fn leave(&mut self) {
         self.open.pop();
     }
 
+    /// The files that `include` names, in alphabetical order. Wildcards may match nothing.
+    pub(super) fn included(&mut self, word: &Word) -> Result<Vec<PathBuf>, ConfigError> {
+        let directory = word.span.source().directory();
+        if !wildcard::is_pattern(&word.value) {
+            return Ok(vec![directory.join(&word.value)]);
+        }
+        let found = wildcard::matches(directory, &word.value, MAX_FILES, &mut self.entries_left);
+        found.map_err(|failed| {
+            let pattern = shown(&word.value);
+            let fail = |message: String| ConfigError::at(&word.span, message);
+            match failed {
+                Failed::Pattern(why) => {
+                    fail(format!("invalid pattern \"{pattern}\"")).expected(why)
+                }
+                Failed::Read(path, error) => fail(cannot("read", &path, error)),
+                Failed::TooManyMatches => fail(format!(
+                    "too many files match \"{pattern}\", {MAX_FILES} at the most"
+                )),
+                Failed::TooManyEntries => fail(format!(
+                    "too many files to compare with \"{pattern}\", {MAX_ENTRIES} at the most \
+                     for all patterns together"
+                )),
+            }
+        })
+    }
+
     fn read(
         &mut self,
         path: &Path,
+        file: File,
         fail: &dyn Fn(String) -> ConfigError,
     ) -> Result<Arc<Source>, ConfigError> {
         let mut content = Vec::new();
-        File::open(path)
-            .map_err(|error| fail(cannot("open", path, error)))?
-            .take(MAX_FILE_BYTES + 1)
+        file.take(MAX_FILE_BYTES + 1)
             .read_to_end(&mut content)
             .map_err(|error| fail(cannot("read", path, error)))?;
         self.accept(path, content, fail)
@@ -132,28 +168,25 @@ impl Files {
     }
 }
 
-/// The files that `include` names, in alphabetical order. Wildcards may match nothing.
-pub(super) fn included(word: &Word) -> Result<Vec<PathBuf>, ConfigError> {
-    let directory = word.span.source().directory();
-    if !word.value.contains(['*', '?', '[']) {
-        return Ok(vec![directory.join(&word.value)]);
+/// Opens a file that was included under the name `path`. The message if it is no regular file: a
+/// pipe without a writer would block for ever, and so would a terminal.
+fn regular_file(real: &Path, path: &Path) -> Result<File, String> {
+    let not_regular = || format!("{} is not a regular file", quoted(path));
+    // Before, because opening alone does something to some devices. And after, because it may be
+    // another file by then; what blocks at all does not do so here.
+    if !real.is_file() {
+        return Err(not_regular());
     }
-    let fail = |message: String| ConfigError::at(&word.span, message);
-    let base = directory
-        .to_str()
-        .ok_or_else(|| fail(format!("{} is not valid UTF-8", quoted(directory))))?;
-    let pattern = Path::new(&Pattern::escape(base)).join(&word.value);
-    let options = MatchOptions {
-        // As glob(3), which nginx uses.
-        require_literal_leading_dot: true,
-        ..MatchOptions::new()
-    };
-    glob::glob_with(&pattern.to_string_lossy(), options)
-        .map_err(|error| {
-            fail(format!("invalid pattern \"{}\"", shown(&word.value))).expected(error.msg)
-        })?
-        .map(|path| path.map_err(|error| fail(cannot("read", error.path(), error.error()))))
-        .collect()
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(real)
+        .and_then(|file| Ok((file.metadata()?, file)));
+    let (metadata, file) = opened.map_err(|error| cannot("open", path, error))?;
+    if !metadata.is_file() {
+        return Err(not_regular());
+    }
+    Ok(file)
 }
 
 fn decode(path: &Path, content: Vec<u8>) -> Result<Arc<Source>, ConfigError> {

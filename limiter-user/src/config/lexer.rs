@@ -10,11 +10,12 @@ use winnow::{
     Parser, Result,
     combinator::{alt, dispatch, eof, opt, peek, repeat},
     error::ParserError,
-    stream::{LocatingSlice, Location},
+    stream::{LocatingSlice, Location, Stream},
     token::{any, one_of, take_till, take_while},
 };
 
-/// Bytes of one word at the most.
+/// Bytes of one word at the most, without its quotes and escapes: so a word that was taken can
+/// always be written again.
 pub(super) const MAX_WORD_BYTES: usize = 4096;
 
 /// What the grammar is made of.
@@ -49,38 +50,68 @@ pub(super) struct LexError {
 
 type Input<'a> = LocatingSlice<&'a str>;
 
-/// Every token of a text.
+/// The tokens of a text, one by one: what is wrong early on is found before the rest is looked at.
 ///
-/// # Errors
-///
-/// A quoted string that does not end, or that touches the next word; a word that is too long.
-pub(super) fn tokens(text: &str) -> Result<Vec<Token>, LexError> {
-    let mut input = LocatingSlice::new(text);
-    let mut tokens = Vec::new();
-    let mut first_on_line = true;
-    // Windows editors put a byte order mark in front.
-    opt('\u{feff}').parse_next(&mut input)?;
-    loop {
-        first_on_line |= blanks(&mut input)?;
-        if input.is_empty() {
-            return Ok(tokens);
+/// An item is an error for a quoted string that does not end, or that touches the next word, and for
+/// a word that is too long. Nothing follows it.
+pub(super) struct Tokens<'a> {
+    input: Input<'a>,
+    first_on_line: bool,
+    failed: bool,
+}
+
+impl<'a> Tokens<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        // Windows editors put a byte order mark in front.
+        let mut input = LocatingSlice::new(text);
+        if text.starts_with(BYTE_ORDER_MARK) {
+            input.next_slice(BYTE_ORDER_MARK.len_utf8());
         }
-        let (kind, range) = token.with_span().parse_next(&mut input)?;
-        if range.len() > MAX_WORD_BYTES {
+        Self {
+            input,
+            first_on_line: true,
+            failed: false,
+        }
+    }
+
+    fn read(&mut self) -> Result<Option<Token>, LexError> {
+        let first_on_line = blanks(&mut self.input)? || self.first_on_line;
+        if self.input.is_empty() {
+            return Ok(None);
+        }
+        self.first_on_line = false;
+        let (kind, range) = token.with_span().parse_next(&mut self.input)?;
+        if let TokenKind::Word(word) = &kind
+            && word.len() > MAX_WORD_BYTES
+        {
             return Err(LexError {
                 message: format!("too long parameter, {MAX_WORD_BYTES} bytes at the most"),
                 expected: "starts here",
                 range: range.start..range.start,
             });
         }
-        tokens.push(Token {
+        Ok(Some(Token {
             kind,
             range,
             first_on_line,
-        });
-        first_on_line = false;
+        }))
     }
 }
+
+impl Iterator for Tokens<'_> {
+    type Item = Result<Token, LexError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let token = self.read().transpose();
+        self.failed = matches!(token, Some(Err(_)));
+        token
+    }
+}
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Skips blanks and comments; whether a line ended.
 fn blanks(input: &mut Input<'_>) -> Result<bool, LexError> {

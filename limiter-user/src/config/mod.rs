@@ -11,7 +11,7 @@
 //! | `source`, `error` | places in a text, and messages about them |
 //! | `lexer`, `syntax` | nginx's lexical rules, and the tree as typed |
 //! | `directives` | the table of what may stand where |
-//! | `files`, `expand` | `include`, and the check against the table |
+//! | `files`, `wildcard`, `expand` | `include`, and the check against the table |
 //! | `word`, `listen`, `key`, `action` | single words, the same for a file and for flags |
 //! | `build`, `attach`, `zone`, `zones` | from directives to a [`Policy`] |
 //! | `level`, `once`, `networks`, `server` | what the main context and servers have |
@@ -43,6 +43,7 @@ mod source;
 mod suggest;
 mod syntax;
 mod warnings;
+mod wildcard;
 mod word;
 mod zone;
 mod zones;

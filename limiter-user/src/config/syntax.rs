@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use super::{
     directives,
     error::{ConfigError, shown},
-    lexer::{self, TokenKind},
+    lexer::{TokenKind, Tokens},
     source::{Source, Span},
 };
 
@@ -61,13 +61,13 @@ pub(super) struct Block {
 ///
 /// Whatever is wrong with quotes, braces and semicolons, in nginx's words.
 pub(super) fn parse(source: &Arc<Source>) -> Result<Vec<Directive>, ConfigError> {
-    let tokens = lexer::tokens(source.text()).map_err(|error| {
-        ConfigError::at(&Span::new(source, error.range), error.message).expected(error.expected)
-    })?;
     let mut open = OpenBlocks::default();
     let mut words: Vec<Word> = Vec::new();
     let mut last = Span::new(source, 0..0);
-    for token in tokens {
+    for token in Tokens::new(source.text()) {
+        let token = token.map_err(|error| {
+            ConfigError::at(&Span::new(source, error.range), error.message).expected(error.expected)
+        })?;
         let span = Span::new(source, token.range);
         last = span.clone();
         match token.kind {

@@ -99,6 +99,17 @@ pub struct PortEntry {
     pub class: u16,
 }
 
+impl PortEntry {
+    /// From the four bytes in memory.
+    pub const fn from_word(word: u32) -> Self {
+        let [a, b, c, d] = word.to_ne_bytes();
+        Self {
+            server: u16::from_ne_bytes([a, b]),
+            class: u16::from_ne_bytes([c, d]),
+        }
+    }
+}
+
 /// Key of [`crate::names::MAP_LISTENERS`]. The value is the server's index plus one.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -81,7 +81,9 @@ impl Cgroup {
 
     /// Its id: the inode number of its directory (kernel/cgroup/cgroup.c, cgroup_id).
     pub(super) fn id(&self) -> u64 {
-        self.directory.metadata().map_or(0, |metadata| metadata.ino())
+        self.directory
+            .metadata()
+            .map_or(0, |metadata| metadata.ino())
     }
 
     /// Ids of this cgroup and of everything below it. The id of a cgroup is the inode number of its

@@ -91,7 +91,9 @@ impl ServerIndices {
     /// Those that servers have from before.
     pub(super) fn take_over(names: Vec<(String, u16)>) -> Self {
         let mut dispenser = Dispenser::of_servers();
-        names.iter().for_each(|(_, index)| dispenser.reserve(*index));
+        names
+            .iter()
+            .for_each(|(_, index)| dispenser.reserve(*index));
         Self { dispenser, names }
     }
 

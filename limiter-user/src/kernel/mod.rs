@@ -74,9 +74,17 @@ pub use self::{
     zones::{Origin, possible_cpus},
 };
 use self::{
-    adopt::Candidates, cgroup::Cgroup, compile::Compiled, divert::Diversion,
-    indices::ServerIndices, interface::Interfaces, interface::Transmitters, link::Link,
-    pins::{Pins, Record, RecordMap, RecordedServer}, policy::PolicyMaps, zones::ZoneMaps,
+    adopt::Candidates,
+    cgroup::Cgroup,
+    compile::Compiled,
+    divert::Diversion,
+    indices::ServerIndices,
+    interface::Interfaces,
+    interface::Transmitters,
+    link::Link,
+    pins::{Pins, Record, RecordMap, RecordedServer},
+    policy::PolicyMaps,
+    zones::ZoneMaps,
 };
 use crate::policy::Policy;
 

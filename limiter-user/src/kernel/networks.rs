@@ -89,9 +89,7 @@ impl NetworkMap {
     }
 
     /// The map, in which another daemon has written.
-    pub(super) fn take_over(
-        map: LpmTrie<MapData, Raw<Network>, u32>,
-    ) -> Result<Self, KernelError> {
+    pub(super) fn take_over(map: LpmTrie<MapData, Raw<Network>, u32>) -> Result<Self, KernelError> {
         let mut halves = [Networks::new(), Networks::new()];
         for entry in map.iter() {
             let (key, value) = entry.context("read map", MAP_NETWORKS)?;

@@ -10,17 +10,15 @@ use std::{
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{HashMap, IterableMap as _, Map, MapData},
-    programs::{
-        CgroupSkb, Iter, Program, ProgramError, SkLookup, SkReuseport, SockOps, Xdp,
-    },
+    programs::{CgroupSkb, Iter, Program, ProgramError, SkLookup, SkReuseport, SockOps, Xdp},
 };
 use limiter_common::{
     entry::ZoneEntry,
     key::ZoneKeyWords,
     names::{
-        MAP_EVENTS, MAP_EXCESS, MAP_NEW_LISTENERS, MAP_NEXT, MAP_TARGET, MAP_TOKENS, MAP_WAITERS, MAPS, PROGRAM_ADOPT,
-        PROGRAM_COUNT, PROGRAM_DIVERT, PROGRAM_ENFORCE, PROGRAM_LOOKUP, PROGRAM_REFUSE,
-        PROGRAM_WAIT, PROGRAM_XDP,
+        MAP_EVENTS, MAP_EXCESS, MAP_NEW_LISTENERS, MAP_NEXT, MAP_TARGET, MAP_TOKENS, MAP_WAITERS,
+        MAPS, PROGRAM_ADOPT, PROGRAM_COUNT, PROGRAM_DIVERT, PROGRAM_ENFORCE, PROGRAM_LOOKUP,
+        PROGRAM_REFUSE, PROGRAM_WAIT, PROGRAM_XDP,
     },
 };
 
@@ -44,7 +42,9 @@ const SMALLEST_RING_BYTES: u32 = 4096;
 pub(super) fn load(debug: bool, pins: Option<&Pins>) -> Result<Ebpf, KernelError> {
     let mut loader = loader(debug);
     // Those of one network namespace live as long as the daemon's socket there.
-    let outlive = MAPS.iter().filter(|map| !matches!(**map, MAP_TARGET | MAP_NEXT));
+    let outlive = MAPS
+        .iter()
+        .filter(|map| !matches!(**map, MAP_TARGET | MAP_NEXT));
     for (map, pins) in outlive.zip(iter::repeat(pins)) {
         if let Some(pins) = pins {
             loader.map_pin_path(map, pins.map(map));

@@ -4,7 +4,7 @@
 //! the other one is written in peace and put in force by one write. Before a half is written again,
 //! every program that may still read it has ended: [`super::zones::ZoneMaps::wait_for_programs`].
 
-use std::collections::HashSet;
+use std::{collections::HashSet, io, os::fd::AsFd as _};
 
 use aya::{
     Ebpf,
@@ -22,6 +22,7 @@ use super::{
     error::{Context, KernelError},
     networks::NetworkMap,
     raw::Raw,
+    syscall::read_words,
 };
 
 /// The maps, and what stands in them.
@@ -78,15 +79,18 @@ impl PolicyMaps {
     /// Takes the maps that another daemon has written. What it had in force stays; what it was about
     /// to put in force is withdrawn.
     pub(super) fn take_over(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+        let words = match ebpf.map(MAP_PORTS) {
+            Some(Map::Array(ports)) => read_words(ports.fd().as_fd(), 2 * PORTS),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        };
+        let words = words.context("read map", MAP_PORTS)?;
         let control: Array<MapData, Raw<Control>> = take(ebpf, MAP_CONTROL)?;
         let ports: Array<MapData, Raw<PortEntry>> = take(ebpf, MAP_PORTS)?;
         let listeners: HashMap<MapData, Raw<ListenerKey>, u32> = take(ebpf, MAP_LISTENERS)?;
         let mut halves = [Half::empty(), Half::empty()];
-        for (half, content) in (0_u32..).zip(&mut halves) {
-            for (port, entry) in (0_u32..).zip(&mut content.ports) {
-                let place = half * PORTS + port;
-                *entry = ports.get(&place, 0).context("read map", MAP_PORTS)?.0;
-            }
+        for (half, words) in halves.iter_mut().zip(words.chunks(PORTS as usize)) {
+            let entries = words.iter().map(|word| PortEntry::from_word(*word));
+            half.ports = entries.collect();
         }
         for entry in listeners.iter() {
             let (Raw(key), server) = entry.context("read map", MAP_LISTENERS)?;

@@ -124,14 +124,19 @@ impl Kernel {
         let mut candidates = Candidates::take(&mut ebpf)?;
         let adopted = candidates.adopt(&mut ebpf, &cgroups, &compiled, None)?;
         for cgroup in &cgroups {
-            links.push(object::attach(&ebpf, PROGRAM_ENFORCE, cgroup, pins.as_ref())?);
+            links.push(object::attach(
+                &ebpf,
+                PROGRAM_ENFORCE,
+                cgroup,
+                pins.as_ref(),
+            )?);
         }
         let mut diversion = Diversion::new(&mut ebpf)?;
         diversion.refresh(&mut ebpf, pins.as_ref(), &cgroups, policy)?;
         let interfaces = interfaces(&mut ebpf, policy)?;
         let mut transmitters = Transmitters::take(&mut ebpf)?;
         transmitters.set(interfaces.attached())?;
-        let mut kernel = Self {
+        let kernel = Self {
             interfaces,
             transmitters,
             pins,
@@ -150,7 +155,6 @@ impl Kernel {
             diversion,
         };
         kernel.write_record()?;
-        kernel.keep(true);
         let zones = policy.zones.iter().map(|_| AppliedZone::new(Origin::New));
         Ok(Started {
             kernel,
@@ -217,11 +221,7 @@ impl Kernel {
     }
 
     /// Begins beside what another daemon has left, and then takes its place.
-    fn beside(
-        policy: &Policy,
-        cgroups: Vec<Cgroup>,
-        old: Pins,
-    ) -> Result<Started, KernelError> {
+    fn beside(policy: &Policy, cgroups: Vec<Cgroup>, old: Pins) -> Result<Started, KernelError> {
         let new = old.beside()?;
         let mut started = Self::fresh(policy, cgroups, Some(new))?;
         if let Some(new) = &mut started.kernel.pins {

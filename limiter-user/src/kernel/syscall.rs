@@ -16,6 +16,7 @@ pub(super) enum Command {
     ObjectGet = 7,
     ObjectGetInfoByFd = 15,
     BtfGetFdById = 19,
+    MapLookupBatch = 24,
     MapUpdateBatch = 26,
     LinkCreate = 28,
     LinkUpdate = 29,
@@ -94,6 +95,35 @@ struct Batch {
     map_fd: u32,
     elem_flags: u64,
     flags: u64,
+}
+
+/// Reads the first `count` values of an array of 32-bit words, all at once.
+pub(super) fn read_words(map: BorrowedFd<'_>, count: u32) -> io::Result<Vec<u32>> {
+    let (mut keys, mut values) = (vec![0_u32; count as usize], vec![0_u32; count as usize]);
+    let mut next = 0_u32;
+    let mut batch = Batch {
+        in_batch: 0,
+        out_batch: (&raw mut next) as u64,
+        keys: keys.as_mut_ptr() as u64,
+        values: values.as_mut_ptr() as u64,
+        count,
+        map_fd: map.as_raw_fd() as u32,
+        elem_flags: 0,
+        flags: 0,
+    };
+    // SAFETY: room for as many keys and values of four bytes as it says.
+    match unsafe { bpf(Command::MapLookupBatch, &mut batch) } {
+        // There are no more than these.
+        Err(error) if error.raw_os_error() != Some(libc::ENOENT) => return Err(error),
+        _ => {}
+    }
+    let mut words = vec![0; count as usize];
+    for (key, value) in keys.iter().zip(&values).take(batch.count as usize) {
+        if let Some(word) = words.get_mut(*key as usize) {
+            *word = *value;
+        }
+    }
+    Ok(words)
 }
 
 /// Puts maps into places of an array of maps, and waits once until every program that is running

@@ -25,6 +25,7 @@ mod harness_xdp;
 mod interface;
 mod interface_changes;
 mod interface_refusal;
+mod life;
 mod limit;
 mod logging;
 mod model;

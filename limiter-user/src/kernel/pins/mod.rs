@@ -99,7 +99,9 @@ impl Pins {
 
     /// Where the link of a program at a cgroup is pinned.
     pub(super) fn link(&self, program: &str, cgroup: u64) -> PathBuf {
-        self.directory.join("links").join(format!("{program}-{cgroup}"))
+        self.directory
+            .join("links")
+            .join(format!("{program}-{cgroup}"))
     }
 
     /// Whether nothing is pinned yet.

@@ -19,6 +19,8 @@ pub(super) enum Failure {
     },
     #[error(transparent)]
     Config(#[from] config::ConfigError),
+    #[error("the result is not one that limiter reads: {0}; please report the file that gives it")]
+    Import(config::ConfigError),
     #[error(transparent)]
     Kernel(#[from] KernelError),
     #[error(transparent)]
@@ -43,7 +45,8 @@ impl Failure {
         match self {
             // `limiter … | head`: who reads has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Self::Kernel(_)
+            Self::Import(_)
+            | Self::Kernel(_)
             | Self::Socket(_)
             | Self::Log(_)
             | Self::Demo(_)
@@ -70,6 +73,7 @@ impl Failure {
                 Some("root and members of the socket's group may talk to the daemon")
             }
             Self::Config(_)
+            | Self::Import(_)
             | Self::Log(_)
             | Self::Client(_)
             | Self::DaemonStopped

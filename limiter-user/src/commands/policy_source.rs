@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 
 use super::failure::Failure;
-use crate::policy::{Action, Policy};
+use crate::{
+    import::{self, Import},
+    policy::{Action, Policy},
+};
 
 pub(super) use crate::config::{self, Flags, Loaded, Warning};
 
@@ -31,6 +34,16 @@ pub(super) fn examine(file: Option<PathBuf>, flags: &Flags) -> Result<Loaded, Fa
     };
     say(&loaded.warnings, |_| true);
     Ok(loaded)
+}
+
+/// A foreign configuration as one of limiter. It has been read back: what `check` would not take is
+/// not given out.
+pub(super) fn translate(file: &Path) -> Result<Import, Failure> {
+    let import = import::load(file)?;
+    match config::parse("the result", &import.text) {
+        Ok(_) => Ok(import),
+        Err(error) => Err(Failure::Import(error)),
+    }
 }
 
 /// The policy of `run`: a file, or flags, or the default file. Warnings go to standard error.

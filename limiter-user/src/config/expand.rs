@@ -103,7 +103,7 @@ impl Expansion {
         items: &mut Vec<Item>,
     ) -> Result<(), ConfigError> {
         for word in arguments {
-            for path in files::included(word)? {
+            for path in files::included(word, word.span.source().directory())? {
                 let source = self.files.enter(&path, word)?;
                 self.all(syntax::parse(&source)?, context, items)?;
                 self.files.leave();

@@ -16,34 +16,90 @@ use super::{
 };
 
 /// Bytes of one file at the most.
-pub(super) const MAX_FILE_BYTES: u64 = 1 << 20;
-/// Bytes of all files together at the most.
-const MAX_TOTAL_BYTES: u64 = 4 << 20;
-/// Files at the most, a file counting as often as it is included.
-const MAX_FILES: usize = 1000;
+pub(crate) const MAX_FILE_BYTES: u64 = 1 << 20;
 /// Files that include one another, one inside the other, at the most.
 const MAX_DEPTH: usize = 10;
 
+/// How much is read, and what is taken for text.
+#[derive(Debug)]
+struct Bounds {
+    /// Bytes of one file at the most.
+    file_bytes: u64,
+    /// Bytes of all files together at the most.
+    total_bytes: u64,
+    /// Files at the most, a file counting as often as it is included.
+    files: usize,
+    /// Bytes that are no text are replaced, not refused.
+    lossy: bool,
+    /// Nobody reads it again while limits hold.
+    read_once: bool,
+}
+
+const OURS: Bounds = Bounds {
+    file_bytes: MAX_FILE_BYTES,
+    total_bytes: 4 << 20,
+    files: 1000,
+    lossy: false,
+    read_once: false,
+};
+
+/// A web server has a file for every site, and lists of networks; comments in them are as old as
+/// they are.
+const FOREIGN: Bounds = Bounds {
+    file_bytes: 4 << 20,
+    total_bytes: 8 << 20,
+    files: 10_000,
+    lossy: true,
+    read_once: true,
+};
+
 /// The files being read, and what has been read so far.
-#[derive(Debug, Default)]
-pub(super) struct Files {
+#[derive(Debug)]
+pub(crate) struct Files {
+    bounds: Bounds,
     /// From the first file to the one being read; real paths, to recognise a file under any name.
     open: Vec<PathBuf>,
     files: usize,
     bytes: u64,
 }
 
+impl Default for Files {
+    fn default() -> Self {
+        Self::within(OURS)
+    }
+}
+
 impl Files {
-    /// Opens the first file. It may be a pipe, such as `/dev/stdin`.
-    pub(super) fn open_first(&mut self, path: &Path) -> Result<Arc<Source>, ConfigError> {
+    /// Files of a web server.
+    pub(crate) fn foreign() -> Self {
+        Self::within(FOREIGN)
+    }
+
+    fn within(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            open: Vec::new(),
+            files: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Opens the first file. What stands behind `/dev/stdin` may be a file; a foreign one may be a
+    /// pipe, too, because it is read but once.
+    pub(crate) fn open_first(&mut self, path: &Path) -> Result<Arc<Source>, ConfigError> {
         let fail = |message| ConfigError::placeless(message);
-        let real = fs::canonicalize(path).map_err(|error| fail(cannot("open", path, error)))?;
+        let real = match fs::canonicalize(path) {
+            Ok(real) => real,
+            // A pipe has a name in /proc that leads nowhere.
+            Err(_) if self.bounds.read_once => path.to_owned(),
+            Err(error) => return Err(fail(cannot("open", path, error))),
+        };
         self.open.push(real);
         self.read(path, &fail)
     }
 
     /// Takes a text for the first file.
-    pub(super) fn take_first(
+    pub(crate) fn take_first(
         &mut self,
         name: &Path,
         text: &str,
@@ -57,7 +113,7 @@ impl Files {
     }
 
     /// Opens a file that `include` named; [`Self::leave`] goes back to the file around it.
-    pub(super) fn enter(
+    pub(crate) fn enter(
         &mut self,
         path: &Path,
         include: &Word,
@@ -88,7 +144,7 @@ impl Files {
         self.read(path, &fail)
     }
 
-    pub(super) fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         self.open.pop();
     }
 
@@ -100,7 +156,7 @@ impl Files {
         let mut content = Vec::new();
         File::open(path)
             .map_err(|error| fail(cannot("open", path, error)))?
-            .take(MAX_FILE_BYTES + 1)
+            .take(self.bounds.file_bytes + 1)
             .read_to_end(&mut content)
             .map_err(|error| fail(cannot("read", path, error)))?;
         self.accept(path, content, fail)
@@ -115,26 +171,37 @@ impl Files {
         let length = content.len() as u64;
         self.files += 1;
         self.bytes += length;
-        if length > MAX_FILE_BYTES {
+        let Bounds {
+            file_bytes,
+            total_bytes,
+            files,
+            lossy,
+            ..
+        } = self.bounds;
+        if length > file_bytes {
             return Err(fail(format!(
                 "{} is too large, {} KiB at the most",
                 quoted(path),
-                MAX_FILE_BYTES >> 10
+                file_bytes >> 10
             )));
         }
-        if self.files > MAX_FILES || self.bytes > MAX_TOTAL_BYTES {
+        if self.files > files || self.bytes > total_bytes {
             return Err(fail(format!(
-                "too much configuration, {MAX_FILES} files with {} KiB at the most",
-                MAX_TOTAL_BYTES >> 10
+                "too much configuration, {files} files with {} KiB at the most",
+                total_bytes >> 10
             )));
+        }
+        if lossy {
+            let text = String::from_utf8_lossy(&content).replace('\0', "\u{fffd}");
+            return Ok(Source::new(path, text));
         }
         decode(path, content)
     }
 }
 
-/// The files that `include` names, in alphabetical order. Wildcards may match nothing.
-pub(super) fn included(word: &Word) -> Result<Vec<PathBuf>, ConfigError> {
-    let directory = word.span.source().directory();
+/// The files that `include` names, in alphabetical order, relative to a directory (empty: the
+/// working directory). Wildcards may match nothing.
+pub(crate) fn included(word: &Word, directory: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     if !word.value.contains(['*', '?', '[']) {
         return Ok(vec![directory.join(&word.value)]);
     }

@@ -1,8 +1,8 @@
 //! From text to tokens, by nginx's rules (src/core/ngx_conf_file.c, ngx_conf_read_token).
 //!
-//! Two differences, both in favour of the person who types: `}` ends an unquoted word unless it
-//! closes `${name}`, and a backslash before a character that would end an unquoted word is
-//! removed.
+//! Two differences, both in favour of the person who types: in files of limiter, `}` ends an
+//! unquoted word unless it closes `${name}`; and a backslash before a character that would end an
+//! unquoted word is removed.
 
 use std::ops::Range;
 
@@ -10,12 +10,35 @@ use winnow::{
     Parser, Result,
     combinator::{alt, dispatch, eof, opt, peek, repeat},
     error::ParserError,
-    stream::{LocatingSlice, Location},
+    stream::{LocatingSlice, Location, Stream},
     token::{any, one_of, take_till, take_while},
 };
 
+use super::lua;
+
 /// Bytes of one word at the most.
 pub(super) const MAX_WORD_BYTES: usize = 4096;
+
+/// Whose file it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// limiter's.
+    Limiter,
+    /// nginx's or Angie's: `}` within a word is an ordinary character, `)` may follow a quoted
+    /// string, and there may be blocks of Lua.
+    Nginx,
+}
+
+impl Dialect {
+    fn ends_word(self, c: char) -> bool {
+        matches!(c, ' ' | '\t' | '\r' | '\n' | ';' | '{') || c == '}' && self == Self::Limiter
+    }
+
+    /// What may stand right behind a closing quote.
+    fn follows_quote(self, c: char) -> bool {
+        c == '}' || c == ')' && self == Self::Nginx || self.ends_word(c)
+    }
+}
 
 /// What the grammar is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,11 +76,13 @@ type Input<'a> = LocatingSlice<&'a str>;
 ///
 /// # Errors
 ///
-/// A quoted string that does not end, or that touches the next word; a word that is too long.
-pub(super) fn tokens(text: &str) -> Result<Vec<Token>, LexError> {
+/// A quoted string that does not end, or that touches the next word; a word that is too long; a
+/// block of Lua that does not end.
+pub(super) fn tokens(text: &str, dialect: Dialect) -> Result<Vec<Token>, LexError> {
     let mut input = LocatingSlice::new(text);
-    let mut tokens = Vec::new();
+    let mut tokens: Vec<Token> = Vec::new();
     let mut first_on_line = true;
+    let mut code = Code::default();
     // Windows editors put a byte order mark in front.
     opt('\u{feff}').parse_next(&mut input)?;
     loop {
@@ -65,7 +90,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, LexError> {
         if input.is_empty() {
             return Ok(tokens);
         }
-        let (kind, range) = token.with_span().parse_next(&mut input)?;
+        let (kind, range) = token(dialect).with_span().parse_next(&mut input)?;
         if range.len() > MAX_WORD_BYTES {
             return Err(LexError {
                 message: format!("too long parameter, {MAX_WORD_BYTES} bytes at the most"),
@@ -73,12 +98,41 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, LexError> {
                 range: range.start..range.start,
             });
         }
+        if dialect == Dialect::Nginx && code.begins_with(&kind) {
+            let Some(length) = lua::block(&input) else {
+                return Err(LexError {
+                    message: "unexpected end of file, the Lua code has no closing \"}\"".to_owned(),
+                    expected: "this block does not end",
+                    range,
+                });
+            };
+            input.next_slice(length);
+        }
         tokens.push(Token {
             kind,
             range,
             first_on_line,
         });
         first_on_line = false;
+    }
+}
+
+/// Finds the blocks that hold Lua: those of OpenResty's directives `…_by_lua_block`.
+#[derive(Default)]
+struct Code {
+    /// Of the directive being read: whether it is one of them. `None`: its name is still to come.
+    directive: Option<bool>,
+}
+
+impl Code {
+    /// Whether code follows this token.
+    fn begins_with(&mut self, kind: &TokenKind) -> bool {
+        if let TokenKind::Word(word) = kind {
+            self.directive
+                .get_or_insert_with(|| word.ends_with("_by_lua_block"));
+            return false;
+        }
+        self.directive.take() == Some(true) && *kind == TokenKind::OpenBrace
     }
 }
 
@@ -96,19 +150,19 @@ fn blanks(input: &mut Input<'_>) -> Result<bool, LexError> {
     Ok(skipped.contains('\n'))
 }
 
-fn token(input: &mut Input<'_>) -> Result<TokenKind, LexError> {
+fn token<'a>(dialect: Dialect) -> impl Parser<Input<'a>, TokenKind, LexError> {
     dispatch! { peek(any);
         ';' => any.value(TokenKind::Semicolon),
         '{' => any.value(TokenKind::OpenBrace),
         '}' => any.value(TokenKind::CloseBrace),
-        '"' | '\'' => quoted.map(TokenKind::Word),
-        _ => bare.map(TokenKind::Word),
+        '"' | '\'' => (|input: &mut _| quoted(input, dialect)).map(TokenKind::Word),
+        _ => (|input: &mut _| bare(input, dialect)).map(TokenKind::Word),
     }
-    .parse_next(input)
 }
 
 /// A word without quotes. Quotes and `#` inside of it are ordinary characters.
-fn bare(input: &mut Input<'_>) -> Result<String, LexError> {
+fn bare(input: &mut Input<'_>, dialect: Dialect) -> Result<String, LexError> {
+    let ends_word = |c| dialect.ends_word(c);
     repeat(
         1..,
         alt((
@@ -127,7 +181,7 @@ fn bare(input: &mut Input<'_>) -> Result<String, LexError> {
 }
 
 /// A string in single or double quotes; what it may touch is a blank, `;`, a brace or the end.
-fn quoted(input: &mut Input<'_>) -> Result<String, LexError> {
+fn quoted(input: &mut Input<'_>, dialect: Dialect) -> Result<String, LexError> {
     let start = input.current_token_start();
     let quote = any.parse_next(input)?;
     let word = repeat(
@@ -149,17 +203,13 @@ fn quoted(input: &mut Input<'_>) -> Result<String, LexError> {
         });
     }
     match peek(alt((any.map(Some), eof.value(None)))).parse_next(input)? {
-        Some(next) if !ends_word(next) => Err(LexError {
+        Some(next) if !dialect.follows_quote(next) => Err(LexError {
             message: format!("unexpected \"{}\"", next.escape_default()),
             expected: "expected a blank, \";\" or a brace after the closing quote",
             range: end + 1..end + 1 + next.len_utf8(),
         }),
         _ => Ok(word),
     }
-}
-
-fn ends_word(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\r' | '\n' | ';' | '{' | '}')
 }
 
 /// nginx's escapes; any other backslash stays, as systemd's `\x2d` in the path of a cgroup.

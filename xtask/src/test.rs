@@ -23,7 +23,7 @@ const OVER_INTERFACES: &str = "LIMITER_TEST_INTERFACE";
 
 /// Modules of the end-to-end tests in which no packet is limited, or which choose the interfaces by
 /// themselves.
-const ONCE: [&str; 13] = [
+const ONCE: [&str; 14] = [
     "bad_config",
     "bad_place",
     "command_line",
@@ -31,6 +31,7 @@ const ONCE: [&str; 13] = [
     "demo",
     "harness",
     "harness_xdp",
+    "import",
     "interface",
     "interface_changes",
     "interface_refusal",

@@ -21,11 +21,13 @@
 use crate::{addr::Addr, entry::Occupancy, key::ZoneKey, policy::ServerPolicy};
 
 mod connection;
+mod settle;
 mod slot;
 mod waiting;
 
 pub use self::{
     connection::{Admission, Observer, Refusal, admit, discharge},
+    settle::{cover, cover_one, trim, trim_one},
     slot::{Peek, Slot, peek, release, take},
     waiting::{begin_wait, end_wait, may_wait},
 };
@@ -49,8 +51,8 @@ pub trait Zone: Copy {
 
     /// Looks the key up.
     fn find(self, key: &ZoneKey) -> Option<Self::Entry>;
-    /// Adds an entry with this occupancy and nothing else in it, unless the key has one. `false` if
-    /// it had one, or there is no memory.
+    /// Adds an entry with this occupancy, unless the key has one. No connection waits in it. `false`
+    /// if it had one, or there is no memory.
     fn insert(self, key: &ZoneKey, occupancy: Occupancy) -> bool;
     /// Removes the key's entry.
     fn remove(self, key: &ZoneKey);
@@ -66,6 +68,8 @@ pub trait Zone: Copy {
     fn generation(self) -> Self::Word;
     /// [`crate::entry::ZoneState::capacity`].
     fn capacity(self) -> u64;
+    /// [`crate::entry::ZoneState::room`].
+    fn room(self) -> u64;
     /// [`crate::entry::ZoneState::idle`].
     fn idle(self) -> u64;
     /// [`crate::entry::ZoneState::evicts`].
@@ -88,11 +92,26 @@ pub trait Numbers {
 
 /// Whether a limit is to be enforced or only watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
 pub enum Mode {
     /// Do not go over the limit.
-    Enforce,
-    /// Take the slot in any case: dry run, or a connection that is open already.
-    Count,
+    Enforce = 0,
+    /// Take the slot in any case: dry run.
+    Count = 1,
+    /// Take the slot although the zone has no room for another key: the connection is open already.
+    Adopt = 2,
+}
+
+impl Mode {
+    /// From its number; what is none is [`Self::Enforce`].
+    #[inline(always)]
+    pub const fn from_number(number: u32) -> Self {
+        match number {
+            1 => Self::Count,
+            2 => Self::Adopt,
+            _ => Self::Enforce,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -51,6 +51,28 @@ impl ZoneCounters {
             untracked: self.untracked + other.untracked,
         }
     }
+
+    /// What has been counted since `other` was read. Never below zero: the CPUs' counters are not
+    /// read at one moment.
+    #[must_use]
+    pub const fn minus(&self, other: &Self) -> Self {
+        Self {
+            passed: self.passed.saturating_sub(other.passed),
+            skipped: self.skipped.saturating_sub(other.skipped),
+            rejected: self.rejected.saturating_sub(other.rejected),
+            rejected_dry_run: self.rejected_dry_run.saturating_sub(other.rejected_dry_run),
+            exhausted: self.exhausted.saturating_sub(other.exhausted),
+            exhausted_dry_run: self
+                .exhausted_dry_run
+                .saturating_sub(other.exhausted_dry_run),
+            syn_retransmits: self.syn_retransmits.saturating_sub(other.syn_retransmits),
+            evicted: self.evicted.saturating_sub(other.evicted),
+            opened: self.opened.saturating_sub(other.opened),
+            closed: self.closed.saturating_sub(other.closed),
+            excess: self.excess.saturating_sub(other.excess),
+            untracked: self.untracked.saturating_sub(other.untracked),
+        }
+    }
 }
 
 /// Counters of the event path on one CPU: the value of [`crate::names::MAP_EVENT_COUNTERS`].

@@ -62,6 +62,9 @@ pub struct ZoneState {
     pub generation: u64,
     /// Live keys at the most, written by the daemon.
     pub capacity: u64,
+    /// Live keys for which the map has room, written by the daemon: as many as `capacity`, or more
+    /// in a zone that was made smaller and took over keys from a larger one.
+    pub room: u64,
     /// Idle keys that may stay in the map, written by the daemon.
     pub idle: u64,
     /// Not 0: a new key takes the place of the one that has not been used for longest, instead of
@@ -69,7 +72,7 @@ pub struct ZoneState {
     pub evicts: u64,
 }
 
-const _: () = assert!(size_of::<ZoneState>() == 48);
+const _: () = assert!(size_of::<ZoneState>() == 56);
 
 /// Keys per MiB of a zone's size: 64 bytes each, as nginx documents for 64-bit platforms.
 pub const KEYS_PER_MIB: u64 = 16_384;

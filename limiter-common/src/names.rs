@@ -4,7 +4,8 @@
 pub const PROGRAM_COUNT: &str = "limiter_count";
 /// `cgroup_skb/ingress`: refuses handshakes at a listener.
 pub const PROGRAM_ENFORCE: &str = "limiter_enforce";
-/// `iter/tcp`: adopts connections that were open before the programs were attached.
+/// `iter/tcp`: charges the connections that are open for what the policy asks, be they older than
+/// the programs or than the policy.
 pub const PROGRAM_ADOPT: &str = "limiter_adopt";
 /// `xdp`: refuses handshakes on an interface, before the network stack sees them.
 pub const PROGRAM_XDP: &str = "limiter_xdp";
@@ -45,11 +46,13 @@ pub const MAP_ZONES: &str = "ZONES";
 pub const MAP_ZONE_STATES: &str = "ZONE_STATES";
 /// The definition that zone maps are made from.
 pub const MAP_ZONE_TEMPLATE: &str = "ZONE_TEMPLATE";
+/// Zone → the zone whose keys it takes over.
+pub const MAP_PREDECESSORS: &str = "PREDECESSORS";
 /// Per-CPU counters of each zone.
 pub const MAP_ZONE_COUNTERS: &str = "ZONE_COUNTERS";
 /// Socket → what it is charged for.
 pub const MAP_TOKENS: &str = "TOKENS";
-/// Socket cookie → connection to adopt.
+/// Socket cookie → connection that is not counted yet, to adopt.
 pub const MAP_CANDIDATES: &str = "CANDIDATES";
 /// Fingerprints of refused attempts, to recognise retransmissions.
 pub const MAP_ATTEMPTS: &str = "ATTEMPTS";
@@ -80,7 +83,7 @@ pub const MAP_TARGET: &str = "TARGET";
 /// What [`PROGRAM_DIVERT`] goes on with: [`PROGRAM_LOOKUP`].
 pub const MAP_NEXT: &str = "NEXT";
 /// Every map of the object that the daemon opens by name.
-pub const MAPS: [&str; 24] = [
+pub const MAPS: [&str; 25] = [
     MAP_CONTROL,
     MAP_PORTS,
     MAP_LISTENERS,
@@ -89,6 +92,7 @@ pub const MAPS: [&str; 24] = [
     MAP_ZONES,
     MAP_ZONE_STATES,
     MAP_ZONE_COUNTERS,
+    MAP_PREDECESSORS,
     MAP_TOKENS,
     MAP_CANDIDATES,
     MAP_ATTEMPTS,

@@ -1,18 +1,27 @@
 //! What the daemon tells the programs.
 //!
-//! The policy stands in two halves; [`Control::active`] names the half in force. The daemon writes
+//! The policy stands in two halves; [`Control::halves`] names the half in force. The daemon writes
 //! the idle half and switches with one write, so that a program sees the old policy or the new
 //! one, never a mixture.
+//!
+//! Zones and servers are known by an *index* here, which they keep for as long as they exist,
+//! whatever their position in the configuration.
 
 use crate::{
     addr::Addr,
     key::{Connection, KeyFields, KeyShape},
+    token::KeyRef,
 };
 
 /// Zones at the most.
 pub const MAX_ZONES: u32 = 64;
 /// Servers at the most.
 pub const MAX_SERVERS: u32 = 256;
+/// Places for zones: those of two policies, because a new one gets its places before the old one
+/// gives up its own.
+pub const MAX_ZONE_INDICES: u32 = 2 * MAX_ZONES;
+/// Places for servers.
+pub const MAX_SERVER_INDICES: u32 = 2 * MAX_SERVERS;
 /// Limits of one server at the most.
 pub const MAX_LIMITS: usize = 8;
 /// Exempt networks and overrides of all servers together, at the most.
@@ -30,8 +39,8 @@ pub const PORTS: u32 = 65_536;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Control {
-    /// 0 or 1.
-    pub active: u32,
+    /// Which halves count.
+    pub halves: Halves,
     /// Not 0: report passed connections as events, too.
     pub report_passed: u32,
     /// Secret of this run, mixed into hashes that an outsider must not be able to steer.
@@ -40,6 +49,43 @@ pub struct Control {
     pub ticks_per_second: u32,
     /// Connections that wait to be closed at the most, over all keys ([`ACTION_CLOSE`]).
     pub max_waiting: u32,
+}
+
+/// Which half of the policy is in force, and which one is about to be. One word, read at once: no
+/// program sees a new policy in force without having charged what came before for it.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Halves(u32);
+
+impl Halves {
+    /// This half, 0 or 1, is in force.
+    #[inline(always)]
+    pub const fn only(half: u32) -> Self {
+        Self(half & 1)
+    }
+
+    /// The other half will be in force soon: what it asks for is charged already, and refuses
+    /// nobody yet.
+    #[must_use]
+    pub const fn with_next(self) -> Self {
+        Self(self.0 | 2)
+    }
+
+    /// The half in force.
+    #[inline(always)]
+    pub const fn active(self) -> u32 {
+        self.0 & 1
+    }
+
+    /// The half that will be in force soon, if the policy is just changing.
+    #[inline(always)]
+    pub const fn next(self) -> Option<u32> {
+        if self.0 & 2 == 0 {
+            None
+        } else {
+            Some(1 - self.active())
+        }
+    }
 }
 
 /// What listens on a port: the value of [`crate::names::MAP_PORTS`].
@@ -85,6 +131,12 @@ pub struct Limit {
 }
 
 impl Limit {
+    /// Under which key a connection counts to the server with this index.
+    #[inline(always)]
+    pub const fn key_ref(&self, connection: &Connection, server: u16) -> KeyRef {
+        KeyRef::new(self.zone, self.shape(connection), server)
+    }
+
     /// How the key of this connection is made.
     #[inline(always)]
     pub const fn shape(&self, connection: &Connection) -> KeyShape {

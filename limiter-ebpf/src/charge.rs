@@ -4,29 +4,39 @@
 //! signature (Documentation/bpf/verifier.rst, global functions), not once a path that leads to it.
 
 use limiter_common::{
-    admission::{Admission, Mode, Observer, Refusal, admit, discharge},
-    key::Connection,
+    admission::{Admission, Mode, Observer, Refusal, admit, cover_one, discharge, trim_one},
     policy::{Limit, MAX_LIMITS, ServerPolicy},
-    token::{Charge, Token},
+    token::{Charge, MAX_CHARGES, Token},
 };
 
 use crate::maps::{counters, networks::Networks, zones::Zones};
 
-/// A connection has been established, under this mode.
-const ESTABLISHED: u32 = 0;
-/// A connection that was open before is adopted.
-const ADOPTED: u32 = 1;
-
 /// Charges a connection that has been established. What is counted depends on the server's dry run.
 #[inline(always)]
-pub fn established(server: &ServerPolicy, connection: &Connection, token: &mut Token) -> Admission {
-    charge(server, connection, token, ESTABLISHED)
+pub fn established(server: &ServerPolicy, token: &mut Token) -> Admission {
+    Admission::from_word(limiter_charge(server, token))
 }
 
-/// Charges a connection that was open before, whatever the limits say.
+/// Charges a connection that is open already for what the server asks and the token does not hold,
+/// whatever the limits say.
 #[inline(always)]
-pub fn adopted(server: &ServerPolicy, connection: &Connection, token: &mut Token) {
-    charge(server, connection, token, ADOPTED);
+pub fn cover(server: &ServerPolicy, token: &mut Token) {
+    for position in 0..MAX_LIMITS as u32 {
+        if position >= server.limit_count.into() {
+            break;
+        }
+        limiter_cover(server, position, token);
+    }
+}
+
+/// Gives back what the token holds and the server does not ask for.
+#[inline(always)]
+pub fn trim(server: &ServerPolicy, token: &mut Token) {
+    for index in 0..MAX_CHARGES as u32 {
+        if token.charges[index as usize].generation != 0 {
+            limiter_trim(server, index, token);
+        }
+    }
 }
 
 /// Counts a connection of an exempt client.
@@ -42,72 +52,74 @@ pub fn skipped(server: &ServerPolicy) {
     }
 }
 
-/// Gives back what the token holds.
+/// Gives back all that the token holds: it counts no more.
 #[inline(always)]
-pub fn closed(connection: &Connection, token: &mut Token) {
-    limiter_discharge(connection, token);
+pub fn closed(token: &mut Token) {
+    give_back(token);
+    token.is_counted = 0;
 }
 
+/// Gives back all that the token holds.
 #[inline(always)]
-fn charge(
-    server: &ServerPolicy,
-    connection: &Connection,
-    token: &mut Token,
-    why: u32,
-) -> Admission {
-    token.server = server.index;
-    token.count = server.limit_count;
-    Admission::from_word(limiter_charge(server, connection, token, why))
+pub fn give_back(token: &mut Token) {
+    limiter_discharge(token);
 }
 
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn limiter_charge(
-    server: *const ServerPolicy,
-    connection: *const Connection,
-    token: *mut Token,
-    why: u32,
-) -> u64 {
+extern "C" fn limiter_charge(server: *const ServerPolicy, token: *mut Token) -> u64 {
     // SAFETY: the verifier has checked that each pointer is to a value of its type or null.
-    let (Some(server), Some(connection), Some(token)) =
-        (unsafe { (server.as_ref(), connection.as_ref(), token.as_mut()) })
-    else {
+    let (Some(server), Some(token)) = (unsafe { (server.as_ref(), token.as_mut()) }) else {
         return 0;
     };
-    let mode = if why == ADOPTED || server.dry_run != 0 {
+    let mode = if server.dry_run != 0 {
         Mode::Count
     } else {
         Mode::Enforce
     };
-    let observer = Accounts { why, mode };
-    admit(
-        &Zones, &Networks, &observer, server, connection, mode, token,
-    )
-    .to_word()
+    let observer = Accounts { mode };
+    admit(&Zones, &Networks, &observer, server, mode, token).to_word()
 }
 
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn limiter_discharge(connection: *const Connection, token: *mut Token) -> u32 {
+extern "C" fn limiter_cover(server: *const ServerPolicy, position: u32, token: *mut Token) -> u32 {
     // SAFETY: as above.
-    let (Some(connection), Some(token)) = (unsafe { (connection.as_ref(), token.as_mut()) }) else {
+    let (Some(server), Some(token)) = (unsafe { (server.as_ref(), token.as_mut()) }) else {
         return 0;
     };
-    let server = token.server;
-    // Why and how the connection was charged has no part in giving back.
-    let observer = Accounts {
-        why: ESTABLISHED,
-        mode: Mode::Enforce,
+    let observer = Accounts { mode: Mode::Adopt };
+    cover_one(&Zones, &observer, server, position as usize, token);
+    1
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn limiter_trim(server: *const ServerPolicy, index: u32, token: *mut Token) -> u32 {
+    // SAFETY: as above.
+    let (Some(server), Some(token)) = (unsafe { (server.as_ref(), token.as_mut()) }) else {
+        return 0;
     };
-    discharge(&Zones, &observer, server, connection, token);
-    token.count = 0;
+    let observer = Accounts { mode: Mode::Adopt };
+    trim_one(&Zones, &observer, server, index as usize, token);
+    1
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn limiter_discharge(token: *mut Token) -> u32 {
+    // SAFETY: as above.
+    let Some(token) = (unsafe { token.as_mut() }) else {
+        return 0;
+    };
+    // How the connection was charged has no part in giving back.
+    discharge(&Zones, &Accounts { mode: Mode::Adopt }, token);
     1
 }
 
 /// Moves exactly one verdict counter of each zone that has a say. About an adopted connection
 /// nobody decides: only the connections count.
 struct Accounts {
-    why: u32,
     mode: Mode,
 }
 
@@ -118,7 +130,7 @@ impl Observer for Accounts {
             return;
         };
         counters.opened();
-        if self.why == ADOPTED {
+        if self.mode == Mode::Adopt {
             return;
         }
         if within {
@@ -133,10 +145,8 @@ impl Observer for Accounts {
         let Some(counters) = counters::of_zone(limit.zone) else {
             return;
         };
-        if self.why == ADOPTED {
-            return;
-        }
         match (self.mode, why) {
+            (Mode::Adopt, _) => {}
             (Mode::Enforce, Refusal::Full) => counters.rejected(),
             (Mode::Enforce, Refusal::Exhausted) => counters.exhausted(),
             (Mode::Count, Refusal::Full) => counters.rejected_dry_run(),
@@ -163,7 +173,7 @@ impl Observer for Accounts {
 
     #[inline(always)]
     fn given_back(&self, charge: &Charge, evicted: bool) {
-        if let Some(counters) = counters::of_zone(charge.zone) {
+        if let Some(counters) = counters::of_zone(charge.key.zone()) {
             counters.closed();
             if evicted {
                 counters.evicted();

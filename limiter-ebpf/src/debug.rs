@@ -21,9 +21,9 @@ pub fn established(connection: &Connection, server: u16, connections: u32) {
 
 /// A counted connection was closed.
 #[inline(always)]
-pub fn closed(connection: &Connection, server: u16) {
+pub fn closed(connection: &Connection) {
     if level_enabled(Level::Debug) {
-        limiter_debug_closed(connection, server.into());
+        limiter_debug_closed(connection);
     }
 }
 
@@ -59,15 +59,14 @@ extern "C" fn limiter_debug_established(
 
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn limiter_debug_closed(connection: *const Connection, server: u32) -> u32 {
+extern "C" fn limiter_debug_closed(connection: *const Connection) -> u32 {
     // SAFETY: as above.
     let Some(connection) = (unsafe { connection.as_ref() }) else {
         return 0;
     };
     debug!(
         NoContext,
-        "server {}: closed from {:i} port {}",
-        server,
+        "closed from {:i} port {}",
         connection.remote.octets(),
         connection.remote_port
     );

@@ -6,14 +6,16 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    change::{ResetCounters, SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel},
+    change::{Reload, ResetCounters, SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel},
     policy::{InterfacePolicy, PolicyStatus, ZonePolicy},
-    server::{LimitStatus, OverrideStatus, ServerStatus},
+    reload::{Reloaded, ReloadedZone, ZoneChange},
+    server::{Difference, LimitStatus, OverrideStatus, ServerStatus, Setting},
 };
 use crate::policy::{ActionKind, OnFull, XdpMode};
 
 mod change;
 mod policy;
+mod reload;
 mod server;
 
 /// `GET /status`.
@@ -108,9 +110,12 @@ pub struct ZoneStatus {
 /// One key of a zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyStatus {
-    /// Client address, if the zone counts by it.
+    /// Client address, if the zone counts by it; of a network, the first one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_addr: Option<IpAddr>,
+    /// Leading bits of the address that count, unless all do: the key is this network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_prefix: Option<u8>,
     /// Local address, if the zone counts by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_addr: Option<IpAddr>,

@@ -1,6 +1,6 @@
 //! Networks as nginx writes them: `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.1`.
 
-use std::net::IpAddr;
+use std::{fmt::Display, net::IpAddr};
 
 use ipnet::{IpNet, Ipv4Net};
 
@@ -21,7 +21,7 @@ pub enum NetworkError {
 
 impl NetworkError {
     /// What is wrong with `text`, in nginx's words.
-    pub fn message(self, text: impl std::fmt::Display) -> String {
+    pub fn message(self, text: impl Display) -> String {
         match self {
             Self::Malformed => format!("invalid network \"{text}\""),
             Self::HostBits { .. } => format!("low address bits of \"{text}\" are meaningless"),
@@ -69,7 +69,7 @@ pub fn parse(text: &str) -> Result<IpNet, NetworkError> {
 }
 
 /// A few networks, and how many more there are; `none` without any.
-pub fn few(networks: &[IpNet]) -> String {
+pub fn few<T: Display>(networks: &[T]) -> String {
     const MOST: usize = 3;
     if networks.is_empty() {
         return "none".to_owned();
@@ -120,7 +120,7 @@ mod tests {
         let networks: Vec<IpNet> = (1..=5)
             .map(|index| parse(&format!("{index}.0.0.0/8")).expect("literal"))
             .collect();
-        assert_eq!(few(&[]), "none");
+        assert_eq!(few::<IpNet>(&[]), "none");
         assert_eq!(few(&networks[..3]), "1.0.0.0/8, 2.0.0.0/8, 3.0.0.0/8");
         assert_eq!(few(&networks), "1.0.0.0/8, 2.0.0.0/8, 3.0.0.0/8, 2 more");
     }

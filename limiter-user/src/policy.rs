@@ -23,8 +23,8 @@ mod log;
 pub mod origin;
 mod zone;
 
-/// Everything the daemon enforces.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Everything the daemon enforces. The default is nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// In the order of the configuration; a zone's position is its index in the kernel.
     pub zones: Vec<Zone>,

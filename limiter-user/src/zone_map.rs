@@ -10,6 +10,7 @@ use limiter_common::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MapSize {
     capacity: u64,
+    room: u64,
     idle: u64,
     max_entries: u32,
 }
@@ -19,6 +20,8 @@ impl MapSize {
     /// CPUs' lists may still have some (kernel/bpf/bpf_lru_list.c, LOCAL_FREE_TARGET). With this
     /// many more elements than keys it never has to.
     const FREE_PER_CPU: u64 = 128;
+    /// New keys for which there is room while keys are taken over.
+    const MORE_KEYS: u64 = 1_024;
 
     /// Of a zone with room for so many live keys, on a machine that may have so many CPUs.
     pub fn of(capacity: u64, cpus: u64) -> Self {
@@ -26,8 +29,22 @@ impl MapSize {
         let free = Self::FREE_PER_CPU * (cpus + 1);
         Self {
             capacity,
+            room: capacity,
             idle,
             max_entries: u32::try_from(capacity + idle + free).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Of a zone that takes over so many live keys, however small it is itself, and those that
+    /// come while it does.
+    #[must_use]
+    pub fn with_room_for(self, keys: u64) -> Self {
+        let room = self.room.max(keys + keys / 8 + Self::MORE_KEYS);
+        let more = u32::try_from(room - self.room).unwrap_or(u32::MAX);
+        Self {
+            room,
+            max_entries: self.max_entries.saturating_add(more),
+            ..self
         }
     }
 
@@ -40,6 +57,7 @@ impl MapSize {
     pub fn state(self) -> ZoneState {
         ZoneState {
             capacity: self.capacity,
+            room: self.room,
             idle: self.idle,
             ..ZoneState::default()
         }

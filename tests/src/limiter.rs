@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use limiter::api::{KeyStatus, Status, ZoneStatus};
+use limiter::api::{KeyStatus, Reloaded, Status, ZoneStatus};
 use nix::sys::signal::Signal;
 use serde::de::DeserializeOwned;
 
@@ -57,6 +57,18 @@ impl Limiter {
         let mut command = command();
         command.args(["run", "--config"]).arg(path);
         ready(Self::try_command(&world.netns, &world.control(), command))
+    }
+
+    /// Has it read another configuration in place of the one that it was started with, with
+    /// [`Self::start_config`].
+    ///
+    /// # Panics
+    /// If it does not take it.
+    #[track_caller]
+    pub fn reload(&self, world: &World, text: &str) -> Reloaded {
+        world.write("limiter.conf", &(world.attach() + text));
+        let text = self.cli_ok(&["reload", "--json"]);
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
     }
 
     /// Starts one from flags.

@@ -3,25 +3,23 @@
 use std::{
     ffi::OsStr,
     fs::File,
-    io::{self, BufRead, BufReader, Read, Write},
-    os::{
-        fd::{AsRawFd, FromRawFd},
-        unix::process::{CommandExt, ExitStatusExt},
-    },
+    io::Write,
+    os::{fd::FromRawFd, unix::process::ExitStatusExt},
     path::PathBuf,
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
-    sync::{Arc, Condvar, Mutex, PoisonError},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nix::{
-    sched::{CloneFlags, setns},
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 
+pub use self::{lines::Lines, place::place};
 use crate::{cgroup::Cgroup, netns::NetNs, settle::poll};
+
+mod lines;
+mod place;
 
 /// A running child. Killed, by its id, when dropped.
 #[derive(Debug)]
@@ -159,41 +157,6 @@ pub fn run(command: Command, netns: Option<&NetNs>) -> Output {
     }
 }
 
-/// Makes `command` start inside `netns` and `cgroup`, and end with the calling thread.
-pub fn place(command: &mut Command, netns: Option<&NetNs>, cgroup: Option<&Cgroup>) {
-    use std::os::fd::AsFd;
-    let netns = netns.map(|netns| {
-        netns
-            .as_fd()
-            .try_clone_to_owned()
-            .expect("duplicate a descriptor")
-    });
-    let procs = cgroup.map(Cgroup::procs);
-    // SAFETY: between fork and exec only system calls are made; nothing allocates.
-    unsafe {
-        command.pre_exec(move || {
-            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 {
-                return Err(io::Error::last_os_error());
-            }
-            if let Some(procs) = &procs {
-                write_zero(procs)?;
-            }
-            if let Some(netns) = &netns {
-                setns(netns, CloneFlags::CLONE_NEWNET)?;
-            }
-            Ok(())
-        });
-    }
-}
-
-fn write_zero(procs: &File) -> io::Result<()> {
-    // SAFETY: one byte of a static string is written to an open descriptor.
-    if unsafe { libc::write(procs.as_raw_fd(), c"0".as_ptr().cast(), 1) } != 1 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
-}
-
 /// A binary of this workspace: `$VARIABLE`, else where cargo put it, next to the test.
 ///
 /// # Panics
@@ -216,88 +179,6 @@ pub fn binary(name: &str, variable: &str) -> PathBuf {
         path.display()
     );
     path
-}
-
-/// Lines of a pipe, read as they come, so that the process never blocks on it.
-#[derive(Clone, Debug)]
-pub struct Lines {
-    shared: Arc<(Mutex<State>, Condvar)>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    lines: Vec<String>,
-    taken: usize,
-    ended: bool,
-}
-
-impl Lines {
-    fn follow(pipe: impl Read + Send + 'static) -> Self {
-        let lines = Self {
-            shared: Arc::default(),
-        };
-        let writer = lines.clone();
-        thread::spawn(move || {
-            for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
-                let line = String::from_utf8_lossy(&line).into_owned();
-                writer.change(|state| state.lines.push(line));
-            }
-            writer.change(|state| state.ended = true);
-        });
-        lines
-    }
-
-    /// Takes the next line; None if time is up or the pipe is closed.
-    pub fn next(&self, patience: Duration) -> Option<String> {
-        self.wait(patience, |state| {
-            let line = state.lines.get(state.taken)?.clone();
-            state.taken += 1;
-            Some(line)
-        })
-    }
-
-    /// Everything so far, whether taken or not.
-    pub fn text(&self) -> String {
-        let (state, _) = &*self.shared;
-        state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .lines
-            .join("\n")
-    }
-
-    fn wait_for_end(&self, patience: Duration) {
-        self.wait(patience, |state| state.ended.then_some(()));
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        let (state, changed) = &*self.shared;
-        change(&mut state.lock().unwrap_or_else(PoisonError::into_inner));
-        changed.notify_all();
-    }
-
-    fn wait<T>(
-        &self,
-        patience: Duration,
-        mut look: impl FnMut(&mut State) -> Option<T>,
-    ) -> Option<T> {
-        let end = Instant::now() + patience;
-        let (state, changed) = &*self.shared;
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(found) = look(&mut state) {
-                return Some(found);
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            if state.ended || left.is_zero() {
-                return None;
-            }
-            state = changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-    }
 }
 
 /// Standard input of this process as a file, for programs that wait on it with others.

@@ -14,6 +14,7 @@ use crate::{
     interface,
     netns::{self, NetNs},
     packet::{Flow, Segment},
+    settle::PATIENCE,
     tap::Tap,
     tuntap::Queue,
 };
@@ -139,6 +140,29 @@ impl Tun {
         let (flow, server_isn) = self.half_open(&[flow], patience).pop()?;
         self.send(&flow.ack(server_isn));
         Some(server_isn)
+    }
+
+    /// One connection from each of `count` clients, 10.1.0.0 and up. Nobody need accept.
+    ///
+    /// # Panics
+    /// If one is not answered.
+    pub fn connect_each(&self, count: u16, server: SocketAddr) {
+        let flow = |n: u16| {
+            let [high, low] = n.to_be_bytes();
+            Flow {
+                client: SocketAddr::from(([10, 1, high, low], 4_000)),
+                server,
+                isn: u32::from(n) << 8,
+            }
+        };
+        let flows: Vec<_> = (0..count).map(flow).collect();
+        for flows in flows.chunks(100) {
+            let answered = self.half_open(flows, PATIENCE);
+            assert_eq!(answered.len(), flows.len(), "answered by {server}");
+            for (flow, isn) in answered {
+                self.send(&flow.ack(isn));
+            }
+        }
     }
 }
 

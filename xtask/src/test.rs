@@ -23,9 +23,10 @@ const OVER_INTERFACES: &str = "LIMITER_TEST_INTERFACE";
 
 /// Modules of the end-to-end tests in which no packet is limited, or which choose the interfaces by
 /// themselves.
-const ONCE: [&str; 14] = [
+const ONCE: [&str; 15] = [
     "bad_config",
     "bad_place",
+    "changes",
     "command_line",
     "control_socket",
     "demo",

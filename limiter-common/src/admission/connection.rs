@@ -2,9 +2,9 @@
 
 use super::{Mode, Numbers, Slot, Zones};
 use crate::{
-    key::{Connection, KeyFields, ZoneKey},
+    key::KeyFields,
     policy::{Limit, MAX_LIMITS, ServerPolicy},
-    token::{Charge, Token},
+    token::{Charge, MAX_CHARGES, Token},
 };
 
 /// What is told of each limit while a connection is admitted or discharged.
@@ -78,15 +78,15 @@ impl Admission {
 
 const _: () = assert!(MAX_LIMITS.is_power_of_two());
 
-/// Charges a connection for every limit of its server. In [`Mode::Enforce`] it is charged for all
-/// of them or, if one says no, for none: what was taken before is given back.
+/// Charges the token's connection, which holds no slot yet, for every limit of its server. In
+/// [`Mode::Enforce`] it is charged for all of them or, if one says no, for none: what was taken
+/// before is given back.
 #[inline(always)]
 pub fn admit(
     zones: &impl Zones,
     numbers: &impl Numbers,
     observer: &impl Observer,
     server: &ServerPolicy,
-    connection: &Connection,
     mode: Mode,
     token: &mut Token,
 ) -> Admission {
@@ -106,26 +106,22 @@ pub fn admit(
             observer.skipped(limit);
             continue;
         }
-        let shape = limit.shape(connection);
-        let key = ZoneKey::new(shape, connection, server.index);
-        let number = numbers.number(server, index, &connection.remote);
-        let slot = zones.take(limit.zone, &key, number.into(), mode);
+        let key = limit.key_ref(&token.connection, server.index);
+        let number = numbers.number(server, index, &token.connection.remote);
+        let zone_key = key.key(&token.connection);
+        let slot = zones.take(limit.zone, &zone_key, number.into(), mode);
         let (says_no, why, connections) = match slot {
             Slot::Taken { generation, before } => {
-                token.charges[index] = Charge {
-                    generation,
-                    zone: limit.zone,
-                    shape,
-                };
+                token.charges[index] = Charge { generation, key };
                 let within = before < u32::from(number);
-                if mode == Mode::Count {
+                if mode != Mode::Enforce {
                     observer.taken(limit, within);
                 }
                 (!within, Refusal::Full, before + 1)
             }
             Slot::Full { connections } => (true, Refusal::Full, connections),
             Slot::Exhausted => {
-                if mode == Mode::Count {
+                if mode != Mode::Enforce {
                     observer.refused(limit, Refusal::Exhausted);
                 }
                 (true, Refusal::Exhausted, 0)
@@ -146,7 +142,7 @@ pub fn admit(
         }
         if says_no && mode == Mode::Enforce {
             observer.refused(limit, why);
-            roll_back(zones, server.index, connection, token);
+            roll_back(zones, token);
             return admission;
         }
     }
@@ -164,41 +160,33 @@ pub fn admit(
     admission
 }
 
-/// Gives back every slot that the token holds. `server` and `connection` are those of the charge.
+/// Gives back every slot that the token holds.
 #[inline(always)]
-pub fn discharge(
-    zones: &impl Zones,
-    observer: &impl Observer,
-    server: u16,
-    connection: &Connection,
-    token: &mut Token,
-) {
-    for index in 0..MAX_LIMITS {
+pub fn discharge(zones: &impl Zones, observer: &impl Observer, token: &mut Token) {
+    for index in 0..MAX_CHARGES {
         let charge = token.charges[index];
         if charge.generation != 0 {
-            let released = give_up(zones, server, connection, &mut token.charges[index]);
+            let released = give_up(zones, token, index);
             observer.given_back(&charge, !released);
         }
     }
 }
 
+/// The token held nothing before.
 #[inline(always)]
-fn roll_back(zones: &impl Zones, server: u16, connection: &Connection, token: &mut Token) {
-    for charge in &mut token.charges {
-        if charge.generation != 0 {
-            give_up(zones, server, connection, charge);
+fn roll_back(zones: &impl Zones, token: &mut Token) {
+    for index in 0..MAX_LIMITS {
+        if token.charges[index].generation != 0 {
+            give_up(zones, token, index);
         }
     }
 }
 
+/// Gives back the slot at this index of the token. `false` if its entry is gone.
 #[inline(always)]
-fn give_up(zones: &impl Zones, server: u16, connection: &Connection, charge: &mut Charge) -> bool {
-    let Charge {
-        generation,
-        zone,
-        shape,
-    } = *charge;
-    charge.generation = 0;
-    let key = ZoneKey::new(shape, connection, server);
-    zones.release(zone, &key, generation)
+pub(super) fn give_up(zones: &impl Zones, token: &mut Token, index: usize) -> bool {
+    let Charge { generation, key } = token.charges[index];
+    // Forgotten first: it must never be given back twice.
+    token.charges[index].generation = 0;
+    zones.release(key.zone(), &key.key(&token.connection), generation)
 }

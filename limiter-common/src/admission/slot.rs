@@ -69,7 +69,7 @@ pub fn take(zone: impl Zone, key: &ZoneKey, number: u32, mode: Mode) -> Slot {
         let Some(entry) = zone.find(key) else {
             // A new key. Nobody else can count in the entry before it is in the map, and nobody
             // can remove it while its count is 1.
-            if !take_live(zone) {
+            if !take_live(zone, mode) {
                 return Slot::Exhausted;
             }
             let generation = next_generation(zone);
@@ -102,7 +102,7 @@ pub fn take(zone: impl Zone, key: &ZoneKey, number: u32, mode: Mode) -> Slot {
             return Slot::Full { connections };
         }
         let first = connections == 0;
-        if first && !take_live(zone) {
+        if first && !take_live(zone, mode) {
             return Slot::Exhausted;
         }
         let taken = Occupancy {
@@ -238,8 +238,15 @@ fn retire<Z: Zone>(zone: Z, entry: Z::Entry, key: &ZoneKey, generation: u32) {
 }
 
 #[inline(always)]
-fn take_live(zone: impl Zone) -> bool {
-    if zone.evicts() || zone.live().fetch_add(1) < zone.capacity() {
+fn take_live(zone: impl Zone, mode: Mode) -> bool {
+    if zone.evicts() {
+        return true;
+    }
+    let most = match mode {
+        Mode::Adopt => zone.room(),
+        Mode::Enforce | Mode::Count => zone.capacity(),
+    };
+    if zone.live().fetch_add(1) < most {
         return true;
     }
     give_live(zone);

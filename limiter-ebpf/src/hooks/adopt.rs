@@ -1,14 +1,20 @@
-//! `iter/tcp`: adopts connections that were open before the programs were attached.
+//! `iter/tcp`: charges the connections that are open for what the policy asks.
 //!
-//! The daemon has put the cookies of those it found into [`candidates`]. The kernel runs this with
-//! the socket locked and hashed (net/ipv4/tcp_ipv4.c, bpf_iter_tcp_seq_show), so that it cannot be
-//! closed between the charge and the request to be told of its close.
+//! Those that are counted already have a token, which says all that is needed. Others were open
+//! before the programs were attached, or before a policy had a server for them: the daemon has put
+//! the cookies of those it found into [`candidates`]. The kernel runs this with the socket locked
+//! and hashed (net/ipv4/tcp_ipv4.c, bpf_iter_tcp_seq_show), so that it cannot be closed between the
+//! charge and the request to be told of its close.
 
 use core::ffi::c_void;
 
 use crate::{
     charge,
-    maps::{candidates, networks, policy, tokens},
+    maps::{
+        candidates, networks,
+        policy::{self, Policy},
+        tokens, waiters,
+    },
 };
 use aya_ebpf::{
     bindings::BPF_SOCK_OPS_STATE_CB_FLAG,
@@ -17,6 +23,7 @@ use aya_ebpf::{
         generated::{bpf_getsockopt, bpf_setsockopt, bpf_skc_to_tcp_sock},
     },
 };
+use limiter_common::token::Token;
 
 /// Context of `iter/tcp` (include/net/tcp.h, bpf_iter__tcp).
 #[repr(C)]
@@ -30,7 +37,7 @@ const SOL_TCP: i32 = 6;
 /// include/uapi/linux/bpf.h
 const TCP_BPF_SOCK_OPS_CB_FLAGS: i32 = 1008;
 
-/// Adopts the socket if the daemon wants it and it is not counted yet.
+/// Looks at one socket.
 #[inline(always)]
 pub fn socket(ctx: *mut IterTcp) {
     // SAFETY: the kernel gives a valid context.
@@ -43,18 +50,52 @@ pub fn socket(ctx: *mut IterTcp) {
     if socket.is_null() {
         return;
     }
+    let Some(policy) = policy::in_force() else {
+        return;
+    };
+    // SAFETY: a full TCP socket.
+    match unsafe { tokens::find(socket) } {
+        Some(token) if token.is_counted != 0 => settle(policy, token),
+        _ => adopt(policy, socket),
+    }
+}
+
+/// Makes the token hold what the policy asks for. While the policy changes, it takes what the next
+/// one asks for and gives nothing back.
+#[inline(always)]
+fn settle(policy: Policy, token: &mut Token) {
+    if token.flags & Token::EXCESS != 0 {
+        // It is being destroyed.
+        return;
+    }
+    let next = policy.next();
+    let server = networks::counts_at(next.unwrap_or(policy), &token.connection);
+    if let Some(server) = server {
+        charge::cover(server, token);
+    }
+    if next.is_some() {
+        return;
+    }
+    match server {
+        Some(server) => charge::trim(server, token),
+        None => charge::give_back(token),
+    }
+}
+
+/// Counts the socket if the daemon wants it.
+#[inline(always)]
+fn adopt(policy: Policy, socket: *mut c_void) {
     // SAFETY: a full TCP socket.
     let cookie = unsafe { bpf_get_socket_cookie(socket) };
     let Some(connection) = candidates::find(cookie) else {
         return;
     };
-    let Some(policy) = policy::in_force() else {
+    let Some(server) = networks::counts_at(policy.next().unwrap_or(policy), &connection) else {
         return;
     };
-    let Some(server) = policy.limits_at(&connection.local, connection.local_port) else {
-        return;
-    };
-    if networks::is_exempt(server, &connection.remote) {
+    // SAFETY: a full TCP socket.
+    if unsafe { waiters::find(socket) }.is_some() {
+        // Refused, and accepted by the daemon.
         candidates::done(cookie);
         return;
     }
@@ -62,16 +103,13 @@ pub fn socket(ctx: *mut IterTcp) {
     let Some(token) = (unsafe { tokens::find_or_create(socket) }) else {
         return;
     };
-    if token.count != 0 {
-        candidates::done(cookie);
-        return;
-    }
-    charge::adopted(server, &connection, token);
+    token.connection = connection;
     if !watch_state(socket) {
         // What nobody would release must not be charged.
-        charge::closed(&connection, token);
         return;
     }
+    token.is_counted = 1;
+    charge::cover(server, token);
     candidates::done(cookie);
 }
 

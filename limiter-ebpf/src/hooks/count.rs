@@ -9,13 +9,17 @@ use aya_ebpf::{
     },
     helpers::{bpf_get_socket_cookie, bpf_sock_ops_cb_flags_set},
 };
-use limiter_common::{event::Excess, key::Connection, token::Token};
+use limiter_common::{event::Excess, key::Connection, policy::ServerPolicy, token::Token};
 
 use crate::{
     charge,
     context::{load, load_addresses},
     debug,
-    maps::{counters, events, listening, networks, policy, tokens, waiters},
+    maps::{
+        counters, events, listening, networks,
+        policy::{self, Policy},
+        tokens, waiters,
+    },
     report,
 };
 
@@ -64,13 +68,12 @@ fn established(ctx: *mut bpf_sock_ops) {
         return;
     };
     let connection = connection(ctx);
-    let Some(server) = policy.limits_at(&connection.local, connection.local_port) else {
-        return;
-    };
-    if networks::is_exempt(server, &connection.remote) {
-        charge::skipped(server);
-        return;
-    }
+    let server = server(policy, &connection);
+    // While the policy changes, the next one counts already, and refuses nobody.
+    let next = policy
+        .next()
+        .and_then(|next| networks::counts_at(next, &connection));
+    let Some(first) = server.or(next) else { return };
     let Some(socket) = socket(ctx) else { return };
     // SAFETY: a full socket, from the context.
     if unsafe { waiters::find(socket) }.is_some() {
@@ -80,24 +83,43 @@ fn established(ctx: *mut bpf_sock_ops) {
     // First the memory, then the charge: a charge that nothing remembers would never be released.
     // SAFETY: a full socket, from the context.
     let Some(token) = (unsafe { tokens::find_or_create(socket) }) else {
-        if let Some(counters) = counters::of_zone(server.limits[0].zone) {
+        if let Some(counters) = counters::of_zone(first.limits[0].zone) {
             counters.untracked();
         }
         return;
     };
-    if token.count != 0 {
+    if token.is_counted != 0 {
         return;
     }
-    let admission = charge::established(server, &connection, token);
+    token.connection = connection;
+    token.is_counted = 1;
     watch_state(ctx);
-    debug::established(&connection, server.index, admission.connections);
-    if admission.is_refused || policy.report_passed {
-        report::established(server, &connection, admission);
+    if let Some(server) = server {
+        let admission = charge::established(server, token);
+        debug::established(&connection, server.index, admission.connections);
+        if admission.is_refused || policy.report_passed {
+            report::established(server, &connection, admission);
+        }
+        if admission.is_refused && server.dry_run == 0 {
+            token.flags = Token::EXCESS;
+            hand_over(ctx, &connection);
+            return;
+        }
     }
-    if admission.is_refused && server.dry_run == 0 {
-        token.flags = Token::EXCESS;
-        hand_over(ctx, &connection);
+    if let Some(next) = next {
+        charge::cover(next, token);
     }
+}
+
+/// The server that counts the connection.
+#[inline(always)]
+fn server(policy: Policy, connection: &Connection) -> Option<&'static ServerPolicy> {
+    let server = policy.limits_at(&connection.local, connection.local_port)?;
+    if networks::is_exempt(server, &connection.remote) {
+        charge::skipped(server);
+        return None;
+    }
+    Some(server)
 }
 
 /// Asks to be called at each change of state, and keeps what other programs have asked for.
@@ -131,12 +153,11 @@ fn closed(ctx: *mut bpf_sock_ops) {
     let Some(token) = (unsafe { tokens::find(socket) }) else {
         return;
     };
-    if token.count == 0 {
+    if token.is_counted == 0 {
         return;
     }
-    let connection = connection(ctx);
-    debug::closed(&connection, token.server);
-    charge::closed(&connection, token);
+    debug::closed(&token.connection);
+    charge::closed(token);
 }
 
 /// Addresses are in network order; so is the remote port, in the upper half of its word on little

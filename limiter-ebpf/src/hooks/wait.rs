@@ -8,7 +8,7 @@ use aya_ebpf::bindings::{
 };
 use limiter_common::{
     admission::{begin_wait, end_wait},
-    key::{Connection, ZoneKey},
+    key::Connection,
     policy::{MAX_LIMITS, ServerPolicy},
     token::{Charge, Waiter},
 };
@@ -39,7 +39,6 @@ fn established(ctx: *mut bpf_sock_ops) {
     else {
         return;
     };
-    waiter.server = server.index;
     // More at once than may wait: what holds no place is reset by the daemon as it is accepted.
     if limiter_begin_wait(server, &connection, waiter) != 0 {
         watch_state(ctx);
@@ -85,21 +84,16 @@ extern "C" fn limiter_begin_wait(
     let Some(zone) = zone_at(limit.zone.into()) else {
         return 0;
     };
-    let shape = limit.shape(connection);
-    let key = ZoneKey::new(shape, connection, server.index);
+    let key = limit.key_ref(connection, server.index);
     let number = networks::number(server, position, &connection.remote);
     if !waiters::enter(policy.max_waiting) {
         return 0;
     }
-    let Some(generation) = begin_wait(zone, &key, number.into()) else {
+    let Some(generation) = begin_wait(zone, &key.key(connection), number.into()) else {
         waiters::leave();
         return 0;
     };
-    waiter.charge = Charge {
-        generation,
-        zone: limit.zone,
-        shape,
-    };
+    waiter.charge = Charge { generation, key };
     waiter.is_counted = 1;
     1
 }
@@ -115,10 +109,9 @@ extern "C" fn limiter_end_wait(connection: *const Connection, waiter: *mut Waite
     };
     waiter.is_counted = 0;
     waiters::leave();
-    let charge = waiter.charge;
-    if let Some(zone) = zone_at(charge.zone.into()) {
-        let key = ZoneKey::new(charge.shape, connection, waiter.server);
-        end_wait(zone, &key, charge.generation);
+    let Charge { generation, key } = waiter.charge;
+    if let Some(zone) = zone_at(key.zone().into()) {
+        end_wait(zone, &key.key(connection), generation);
     }
     1
 }

@@ -1,4 +1,4 @@
-//! Connections that the daemon found open and wants to be adopted.
+//! Connections that the daemon found open and not counted, and wants to be adopted.
 
 use aya_ebpf::{bindings::BPF_F_NO_PREALLOC, btf_maps::HashMap, macros::btf_map};
 use limiter_common::{key::Connection, token::MAX_CANDIDATES};

@@ -4,12 +4,12 @@
 //! can be interrupted between load and store by one in softirq context on the same CPU.
 
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
-use limiter_common::{counters::ZoneCounters, policy::MAX_ZONES};
+use limiter_common::{counters::ZoneCounters, policy::MAX_ZONE_INDICES};
 
 use crate::atomic::AtomicWord;
 
 #[btf_map]
-static ZONE_COUNTERS: PerCpuArray<ZoneCounters, { MAX_ZONES as usize }> = PerCpuArray::new();
+static ZONE_COUNTERS: PerCpuArray<ZoneCounters, { MAX_ZONE_INDICES as usize }> = PerCpuArray::new();
 
 /// The counters of one zone on this CPU.
 #[derive(Clone, Copy)]

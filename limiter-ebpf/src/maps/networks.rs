@@ -9,8 +9,11 @@ use aya_ebpf::{
 use limiter_common::{
     addr::Addr,
     admission::Numbers,
+    key::Connection,
     policy::{EXEMPT, MAX_LIMITS, MAX_NETWORKS, Network, ORDINARY, ServerPolicy},
 };
+
+use super::policy::Policy;
 
 #[btf_map]
 static NETWORKS: LpmTrie<Network, u32, { 2 * MAX_NETWORKS }> = LpmTrie::new();
@@ -19,6 +22,14 @@ static NETWORKS: LpmTrie<Network, u32, { 2 * MAX_NETWORKS }> = LpmTrie::new();
 #[inline(always)]
 pub fn is_exempt(server: &ServerPolicy, client: &Addr) -> bool {
     server.has_exemptions != 0 && find(server, EXEMPT, client).is_some()
+}
+
+/// The server that counts this connection: it limits connections to that address and port, and the
+/// client is not exempt.
+#[inline(always)]
+pub fn counts_at(policy: Policy, connection: &Connection) -> Option<&'static ServerPolicy> {
+    let server = policy.limits_at(&connection.local, connection.local_port)?;
+    (!is_exempt(server, &connection.remote)).then_some(server)
 }
 
 /// Connections that the limit at `position` of the server allows this client: the number of the

@@ -8,8 +8,8 @@ use aya_ebpf::{
 use limiter_common::{
     addr::Addr,
     policy::{
-        Control, ListenerKey, MAX_LISTENERS, MAX_SERVERS, PORTS as PORT_COUNT, PortEntry,
-        ServerPolicy,
+        Control, Halves, ListenerKey, MAX_LISTENERS, MAX_SERVER_INDICES, PORTS as PORT_COUNT,
+        PortEntry, ServerPolicy,
     },
 };
 
@@ -28,12 +28,13 @@ static LISTENERS: HashMap<
 > = HashMap::new();
 
 #[btf_map]
-static SERVERS: Array<ServerPolicy, { 2 * MAX_SERVERS as usize }> = Array::new();
+static SERVERS: Array<ServerPolicy, { 2 * MAX_SERVER_INDICES as usize }> = Array::new();
 
 /// The policy in force when the program began.
 #[derive(Clone, Copy)]
 pub struct Policy {
     half: u32,
+    halves: Halves,
     /// Secret of this run.
     pub seed: u64,
     /// Whether passed connections are reported.
@@ -48,8 +49,12 @@ pub struct Policy {
 #[inline(always)]
 pub fn in_force() -> Option<Policy> {
     let control = CONTROL.get(0)?;
+    // One load, see `Halves`.
+    // SAFETY: an aligned word of a map value.
+    let halves = unsafe { (&raw const control.halves).read_volatile() };
     Some(Policy {
-        half: control.active & 1,
+        half: halves.active(),
+        halves,
         seed: control.seed,
         report_passed: control.report_passed != 0,
         ticks_per_second: control.ticks_per_second.into(),
@@ -58,6 +63,13 @@ pub fn in_force() -> Option<Policy> {
 }
 
 impl Policy {
+    /// The policy that will be in force soon, if one is about to be.
+    #[inline(always)]
+    pub fn next(self) -> Option<Self> {
+        let half = self.halves.next()?;
+        Some(Self { half, ..self })
+    }
+
     /// Index of the server that listens on this address and port: the one with this very address,
     /// else the one for every address of its family, else the one for every address.
     #[inline(always)]
@@ -89,7 +101,7 @@ impl Policy {
 
     #[inline(always)]
     fn server(self, index: u16) -> Option<&'static ServerPolicy> {
-        SERVERS.get(self.half * MAX_SERVERS + u32::from(index))
+        SERVERS.get(self.half * MAX_SERVER_INDICES + u32::from(index))
     }
 
     #[inline(always)]

@@ -9,10 +9,10 @@ use aya_ebpf::{
     macros::btf_map,
 };
 use limiter_common::{
-    admission::{self, Mode, Slot},
+    admission::{self, Mode, Slot, Word as _},
     entry::{Occupancy, ZoneEntry, ZoneState},
     key::{ZoneKey, ZoneKeyWords},
-    policy::MAX_ZONES,
+    policy::MAX_ZONE_INDICES,
 };
 
 use crate::atomic::AtomicWord;
@@ -20,11 +20,18 @@ use crate::atomic::AtomicWord;
 /// The programs give it a whole [`ZoneKey`], of which it takes the words.
 type ZoneMap = LruHashMap<ZoneKeyWords, ZoneEntry, 1>;
 
-#[btf_map]
-static ZONES: ArrayOfMaps<ZoneMap, { MAX_ZONES as usize }> = ArrayOfMaps::new();
+/// One more than there are zones: the daemon waits by writing it (maybe_wait_bpf_programs).
+const ZONE_PLACES: u32 = MAX_ZONE_INDICES + 1;
 
 #[btf_map]
-static ZONE_STATES: Array<ZoneState, { MAX_ZONES as usize }> = Array::new();
+static ZONES: ArrayOfMaps<ZoneMap, { ZONE_PLACES as usize }> = ArrayOfMaps::new();
+
+#[btf_map]
+static ZONE_STATES: Array<ZoneState, { MAX_ZONE_INDICES as usize }> = Array::new();
+
+/// Index plus one of the zone whose keys this one takes over; 0: none.
+#[btf_map]
+static PREDECESSORS: Array<u32, { MAX_ZONE_INDICES as usize }> = Array::new();
 
 /// Never used by a program: the daemon makes the maps of zones after it, in their own sizes.
 #[btf_map]
@@ -39,8 +46,7 @@ pub struct Zones;
 impl admission::Zones for Zones {
     #[inline(always)]
     fn take(&self, index: u16, key: &ZoneKey, number: u32, mode: Mode) -> Slot {
-        let count = u32::from(mode == Mode::Count);
-        Slot::from_word(limiter_take(index.into(), key, number, count))
+        Slot::from_word(limiter_take(index.into(), key, number, mode as u32))
     }
 
     #[inline(always)]
@@ -49,20 +55,15 @@ impl admission::Zones for Zones {
     }
 }
 
-/// [`admission::take`]; `count` is not 0 in [`Mode::Count`].
+/// [`admission::take`]; `mode` is the number of a [`Mode`].
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn limiter_take(zone: u32, key: *const ZoneKey, number: u32, count: u32) -> u64 {
+extern "C" fn limiter_take(zone: u32, key: *const ZoneKey, number: u32, mode: u32) -> u64 {
     // SAFETY: the verifier has checked that the pointer is to a key or null.
     let (Some(zone), Some(key)) = (zone_at(zone), unsafe { key.as_ref() }) else {
         return Slot::Contended.to_word();
     };
-    let mode = if count == 0 {
-        Mode::Enforce
-    } else {
-        Mode::Count
-    };
-    admission::take(zone, key, number, mode).to_word()
+    admission::take(zone, key, number, Mode::from_number(mode)).to_word()
 }
 
 /// [`admission::release`]; 0 is `false`.
@@ -84,6 +85,7 @@ pub fn zone_at(index: u32) -> Option<Zone> {
     Some(Zone {
         map: map.cast_mut().cast(),
         state,
+        index,
     })
 }
 
@@ -92,6 +94,7 @@ pub fn zone_at(index: u32) -> Option<Zone> {
 pub struct Zone {
     map: *mut c_void,
     state: *mut ZoneState,
+    index: u32,
 }
 
 /// An entry of a zone's map. Its memory may be reused for another key at any time, see
@@ -122,6 +125,15 @@ impl Entry {
     }
 }
 
+impl Zone {
+    /// What the zone that this one takes the place of knows of the key.
+    #[inline(always)]
+    fn past(self, key: &ZoneKey) -> Option<Entry> {
+        let predecessor = PREDECESSORS.get(self.index)?.checked_sub(1)?;
+        admission::Zone::find(zone_at(predecessor)?, key)
+    }
+}
+
 impl admission::Zone for Zone {
     type Word = AtomicWord;
     type Entry = Entry;
@@ -135,10 +147,15 @@ impl admission::Zone for Zone {
 
     #[inline(always)]
     fn insert(self, key: &ZoneKey, occupancy: Occupancy) -> bool {
-        let entry = ZoneEntry {
+        let mut entry = ZoneEntry {
             occupancy: occupancy.word(),
             ..ZoneEntry::default()
         };
+        if let Some(past) = self.past(key) {
+            entry.rejected = past.rejected().load();
+            entry.last_event = past.last_event().load();
+            entry.reported = past.reported().load();
+        }
         let key = core::ptr::from_ref(key).cast();
         let entry = core::ptr::from_ref(&entry).cast();
         // SAFETY: as above, and likewise its values.
@@ -185,6 +202,12 @@ impl admission::Zone for Zone {
     fn capacity(self) -> u64 {
         // SAFETY: written by the daemon before the zone is used, read only here.
         unsafe { (*self.state).capacity }
+    }
+
+    #[inline(always)]
+    fn room(self) -> u64 {
+        // SAFETY: as above.
+        unsafe { (*self.state).room }
     }
 
     #[inline(always)]

@@ -70,6 +70,11 @@ pub struct SetExempt {
     pub server: Option<String>,
 }
 
+/// `POST /reload`: there is nothing to say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reload {}
+
 /// `POST /reset`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

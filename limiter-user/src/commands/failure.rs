@@ -43,6 +43,8 @@ impl Failure {
     /// The contract with scripts.
     fn exit_code(&self) -> u8 {
         match self {
+            // The configuration that the daemon was to read again.
+            Self::Client(error) if error.is_about_configuration() => 2,
             // `limiter … | head`: who reads has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::Import(_)
@@ -92,8 +94,11 @@ impl Failure {
     }
 
     fn message(&self) -> String {
-        if let Self::Config(error) = self {
-            return config::render(error, false);
+        match self {
+            Self::Config(error) => return config::render(error, false),
+            // The daemon has rendered it.
+            Self::Client(error) if error.is_about_configuration() => return error.to_string(),
+            _ => {}
         }
         let mut message = format!("limiter: {self}\n");
         if let Some(hint) = self.hint() {

@@ -20,6 +20,7 @@ mod limit;
 mod log_level;
 mod output;
 mod policy_source;
+mod reload;
 mod reset;
 mod run;
 mod status;
@@ -56,6 +57,7 @@ enum Command {
     Action(action::Args),
     Limit(limit::Args),
     Exempt(exempt::Args),
+    Reload(reload::Args),
     Demo(demo::Args),
     #[command(hide = true)]
     DemoPeer(demo::PeerArgs),
@@ -89,6 +91,7 @@ fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Action(args) => block_on(action::run(args, &client())),
         Command::Limit(args) => block_on(limit::run(args, &client())),
         Command::Exempt(args) => block_on(exempt::run(args, &client())),
+        Command::Reload(args) => block_on(reload::run(args, &client())),
         Command::Demo(args) => demo::run(&args),
         Command::DemoPeer(args) => demo::run_peer(args),
     }
@@ -135,6 +138,7 @@ mod tests {
             "limiter limit addr",
             "limiter exempt 10.0.0.0/8",
             "limiter exempt add",
+            "limiter reload x.conf",
             "limiter exempt clear 10.0.0.0/8",
             "limiter exempt add 10.0.0.0/8 192.0.2.1",
             "limiter check x --limit 3",

@@ -1,17 +1,21 @@
 //! Where a policy comes from: a configuration file or flags. The only file of the command line
 //! that knows how configurations are read.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use ipnet::IpNet;
 
 use super::failure::Failure;
 use crate::{
+    daemon::reload::{Fresh, Message, Source},
     import::{self, Import},
     policy::{Action, Policy},
 };
 
-pub(super) use crate::config::{self, Flags, Loaded, Warning};
+pub(super) use crate::config::{self, ConfigError, Flags, Loaded, Warning};
 
 /// Read by `run` and `check` unless they are told otherwise.
 pub(super) const DEFAULT_FILE: &str = "/etc/limiter/limiter.conf";
@@ -46,22 +50,51 @@ pub(super) fn translate(file: &Path) -> Result<Import, Failure> {
     }
 }
 
-/// The policy of `run`: a file, or flags, or the default file. Warnings go to standard error.
-pub(super) fn choose(file: Option<PathBuf>, flags: &Flags) -> Result<Policy, Failure> {
-    if let Some(file) = file {
-        return Ok(accept(config::load(&file)?));
-    }
-    if !flags.is_empty() {
-        return Ok(accept(flags.policy()?));
-    }
+/// The policy of `run`: a file, or flags, or the default file; and how it is read again. Warnings
+/// go to standard error.
+pub(super) fn choose(file: Option<PathBuf>, flags: Flags) -> Result<(Policy, Source), Failure> {
     let default = Path::new(DEFAULT_FILE);
-    if default.exists() {
-        return Ok(accept(config::load(default)?));
-    }
-    Err(Failure::Usage {
-        text: "run: nothing to enforce, and /etc/limiter/limiter.conf does not exist",
-        hint: "--limit N caps the connections per client address; --config FILE reads a file",
-    })
+    let file = match file {
+        Some(file) => file,
+        None if !flags.is_empty() => {
+            return first(move || flags.policy());
+        }
+        None if default.exists() => default.to_owned(),
+        None => {
+            return Err(Failure::Usage {
+                text: "run: nothing to enforce, and /etc/limiter/limiter.conf does not exist",
+                hint: "--limit N caps the connections per client address; --config FILE reads a file",
+            });
+        }
+    };
+    first(move || config::load(&file))
+}
+
+/// Reads for the first time.
+fn first(
+    read: impl Fn() -> Result<Loaded, ConfigError> + Send + Sync + 'static,
+) -> Result<(Policy, Source), Failure> {
+    let loaded = read()?;
+    say(&loaded.warnings, is_warning);
+    let again = move || match read() {
+        Ok(loaded) => {
+            let warnings = loaded.warnings.iter().filter(|it| is_warning(it));
+            Ok(Fresh {
+                warnings: warnings
+                    .map(|warning| Message {
+                        line: warning.to_string(),
+                        text: config::render_warning(warning, false),
+                    })
+                    .collect(),
+                policy: loaded.policy,
+            })
+        }
+        Err(error) => Err(Message {
+            line: error.to_string(),
+            text: config::render(&error, false),
+        }),
+    };
+    Ok((loaded.policy, Arc::new(again)))
 }
 
 /// The words of `limiter action`.
@@ -75,9 +108,8 @@ pub(super) fn network(word: &str) -> Result<IpNet, Failure> {
 }
 
 /// Advice is for those who ask.
-fn accept(loaded: Loaded) -> Policy {
-    say(&loaded.warnings, |warning| !warning.is_advice());
-    loaded.policy
+fn is_warning(warning: &Warning) -> bool {
+    !warning.is_advice()
 }
 
 fn say(warnings: &[Warning], which: impl Fn(&Warning) -> bool) {

@@ -13,14 +13,15 @@ use super::{
 };
 use crate::{
     control::{DEFAULT_SOCKET, socket::ControlSocket},
-    daemon::{self, clock::SystemClock, log},
+    daemon::{self, Signals, clock::SystemClock, log, reload::Source},
     policy::Policy,
 };
 
 /// Enforce a policy until SIGINT or SIGTERM
 ///
 /// The policy comes from a file or from flags; without both, from /etc/limiter/limiter.conf. Prints
-/// `ready` on standard error once everything is enforced.
+/// `ready` on standard error once everything is enforced. SIGHUP has it read again, as `limiter
+/// reload` does.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = ACTIONS)]
 pub(super) struct Args {
@@ -32,7 +33,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args, control: Option<PathBuf>) -> Result<(), Failure> {
-    let policy = policy_source::choose(args.config, &args.flags)?;
+    let (policy, source) = policy_source::choose(args.config, args.flags)?;
     let path = control
         .or_else(|| policy.control.clone())
         .unwrap_or_else(|| DEFAULT_SOCKET.into());
@@ -42,13 +43,14 @@ pub(super) fn run(args: Args, control: Option<PathBuf>) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(Failure::Runtime)?
-        .block_on(enforce(policy, &path))
+        .block_on(enforce(policy, source, &path))
 }
 
-async fn enforce(policy: Policy, path: &Path) -> Result<(), Failure> {
+async fn enforce(policy: Policy, source: Source, path: &Path) -> Result<(), Failure> {
     // From here on a signal is a clean stop, also one that comes before everything is up.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
+    let reload = Some(signal(SignalKind::hangup()).map_err(Failure::Runtime)?);
     let stop = async {
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -57,7 +59,9 @@ async fn enforce(policy: Policy, path: &Path) -> Result<(), Failure> {
     };
     // Before the kernel is touched: a second daemon must not disturb the first.
     let socket = ControlSocket::claim(path)?;
-    daemon::run(policy, socket, Arc::new(SystemClock), stop, || {
+    let signals = Signals { stop, reload };
+    let clock = Arc::new(SystemClock);
+    daemon::run(policy, socket, clock, signals, source, || {
         eprintln!("ready");
     })
     .await?;

@@ -27,6 +27,8 @@ pub(super) enum Kind {
 pub(super) enum Shape {
     /// `;` after so many arguments.
     Simple { least: usize, most: usize },
+    /// `;` after so many arguments, or after `off` alone.
+    CountOrOff { count: usize },
     /// `{ … }`, without arguments.
     Block,
 }
@@ -122,6 +124,20 @@ const fn simple(
     }
 }
 
+const fn count_or_off(
+    kind: Kind,
+    count: usize,
+    contexts: &'static [Context],
+    usage: &'static str,
+) -> Directive {
+    Directive {
+        kind,
+        shape: Shape::CountOrOff { count },
+        contexts,
+        usage,
+    }
+}
+
 const fn block(kind: Kind, contexts: &'static [Context], usage: &'static str) -> Directive {
     Directive {
         kind,
@@ -142,7 +158,7 @@ static READY: [(&str, Directive); 15] = [
     ("limit_conn_dry_run", simple(Kind::LimitConnDryRun, 1, 1, EVERYWHERE, "limit_conn_dry_run on|off;")),
     ("limit_conn_exempt", simple(Kind::LimitConnExempt, 1, usize::MAX, EVERYWHERE, "limit_conn_exempt CIDR …; limit_conn_exempt off;")),
     ("limit_conn_log_level", simple(Kind::LimitConnLogLevel, 1, 1, EVERYWHERE, "limit_conn_log_level info|notice|warn|error;")),
-    ("limit_conn_override", simple(Kind::LimitConnOverride, 3, 3, EVERYWHERE, "limit_conn_override ZONE CIDR NUMBER;")),
+    ("limit_conn_override", count_or_off(Kind::LimitConnOverride, 3, EVERYWHERE, "limit_conn_override ZONE CIDR NUMBER; limit_conn_override off;")),
     ("limit_conn_zone", simple(Kind::LimitConnZone, 2, 5, MAIN, "limit_conn_zone KEY zone=NAME:SIZE [v4_prefix=N] [v6_prefix=N] [on_full=reject|evict];")),
     ("listen", simple(Kind::Listen, 1, 1, SERVER, "listen [ADDRESS:]PORT[-PORT];")),
     ("server", block(Kind::Server, MAIN, "server { … }")),

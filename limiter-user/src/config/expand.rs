@@ -8,6 +8,7 @@ use super::{
     files::{self, Files},
     source::Source,
     syntax::{self, Directive, Word},
+    word,
 };
 
 /// A directive that is known, stands where it may, and has as many arguments as it takes.
@@ -148,7 +149,7 @@ fn recognise(directive: &Directive, context: Context) -> Result<Kind, ConfigErro
     }
     let usage = || format!("usage: {}", known.usage);
     match (known.shape, &directive.block) {
-        (Shape::Simple { .. }, Some(block)) => {
+        (Shape::Simple { .. } | Shape::CountOrOff { .. }, Some(block)) => {
             let message = format!("directive \"{}\" is not terminated by \";\"", word.value);
             return Err(ConfigError::at(&block.open, message)
                 .expected("expected \";\"")
@@ -166,6 +167,10 @@ fn recognise(directive: &Directive, context: Context) -> Result<Kind, ConfigErro
     }
     let (least, most) = match known.shape {
         Shape::Simple { least, most } => (least, most),
+        Shape::CountOrOff { count } => match directive.arguments.as_slice() {
+            [word] if word::is_off(&word.value) => (1, 1),
+            _ => (count, count),
+        },
         Shape::Block => (0, 0),
     };
     if (least..=most).contains(&directive.arguments.len()) {

@@ -84,6 +84,7 @@ impl<'a> Heir<'a> {
             server: Origin::Default,
             listen: listens.clone().map(|(_, place)| place.origin()).collect(),
             limits: limit_origins,
+            overrides_off: self.overrides_off(),
             exempt: exempt_origins,
             exempt_off,
             dry_run: dry_run_origin,
@@ -175,6 +176,12 @@ impl<'a> Heir<'a> {
             origins[index].overrides.push(origin);
         }
         Ok((limits, origins))
+    }
+
+    fn overrides_off(&self) -> Option<Origin> {
+        let source = self.source(self.draft.level.overrides.is_written());
+        let off = source.level.overrides.off()?;
+        Some(source.origin(off.origin()))
     }
 
     fn too_many_networks(&self) -> ConfigError {

@@ -18,26 +18,17 @@ use super::{
 #[derive(Debug, Default)]
 pub(super) struct Exempt {
     networks: Places<IpNet>,
-    /// Of the word `off`.
-    off: Option<Span>,
 }
 
 impl Exempt {
     pub(super) fn take(&mut self, item: &Item) -> Result<(), ConfigError> {
         for word in &item.arguments {
-            let is_off = word.value.eq_ignore_ascii_case("off");
-            if let Some(other) = self.contradiction(is_off) {
-                let message = "\"limit_conn_exempt off\" must stand alone";
-                return Err(ConfigError::at(&word.span, message)
-                    .expected("either \"off\" or networks")
-                    .related(other, "given here before"));
-            }
-            if is_off {
-                self.off = Some(word.span.clone());
+            if word::is_off(&word.value) {
+                self.networks.set_off(item, word)?;
                 continue;
             }
             let network = network(word)?;
-            if let Some(first) = self.networks.add(network, word)? {
+            if let Some(first) = self.networks.add(network, item, word)? {
                 let message = format!("network \"{network}\" is already exempt");
                 return Err(ConfigError::at(&word.span, message)
                     .expected("given for the second time")
@@ -47,15 +38,9 @@ impl Exempt {
         Ok(())
     }
 
-    /// What does not go with `off`, or with a network.
-    fn contradiction(&self, is_off: bool) -> Option<&Span> {
-        let network = self.networks.list.first().map(|(_, place)| place);
-        self.off.as_ref().or(network.filter(|_| is_off))
-    }
-
     /// Whether nothing is inherited: there is a network, or `off`.
     pub(super) fn is_written(&self) -> bool {
-        self.off.is_some() || !self.networks.list.is_empty()
+        self.networks.is_written()
     }
 
     /// The networks in their order, each with its place.
@@ -65,7 +50,7 @@ impl Exempt {
 
     /// Of `off`.
     pub(super) fn off(&self) -> Option<&Span> {
-        self.off.as_ref()
+        self.networks.off.as_ref()
     }
 }
 
@@ -88,12 +73,15 @@ pub(super) struct NamedOverride {
 
 impl Overrides {
     pub(super) fn take(&mut self, item: &Item) -> Result<(), ConfigError> {
-        let [zone, word, number] = item.arguments.as_slice() else {
-            return Ok(());
+        let [zone, word, number] = match item.arguments.as_slice() {
+            [off] => return self.places.set_off(item, off),
+            [zone, word, number] => [zone, word, number],
+            _ => return Ok(()),
         };
         let network = network(word)?;
         let number = word::connections(&number.value).map_err(|error| misread(number, error))?;
-        if let Some(first) = self.places.add((zone.value.clone(), network), word)? {
+        let named = (zone.value.clone(), network);
+        if let Some(first) = self.places.add(named, item, word)? {
             let message = format!(
                 "network \"{network}\" has an override of zone \"{}\" already",
                 shown(&zone.value)
@@ -111,9 +99,14 @@ impl Overrides {
         Ok(())
     }
 
-    /// Whether nothing is inherited.
+    /// Whether nothing is inherited: there is one, or `off`.
     pub(super) fn is_written(&self) -> bool {
-        !self.overrides.is_empty()
+        self.places.is_written()
+    }
+
+    /// Of `off`.
+    pub(super) fn off(&self) -> Option<&Span> {
+        self.places.off.as_ref()
     }
 
     /// In their order.
@@ -126,11 +119,13 @@ fn network(word: &Word) -> Result<IpNet, ConfigError> {
     word::network(&word.value).map_err(|error| misread(word, error))
 }
 
-/// Things that may not stand twice in one context.
+/// Things that may not stand twice in one context; or `off`, alone.
 #[derive(Debug)]
 struct Places<T> {
     list: Vec<(T, Span)>,
     positions: HashMap<T, usize>,
+    /// Of the word `off`.
+    off: Option<Span>,
 }
 
 // Derived, it would ask for `T: Default`.
@@ -139,13 +134,31 @@ impl<T> Default for Places<T> {
         Self {
             list: Vec::new(),
             positions: HashMap::new(),
+            off: None,
         }
     }
 }
 
 impl<T: Clone + Eq + std::hash::Hash> Places<T> {
+    fn is_written(&self) -> bool {
+        self.off.is_some() || !self.list.is_empty()
+    }
+
+    /// Takes `off`, if nothing else is there, not even another one.
+    fn set_off(&mut self, item: &Item, word: &Word) -> Result<(), ConfigError> {
+        let first = self.list.first().map(|(_, place)| place);
+        if let Some(other) = self.off.as_ref().or(first) {
+            return Err(not_alone(item, word, other));
+        }
+        self.off = Some(word.span.clone());
+        Ok(())
+    }
+
     /// Adds one, or gives the place where it stands already.
-    fn add(&mut self, thing: T, word: &Word) -> Result<Option<Span>, ConfigError> {
+    fn add(&mut self, thing: T, item: &Item, word: &Word) -> Result<Option<Span>, ConfigError> {
+        if let Some(off) = &self.off {
+            return Err(not_alone(item, word, off));
+        }
         let vacant = match self.positions.entry(thing) {
             Entry::Occupied(first) => return Ok(Some(self.list[*first.get()].1.clone())),
             Entry::Vacant(vacant) => vacant,
@@ -158,6 +171,14 @@ impl<T: Clone + Eq + std::hash::Hash> Places<T> {
         self.list.push((thing, word.span.clone()));
         Ok(None)
     }
+}
+
+/// `off` and something else.
+fn not_alone(item: &Item, word: &Word, other: &Span) -> ConfigError {
+    let message = format!("\"{} off\" must stand alone", item.word.value);
+    ConfigError::at(&word.span, message)
+        .expected("either \"off\" or networks")
+        .related(other, "given here before")
 }
 
 /// More networks than the kernel side has room for.

@@ -103,6 +103,11 @@ pub(crate) fn switch(word: &str) -> Result<bool, WordError> {
     one_of(word, &[("on", true), ("off", false)])
 }
 
+/// `off` where it is not one of two, but stands for nothing at all.
+pub(super) fn is_off(word: &str) -> bool {
+    word.eq_ignore_ascii_case("off")
+}
+
 /// `limit_conn_log_level`.
 pub(crate) fn refusal_level(word: &str) -> Result<LogLevel, WordError> {
     // `debug` is for what the daemon itself has to tell.

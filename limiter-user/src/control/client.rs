@@ -11,10 +11,10 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{net::UnixStream, time::timeout};
 
-use super::route::EventFilter;
+use super::{refusal::Refusal, route::EventFilter};
 use crate::api::{
-    ErrorBody, ErrorDetail, Event, Missed, ResetCounters, ServerStatus, SetAction, SetDryRun,
-    SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
+    ErrorBody, ErrorDetail, Event, Missed, Reload, Reloaded, ResetCounters, ServerStatus,
+    SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
 };
 
 /// Longest wait for an answer. Reading every key of a large zone takes the daemon a second or two.
@@ -57,6 +57,13 @@ pub enum ClientError {
         /// What happened.
         cause: String,
     },
+}
+
+impl ClientError {
+    /// The configuration that the daemon was to read again is wrong.
+    pub fn is_about_configuration(&self) -> bool {
+        matches!(self, Self::Refused(detail) if detail.code == Refusal::BAD_CONFIGURATION)
+    }
 }
 
 /// Talks to the daemon at one socket; every request is a connection of its own.
@@ -135,6 +142,11 @@ impl Client {
     /// Changes which clients are exempt; the servers concerned as they are now.
     pub async fn set_exempt(&self, change: &SetExempt) -> Result<Vec<ServerStatus>, ClientError> {
         self.post("/exempt", change).await
+    }
+
+    /// Has the policy read again; what is in force now.
+    pub async fn reload(&self) -> Result<Reloaded, ClientError> {
+        self.post("/reload", &Reload {}).await
     }
 
     /// Sets counters back to zero.

@@ -75,6 +75,18 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "NetworkNotFound", text)
     }
 
+    /// The configuration that was read again is wrong. `text` says where, in several lines.
+    pub fn bad_configuration(text: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            Self::BAD_CONFIGURATION,
+            text,
+        )
+    }
+
+    /// Code of [`Self::bad_configuration`].
+    pub const BAD_CONFIGURATION: &str = "BadConfiguration";
+
     /// The path exists, but not for this method.
     pub fn method_not_allowed(method: &str, path: &str, allowed: &'static str) -> Self {
         let text = format!("{method} is not allowed on {path}, use {allowed}");

@@ -43,6 +43,8 @@ pub enum Change {
     Limit,
     /// `POST /exempt`
     Exempt,
+    /// `POST /reload`
+    Reload,
     /// `POST /reset`
     Reset,
 }
@@ -89,6 +91,7 @@ impl Route {
             ["action"] => change(method, path, query, Change::Action),
             ["limit"] => change(method, path, query, Change::Limit),
             ["exempt"] => change(method, path, query, Change::Exempt),
+            ["reload"] => change(method, path, query, Change::Reload),
             ["reset"] => change(method, path, query, Change::Reset),
             _ => Err(Refusal::unknown_path(path)),
         }
@@ -189,6 +192,7 @@ mod tests {
             "/action",
             "/limit",
             "/exempt",
+            "/reload",
             "/reset",
         ] {
             assert!(Route::parse(&Method::POST, path, "").is_ok(), "POST {path}");

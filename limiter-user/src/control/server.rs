@@ -30,6 +30,7 @@ use super::{
     service::Service,
     subscription::Lines,
 };
+use crate::api::Reload;
 
 /// Room for a request's headers, and for an answer that the peer does not take, bytes.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -183,10 +184,12 @@ impl<S: Service> Handler<S> {
             Change::Action => json(&self.service.set_action(parse(body)?).await?),
             Change::Limit => json(&self.service.set_limit(parse(body)?).await?),
             Change::Exempt => json(&self.service.set_exempt(parse(body)?).await?),
+            Change::Reload => {
+                parse::<Reload>(or_empty(body))?;
+                json(&self.service.reload().await?)
+            }
             Change::Reset => {
-                // So that `curl -X POST` without a body resets everything.
-                let body = if body.is_empty() { b"{}" } else { body };
-                self.service.reset(parse(body)?).await?;
+                self.service.reset(parse(or_empty(body))?).await?;
                 let empty = Either::Left(Full::default());
                 let mut answer = Response::new(empty);
                 *answer.status_mut() = StatusCode::NO_CONTENT;
@@ -206,6 +209,11 @@ async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::too_large()),
         Ok(Err(error)) => Err(Refusal::bad_request(format!("body: {error}"))),
     }
+}
+
+/// So that `curl -X POST` without a body does what there is to say nothing about.
+fn or_empty(body: &[u8]) -> &[u8] {
+    if body.is_empty() { b"{}" } else { body }
 }
 
 /// serde_json says what is wrong, and in which line and column.
@@ -248,5 +256,4 @@ fn to_line(value: &impl Serialize) -> Result<Bytes, serde_json::Error> {
 }
 
 #[cfg(test)]
-#[path = "server_tests.rs"]
 mod tests;

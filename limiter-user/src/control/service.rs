@@ -3,8 +3,8 @@
 
 use super::{refusal::Refusal, route::EventFilter, subscription::Subscription};
 use crate::api::{
-    ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel, Status,
-    ZoneStatus,
+    Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel,
+    Status, ZoneStatus,
 };
 
 /// Answers requests that were understood and permitted.
@@ -57,6 +57,9 @@ pub trait Service: Send + Sync + 'static {
         &self,
         change: SetExempt,
     ) -> impl Future<Output = Result<Vec<ServerStatus>, Refusal>> + Send;
+
+    /// `POST /reload`. What is in force now.
+    fn reload(&self) -> impl Future<Output = Result<Reloaded, Refusal>> + Send;
 
     /// `POST /reset`.
     fn reset(&self, reset: ResetCounters) -> impl Future<Output = Result<(), Refusal>> + Send;

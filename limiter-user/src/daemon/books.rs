@@ -8,23 +8,43 @@ use crate::{api::ZoneStatus, kernel::ZoneReading, policy::Zone};
 /// What the daemon keeps of one zone.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ZoneBook {
+    /// What had been counted before.
     baseline: ZoneCounters,
+    /// What was counted where the zone was before it moved.
+    past: ZoneCounters,
     /// Slots corrected by the audit.
     drift: u64,
 }
 
 impl ZoneBook {
+    /// Of a zone that begins with these counters.
+    pub fn starting_at(counters: ZoneCounters) -> Self {
+        Self {
+            baseline: counters,
+            ..Self::default()
+        }
+    }
+
+    /// The zone has moved: it had `last` counters, and has `first` ones now.
+    #[must_use]
+    pub fn moved(&self, last: &ZoneCounters, first: ZoneCounters) -> Self {
+        Self {
+            baseline: first,
+            past: self.past.plus(&last.minus(&self.baseline)),
+            drift: self.drift,
+        }
+    }
+
     /// Counts from here on start at zero, connections excepted.
     pub fn reset(&mut self, counters: ZoneCounters) {
-        self.baseline = counters;
-        self.drift = 0;
+        *self = Self::starting_at(counters);
     }
 
     /// What the API says about the zone.
     pub fn status(&self, zone: &Zone, reading: &ZoneReading) -> ZoneStatus {
-        let (now, then) = (&reading.counters, &self.baseline);
-        // Saturating: the CPUs' counters are not read at one moment.
-        let since = |field: fn(&ZoneCounters) -> u64| field(now).saturating_sub(field(then));
+        let now = &reading.counters;
+        let counted = self.past.plus(&now.minus(&self.baseline));
+        let since = |field: fn(&ZoneCounters) -> u64| field(&counted);
         ZoneStatus {
             zone: zone.name.clone(),
             key: zone.key.text.clone(),
@@ -92,6 +112,26 @@ mod tests {
         counters.closed += 1;
         let later = book.status(zone, &reading(counters));
         assert_eq!((later.rejected, later.connections), (1, 5));
+    }
+
+    #[test]
+    fn a_zone_that_moves_keeps_its_counts() {
+        let zone = &policy().zones[0];
+        let counters = |passed, opened, closed| ZoneCounters {
+            passed,
+            opened,
+            closed,
+            ..ZoneCounters::default()
+        };
+        let mut book = ZoneBook::default();
+        book.reset(counters(2, 2, 0));
+        // Where it moves to, another zone has counted before.
+        let moved = book.moved(&counters(10, 10, 10), counters(100, 200, 200));
+        let status = moved.status(zone, &reading(counters(103, 206, 201)));
+        assert_eq!((status.passed, status.connections), (8 + 3, 5));
+        let again = moved.moved(&counters(104, 206, 206), counters(0, 0, 0));
+        let status = again.status(zone, &reading(counters(1, 6, 0)));
+        assert_eq!((status.passed, status.connections), (8 + 4 + 1, 6));
     }
 
     #[test]

@@ -6,11 +6,8 @@ use limiter_common::event::{
     REASON_NONE, STATUS_PASSED, STATUS_REJECTED, STATUS_REJECTED_DRY_RUN,
 };
 
-use super::clock::Clock;
-use crate::{
-    api::{Event, EventState, Reason},
-    policy::Policy,
-};
+use super::{clock::Clock, in_force::InForce};
+use crate::api::{Event, EventState, Reason};
 
 /// Both clocks at one moment: enough to date what happened a moment ago.
 #[derive(Clone, Copy, Debug)]
@@ -42,9 +39,8 @@ impl Moment {
 
 /// Gives indexes their names and numbers their words. `None`: a value that no version of the
 /// programs sends.
-pub fn convert(event: &event::Event, policy: &Policy, moment: Moment) -> Option<Event> {
-    let server = policy.servers.get(usize::from(event.server))?;
-    let zone = policy.zones.get(usize::from(event.zone))?;
+pub fn convert(event: &event::Event, policy: &InForce, moment: Moment) -> Option<Event> {
+    let server = policy.server(event.server)?;
     Some(Event {
         time: moment.date(event.time_ns),
         status: match event.status {
@@ -59,7 +55,7 @@ pub fn convert(event: &event::Event, policy: &Policy, moment: Moment) -> Option<
             REASON_EXHAUSTED => Reason::Exhausted,
             _ => return None,
         },
-        zone: zone.name.clone(),
+        zone: policy.zone(event.zone)?.to_owned(),
         server: server.name.clone(),
         remote_addr: event.remote.into(),
         remote_port: event.remote_port,
@@ -67,7 +63,7 @@ pub fn convert(event: &event::Event, policy: &Policy, moment: Moment) -> Option<
         local_port: event.local_port,
         connections: event.connections,
         limit: event.limit,
-        action: server.action.kind(),
+        action: server.action,
         hook: match event.hook {
             HOOK_CGROUP_SKB => "cgroup_skb",
             HOOK_SOCK_OPS => "sock_ops",
@@ -85,7 +81,7 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
-    use crate::daemon::view::tests::policy;
+    use crate::daemon::in_force::tests::in_force;
 
     struct Stopped;
 
@@ -122,7 +118,7 @@ mod tests {
     #[test]
     fn an_event_gets_its_names_and_its_time() {
         let moment = Moment::now(&Stopped);
-        let event = convert(&event(), &policy(), moment).expect("known values");
+        let event = convert(&event(), &in_force(), moment).expect("known values");
         let json = serde_json::to_string(&event).expect("JSON");
         assert_eq!(
             json,
@@ -138,8 +134,8 @@ mod tests {
     fn values_of_no_version_are_left_out() {
         let moment = Moment::now(&Stopped);
         let spoilt: [fn(&mut event::Event); 5] = [
-            |event| event.zone = 64,
-            |event| event.server = 256,
+            |event| event.zone = 128,
+            |event| event.server = 512,
             |event| event.status = 9,
             |event| event.reason = 9,
             |event| event.hook = 0,
@@ -147,7 +143,7 @@ mod tests {
         for spoil in spoilt {
             let mut event = event();
             spoil(&mut event);
-            assert_eq!(convert(&event, &policy(), moment), None);
+            assert_eq!(convert(&event, &in_force(), moment), None);
         }
     }
 
@@ -157,7 +153,7 @@ mod tests {
             time_ns: 5_000_001_000,
             ..event()
         };
-        let event = convert(&late, &policy(), Moment::now(&Stopped)).expect("known values");
+        let event = convert(&late, &in_force(), Moment::now(&Stopped)).expect("known values");
         assert_eq!(event.time.to_string(), "2026-01-01T12:00:00.000001Z");
     }
 }

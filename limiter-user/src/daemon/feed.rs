@@ -12,10 +12,11 @@ use tracing::{debug, error};
 use super::{
     clock::Clock,
     convert::{Moment, convert},
+    in_force::InForce,
     log,
     refusal_line::refusal_line,
 };
-use crate::{api::Event, control::subscription::Published, kernel::EventStream, policy::Policy};
+use crate::{api::Event, control::subscription::Published, kernel::EventStream};
 
 /// Pause after a failed read.
 const RETRY: Duration = Duration::from_secs(1);
@@ -23,7 +24,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Reads until dropped.
 pub async fn run(
     mut stream: EventStream,
-    policy: watch::Receiver<Arc<Policy>>,
+    policy: watch::Receiver<Arc<InForce>>,
     subscribers: broadcast::Sender<Arc<Published>>,
     clock: Arc<dyn Clock>,
 ) {
@@ -44,7 +45,7 @@ pub async fn run(
 
 fn report(
     event: &event::Event,
-    policy: &Policy,
+    policy: &InForce,
     moment: Moment,
     subscribers: &broadcast::Sender<Arc<Published>>,
 ) {
@@ -52,9 +53,10 @@ fn report(
         return debug!("events: {event:?} is none of this version");
     };
     if let Some(line) = refusal_line(&converted) {
-        // The index is good: the name was found by it.
-        let server = &policy.servers[usize::from(event.server)];
-        log::write(server.log_level, &line);
+        // It is known: the name was found by it.
+        if let Some(server) = policy.server(event.server) {
+            log::write(server.log_level, &line);
+        }
     }
     publish(converted, subscribers);
 }

@@ -11,8 +11,8 @@ use tokio::{
 };
 use tracing::error;
 
-use super::{service::Daemon, waiting};
-use crate::{kernel::NewListeners, policy::Policy};
+use super::{in_force::InForce, service::Daemon, waiting};
+use crate::kernel::NewListeners;
 
 /// Shortest time between two looks. Services open many sockets at a time.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -29,7 +29,7 @@ const RETRY: Duration = Duration::from_secs(1);
 pub async fn follow(
     daemon: Arc<Daemon>,
     mut listeners: NewListeners,
-    policy: watch::Receiver<Arc<Policy>>,
+    policy: watch::Receiver<Arc<InForce>>,
 ) {
     let mut changes = policy.clone();
     // Dropped with this future.
@@ -63,7 +63,7 @@ pub async fn follow(
 
 async fn serve_new(
     daemon: &Daemon,
-    policy: &watch::Receiver<Arc<Policy>>,
+    policy: &watch::Receiver<Arc<InForce>>,
     targets: &mut JoinSet<()>,
 ) {
     for target in daemon.take_targets().await {

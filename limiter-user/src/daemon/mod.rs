@@ -8,6 +8,7 @@
 //! | [`service`] | the requests of the control socket, carried out |
 //! | [`state`] | kernel, policy in force and counters, which change together |
 //! | [`change`] | changes to a policy; pure |
+//! | [`differences`] | what they have changed since the policy was loaded; pure |
 //! | [`books`] | counters since the last reset |
 //! | [`view`] | a policy in the words of the API; pure |
 //! | [`convert`] | from the kernel's event to the API's; pure |
@@ -15,13 +16,15 @@
 //! | [`listeners`] | follows listeners, for actions that need a socket of ours |
 //! | [`waiting`] | refused connections that are accepted and closed |
 //! | [`feed`] | events: ring → log and subscribers |
+//! | [`in_force`] | a policy with the names of what the kernel knows by index; pure |
 //! | [`interfaces`] | network interfaces that come and go |
+//! | [`reload`] | the policy is read again |
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::broadcast, task::JoinHandle, time::timeout};
+use tokio::{signal::unix::Signal, sync::broadcast, task::JoinHandle, time::timeout};
 
-use self::{clock::Clock, log::notice, service::Daemon};
+use self::{clock::Clock, log::notice, reload::Source, service::Daemon};
 use crate::{
     control::{server, socket::ControlSocket},
     kernel::{Adopted, Kernel, KernelError, sock_diag},
@@ -32,11 +35,14 @@ pub mod books;
 pub mod change;
 pub mod clock;
 pub mod convert;
+pub mod differences;
 pub mod feed;
+pub mod in_force;
 pub mod interfaces;
 pub mod listeners;
 pub mod log;
 pub mod refusal_line;
+pub mod reload;
 pub mod service;
 pub mod state;
 pub mod view;
@@ -48,13 +54,23 @@ const FEED_CAPACITY: usize = 8 * 1024;
 /// Longest wait for work in progress when the daemon stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Enforces `policy` and serves `socket` until `stop` resolves, then detaches everything. `ready`
-/// is called once everything is enforced and the socket answers.
+/// What the daemon is told from outside.
+pub struct Signals<Stop> {
+    /// Resolves when it is to stop.
+    pub stop: Stop,
+    /// Comes when the policy is to be read again. None: only requests say so.
+    pub reload: Option<Signal>,
+}
+
+/// Enforces `policy`, which `source` reads again on request, and serves `socket` until it is to
+/// stop, then detaches everything. `ready` is called once everything is enforced and the socket
+/// answers.
 pub async fn run(
     policy: Policy,
     socket: ControlSocket,
     clock: Arc<dyn Clock>,
-    stop: impl Future<Output = ()>,
+    signals: Signals<impl Future<Output = ()>>,
+    source: Source,
     ready: impl FnOnce(),
 ) -> Result<(), KernelError> {
     let (mut kernel, adopted) = Kernel::start(&policy)?;
@@ -68,6 +84,7 @@ pub async fn run(
     let daemon = Arc::new(Daemon::new(
         kernel,
         policy,
+        source,
         feed.clone(),
         Arc::clone(&clock),
     ));
@@ -77,18 +94,24 @@ pub async fn run(
         new_listeners,
         daemon.policy(),
     ));
-    let interfaces = watch.map(|watch| tokio::spawn(interfaces::run(watch, Arc::clone(&daemon))));
+    let interfaces = tokio::spawn(interfaces::run(watch, Arc::clone(&daemon)));
+
+    let reloads = signals
+        .reload
+        .map(|signal| tokio::spawn(reload::on_signal(signal, Arc::clone(&daemon))));
 
     ready();
-    server::serve(socket.listener(), socket.guard(), Arc::clone(&daemon), stop).await;
+    let guard = socket.guard();
+    server::serve(socket.listener(), guard, Arc::clone(&daemon), signals.stop).await;
 
     notice!("stopping");
+    if let Some(reloads) = reloads {
+        end(reloads).await;
+    }
     end(events).await;
     end(housekeeping).await;
     end(listeners).await;
-    if let Some(interfaces) = interfaces {
-        end(interfaces).await;
-    }
+    end(interfaces).await;
     match timeout(STOP_TIMEOUT, daemon.stop()).await {
         Ok(Some(state)) => {
             state.log_summary();
@@ -117,6 +140,19 @@ fn announce(policy: &Policy, kernel: &Kernel, adopted: &Adopted) {
     for server in policy.servers.iter().filter(|server| server.dry_run) {
         notice!("server {:?}: dry run, nobody is refused", server.name);
     }
+    log_adopted(adopted);
+    match sock_diag::can_destroy() {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!(
+            "the kernel cannot close connections (it was built without CONFIG_INET_DIAG_DESTROY): \
+             excess connections, which a lost race lets in, stay open and are not counted"
+        ),
+        Err(e) => tracing::warn!("find out whether the kernel can close connections: {e}"),
+    }
+}
+
+/// Says what was found open, and what is not covered.
+fn log_adopted(adopted: &Adopted) {
     if adopted.connections > 0 {
         notice!(
             "adopted {} connections that were open before",
@@ -129,14 +165,6 @@ fn announce(policy: &Policy, kernel: &Kernel, adopted: &Adopted) {
              the kernel is older than Linux 6.12 and cannot adopt connections",
             adopted.missed
         );
-    }
-    match sock_diag::can_destroy() {
-        Ok(true) => {}
-        Ok(false) => tracing::warn!(
-            "the kernel cannot close connections (it was built without CONFIG_INET_DIAG_DESTROY): \
-             excess connections, which a lost race lets in, stay open and are not counted"
-        ),
-        Err(e) => tracing::warn!("find out whether the kernel can close connections: {e}"),
     }
     for listener in &adopted.outside {
         tracing::warn!(

@@ -11,11 +11,11 @@ use tokio::{
 };
 use tracing::error;
 
-use super::{change, clock::Clock, state::State, view};
+use super::{change, clock::Clock, in_force::InForce, reload::Source, state::State, view};
 use crate::{
     api::{
-        EventStatus, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt, SetLimit,
-        SetLogLevel, Status, ZoneStatus,
+        EventStatus, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt,
+        SetLimit, SetLogLevel, Status, ZoneStatus,
     },
     control::{
         refusal::Refusal,
@@ -34,7 +34,8 @@ const QUEUE_TIMEOUT: Duration = Duration::from_secs(20);
 pub struct Daemon {
     /// Empty once the daemon stops.
     state: Arc<Mutex<Option<State>>>,
-    policy: watch::Receiver<Arc<Policy>>,
+    policy: watch::Receiver<Arc<InForce>>,
+    source: Source,
     subscribers: broadcast::Sender<Arc<Published>>,
     clock: Arc<dyn Clock>,
     ready_ns: u64,
@@ -45,6 +46,7 @@ impl Daemon {
     pub fn new(
         kernel: Kernel,
         policy: Policy,
+        source: Source,
         subscribers: broadcast::Sender<Arc<Published>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
@@ -53,6 +55,7 @@ impl Daemon {
         Self {
             state: Arc::new(Mutex::new(Some(state))),
             policy,
+            source,
             subscribers,
             clock,
             ready_ns,
@@ -60,7 +63,7 @@ impl Daemon {
     }
 
     /// The policy in force, and its changes.
-    pub fn policy(&self) -> watch::Receiver<Arc<Policy>> {
+    pub fn policy(&self) -> watch::Receiver<Arc<InForce>> {
         self.policy.clone()
     }
 
@@ -127,7 +130,7 @@ impl Service for Daemon {
                 pid: std::process::id(),
                 uptime_s: Duration::from_nanos(uptime_ns).as_secs(),
                 attached: state.attached(),
-                servers: view::servers(&state.policy()),
+                servers: state.servers(),
                 zones: state.zones()?,
                 events: EventStatus {
                     sent: events.sent,
@@ -192,6 +195,19 @@ impl Service for Daemon {
     async fn set_exempt(&self, set: SetExempt) -> Result<Vec<ServerStatus>, Refusal> {
         self.change(move |policy| change::set_exempt(policy, &set))
             .await
+    }
+
+    async fn reload(&self) -> Result<Reloaded, Refusal> {
+        let source = Arc::clone(&self.source);
+        // Read when it is our turn: what is in force at the end was read last.
+        self.with(move |state| {
+            let fresh = source().map_err(|message| {
+                error!("reload: {}; the policy in force stays", message.line);
+                Refusal::bad_configuration(message.text)
+            })?;
+            state.reload(fresh)
+        })
+        .await
     }
 
     async fn reset(&self, reset: ResetCounters) -> Result<(), Refusal> {

@@ -5,11 +5,19 @@ use std::sync::Arc;
 use limiter_common::counters::{EventCounters, PacketCounters};
 use tokio::sync::watch;
 
-use super::{books::ZoneBook, change, interfaces, log::notice, view};
+use super::{
+    books::ZoneBook,
+    change, differences,
+    in_force::InForce,
+    interfaces,
+    log::notice,
+    reload::{self, Fresh},
+    view,
+};
 use crate::{
-    api::{Attached, ServerStatus, ZoneStatus},
+    api::{Attached, Reloaded, ServerStatus, ZoneStatus},
     control::refusal::Refusal,
-    kernel::{Kernel, KernelError, Target},
+    kernel::{Applied, Kernel, KernelError, Origin, Target},
     network,
     policy::Policy,
     time,
@@ -18,7 +26,9 @@ use crate::{
 /// See the module. Dropping it detaches everything.
 pub struct State {
     kernel: Kernel,
-    policy: watch::Sender<Arc<Policy>>,
+    policy: watch::Sender<Arc<InForce>>,
+    /// As it was read from its file or from flags, before commands changed it.
+    loaded: Arc<Policy>,
     /// One per zone of the policy.
     books: Vec<ZoneBook>,
     /// Subscribers that asked for passed connections.
@@ -27,12 +37,15 @@ pub struct State {
 
 impl State {
     /// Takes over a kernel that enforces `policy`; the receiver follows its changes.
-    pub fn new(kernel: Kernel, policy: Policy) -> (Self, watch::Receiver<Arc<Policy>>) {
+    pub fn new(kernel: Kernel, policy: Policy) -> (Self, watch::Receiver<Arc<InForce>>) {
         let books = vec![ZoneBook::default(); policy.zones.len()];
-        let (policy, follower) = watch::channel(Arc::new(policy));
+        let loaded = Arc::new(policy.clone());
+        let in_force = InForce::new(policy, kernel.indices());
+        let (policy, follower) = watch::channel(Arc::new(in_force));
         let state = Self {
             kernel,
             policy,
+            loaded,
             books,
             passed_wanted: 0,
         };
@@ -40,8 +53,13 @@ impl State {
     }
 
     /// The policy in force.
-    pub fn policy(&self) -> Arc<Policy> {
+    pub fn policy(&self) -> Arc<InForce> {
         Arc::clone(&self.policy.borrow())
+    }
+
+    /// Every server in force, with what commands have changed.
+    pub fn servers(&self) -> Vec<ServerStatus> {
+        differences::servers(&self.loaded, &self.policy())
     }
 
     /// What is attached where.
@@ -83,8 +101,8 @@ impl State {
         let index = change::zone(&policy, name)?;
         let mut status = self.read(&policy, index)?;
         let keys = self.kernel.read_keys(index).map_err(failed)?;
-        let fields = policy.zones[index].key.fields;
-        status.top = Some(view::top_keys(&policy, fields, keys, top));
+        let zone = &policy.zones[index];
+        status.top = Some(view::top_keys(&policy, zone, keys, top));
         Ok(status)
     }
 
@@ -106,16 +124,55 @@ impl State {
     ) -> Result<Vec<ServerStatus>, Refusal> {
         let mut policy = Policy::clone(&self.policy.borrow());
         let changed = edit(&mut policy)?;
-        self.kernel.switch(&policy).map_err(failed)?;
-        let changed = changed.iter().map(|&index| &policy.servers[index]);
+        self.put_in_force(policy)?;
+        let policy = self.policy();
         let changed: Vec<_> = changed
-            .map(|server| view::server(&policy, server))
+            .iter()
+            .map(|&index| differences::server(&self.loaded, &policy, index))
             .collect();
-        self.policy.send_replace(Arc::new(policy));
         for server in &changed {
             notice!("{}", change_line(server));
         }
         Ok(changed)
+    }
+
+    /// Puts a policy in force that was read again.
+    pub fn reload(&mut self, fresh: Fresh) -> Result<Reloaded, Refusal> {
+        let Fresh {
+            policy,
+            mut warnings,
+        } = fresh;
+        let before = self.policy();
+        let loaded = Arc::new(policy.clone());
+        let applied = self.put_in_force(policy)?;
+        self.loaded = loaded;
+        let now = self.policy();
+        warnings.extend(reload::at_the_next_start(&before, &now));
+        let reloaded = reload::reloaded(&before, &now, &applied, &warnings);
+        reload::log(&reloaded, &applied.adopted, &warnings);
+        if let Err(error) = self.refresh_interfaces() {
+            tracing::error!("{error}");
+        }
+        Ok(reloaded)
+    }
+
+    fn put_in_force(&mut self, policy: Policy) -> Result<Applied, Refusal> {
+        let applied = self.kernel.apply(&policy).map_err(failed)?;
+        let before = self.policy();
+        let book_of = |name: &str| {
+            let position = before.zones.iter().position(|zone| zone.name == name);
+            position.map_or_else(ZoneBook::default, |position| self.books[position])
+        };
+        let zones = policy.zones.iter().zip(&applied.zones);
+        let books = zones.map(|(zone, applied)| match applied.origin {
+            Origin::Kept => book_of(&zone.name),
+            Origin::Resized { .. } => book_of(&zone.name).moved(&applied.past, applied.start),
+            Origin::OtherKey | Origin::New => ZoneBook::starting_at(applied.start),
+        });
+        self.books = books.collect();
+        let in_force = before.followed_by(policy, self.kernel.indices());
+        self.policy.send_replace(Arc::new(in_force));
+        Ok(applied)
     }
 
     /// Looks again where the servers listen, if that matters.
@@ -194,7 +251,10 @@ impl State {
 
 fn failed(error: KernelError) -> Refusal {
     tracing::error!("{error}");
-    Refusal::internal(error.to_string())
+    Refusal::internal(match &error.hint {
+        Some(hint) => format!("{error} ({hint})"),
+        None => error.to_string(),
+    })
 }
 
 fn change_line(server: &ServerStatus) -> String {

@@ -8,12 +8,13 @@ use limiter_common::{
     key::{KeyFields, ZoneKey},
 };
 
+use super::in_force::InForce;
 use crate::{
     api::{
         InterfacePolicy, KeyStatus, LimitStatus, OverrideStatus, PacketStatus, PolicyStatus,
         ServerStatus, ZonePolicy,
     },
-    policy::{LimitConn, LogTarget, Policy, Server, origin::Origins},
+    policy::{LimitConn, LogTarget, Policy, Server, Zone, origin::Origins},
     zone_map::MapSize,
 };
 
@@ -79,6 +80,7 @@ pub fn server(policy: &Policy, server: &Server) -> ServerStatus {
         log_level: server.log_level,
         action: server.action.kind(),
         delay_ms: server.action.delay_ms(),
+        changed: Vec::new(),
     }
 }
 
@@ -102,10 +104,10 @@ pub fn packets(counters: &PacketCounters) -> PacketStatus {
     }
 }
 
-/// The `top` live keys that have most connections, of a zone that counts by `fields`.
+/// The `top` live keys of a zone that have most connections.
 pub fn top_keys(
-    policy: &Policy,
-    fields: KeyFields,
+    policy: &InForce,
+    zone: &Zone,
     mut keys: Vec<(ZoneKey, ZoneEntry)>,
     top: usize,
 ) -> Vec<KeyStatus> {
@@ -116,18 +118,17 @@ pub fn top_keys(
     });
     keys.truncate(top);
     let keys = keys.iter();
-    keys.map(|(key, entry)| key_status(policy, fields, key, entry))
+    keys.map(|(key, entry)| key_status(policy, zone, key, entry))
         .collect()
 }
 
-fn key_status(policy: &Policy, fields: KeyFields, key: &ZoneKey, entry: &ZoneEntry) -> KeyStatus {
-    let has = |field| fields.contains(field).then_some(());
-    let server_name = || {
-        let index = usize::from(key.server()?);
-        Some(policy.servers.get(index)?.name.clone())
-    };
+fn key_status(policy: &InForce, zone: &Zone, key: &ZoneKey, entry: &ZoneEntry) -> KeyStatus {
+    let has = |field| zone.key.fields.contains(field).then_some(());
+    let remote_addr = has(KeyFields::REMOTE_ADDR).map(|()| key.remote().into());
+    let server_name = || Some(policy.server(key.server()?)?.name.clone());
     KeyStatus {
-        remote_addr: has(KeyFields::REMOTE_ADDR).map(|()| key.remote().into()),
+        remote_addr,
+        remote_prefix: remote_addr.and_then(|addr| zone.prefixes.shorter_than(addr)),
         server_addr: has(KeyFields::SERVER_ADDR).map(|()| key.local().into()),
         server_port: has(KeyFields::SERVER_PORT).map(|()| key.port()),
         server_name: has(KeyFields::SERVER_NAME).and_then(|()| server_name()),

@@ -13,6 +13,7 @@ use tokio::{
 };
 use tracing::{debug, error};
 
+use super::in_force::InForce;
 use crate::{kernel::Target, policy::Policy};
 
 /// Pause after a failed accept, which is for want of descriptors or memory.
@@ -23,7 +24,7 @@ const DISCARD_BYTES: usize = 64 * 1024;
 const LAST_READS: usize = 16;
 
 /// Accepts and closes until the target is given up.
-pub async fn serve(target: Target, policy: watch::Receiver<Arc<Policy>>) {
+pub async fn serve(target: Target, policy: watch::Receiver<Arc<InForce>>) {
     let Target {
         listener,
         places,

@@ -1,8 +1,10 @@
-//! Connections that were open before the programs were attached.
+//! Connections that are open while a policy begins.
 //!
-//! sock_diag lists them, with cookie and cgroup; the iterator program charges those whose cookie it
-//! finds among the candidates. A connection that was established after the programs were attached
-//! has its token already and is passed over; one that was closed meanwhile is not met any more.
+//! The iterator program looks at every socket. One that is counted already has a token, which it
+//! makes hold what the policy asks for. Others are found by sock_diag, with cookie and cgroup, and
+//! charged if their cookie is among the candidates: those that were open before the programs were
+//! attached, or that no server of the policy before counted. What was established since then has its
+//! token and is no candidate any more; what was closed meanwhile is not met.
 
 use std::{
     collections::HashSet,
@@ -33,8 +35,8 @@ use super::{
     sock_diag::{self, TcpSocket},
 };
 
-/// What was found at start.
-#[derive(Clone, Debug, Default)]
+/// What was found open.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Adopted {
     /// Connections that were open before, match a server and are counted now.
     pub connections: u64,
@@ -46,44 +48,99 @@ pub struct Adopted {
     pub outside: Vec<SocketAddr>,
 }
 
-/// Adopts the connections of every network namespace.
-pub(super) fn adopt(
+/// Where the programs find whom to adopt.
+pub(super) struct Candidates(HashMap<MapData, u64, Raw<Connection>>);
+
+impl Candidates {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+        Ok(Self(take(ebpf, MAP_CANDIDATES)?))
+    }
+
+    /// Looks at the sockets of every network namespace, and adopts what `compiled` counts and
+    /// `before` did not.
+    pub(super) fn adopt(
+        &mut self,
+        ebpf: &mut Ebpf,
+        cgroups: &[Cgroup],
+        compiled: &Compiled,
+        before: Option<&Compiled>,
+    ) -> Result<Adopted, KernelError> {
+        let scope = Scope::of(cgroups);
+        let mut adopted = Adopted::default();
+        in_each_namespace(ebpf, |iterator| {
+            let sockets = sock_diag::tcp_sockets().context("list", "TCP sockets")?;
+            adopted.outside.extend(outside(&sockets, &scope, compiled));
+            let mut found = find(&sockets, &scope, compiled);
+            found.retain(|(_, it)| before.is_none_or(|before| !before.counts(it)));
+            if found.is_empty() {
+                return walk(iterator);
+            }
+            found
+                .chunks(MAX_CANDIDATES)
+                .try_for_each(|found| self.adopt_some(iterator, found, &mut adopted))
+        })?;
+        Ok(adopted)
+    }
+
+    /// Adopts as many connections as the map holds.
+    fn adopt_some(
+        &mut self,
+        iterator: &mut Iter,
+        found: &[(u64, Connection)],
+        adopted: &mut Adopted,
+    ) -> Result<(), KernelError> {
+        for (cookie, connection) in found {
+            self.0
+                .insert(cookie, Raw(*connection), 0)
+                .context("write map", MAP_CANDIDATES)?;
+        }
+        let walked = walk(iterator);
+        for (cookie, _) in found {
+            match self.0.remove(cookie) {
+                Ok(()) => adopted.missed += 1,
+                // The program has taken it out.
+                Err(MapError::SyscallError(error))
+                    if error.io_error.kind() == io::ErrorKind::NotFound =>
+                {
+                    adopted.connections += 1;
+                }
+                Err(error) => return Err(error).context("write map", MAP_CANDIDATES),
+            }
+        }
+        walked
+    }
+}
+
+/// Looks at the counted sockets of every network namespace: they hold what the policy asks for when
+/// this returns. Adopts nothing.
+pub(super) fn settle(ebpf: &mut Ebpf) -> Result<(), KernelError> {
+    in_each_namespace(ebpf, walk)
+}
+
+/// The first failure ends it.
+fn in_each_namespace(
     ebpf: &mut Ebpf,
-    cgroups: &[Cgroup],
-    compiled: &Compiled,
-) -> Result<Adopted, KernelError> {
-    let mut candidates: HashMap<MapData, u64, Raw<Connection>> = take(ebpf, MAP_CANDIDATES)?;
+    mut work: impl FnMut(&mut Iter) -> Result<(), KernelError> + Send,
+) -> Result<(), KernelError> {
     let iterator: &mut Iter = program(ebpf, PROGRAM_ADOPT)?;
-    let scope = Scope::of(cgroups);
-    let mut adopted = Adopted::default();
     let mut result = Ok(());
     netns::in_each(|_| {
         if result.is_ok() {
-            result = adopt_here(iterator, &mut candidates, &scope, compiled, &mut adopted);
+            result = work(iterator);
         }
     });
-    result.map(|()| adopted)
+    result
 }
 
-/// Adopts the connections of the current network namespace.
-fn adopt_here(
-    iterator: &mut Iter,
-    candidates: &mut HashMap<MapData, u64, Raw<Connection>>,
-    scope: &Scope,
-    compiled: &Compiled,
-    adopted: &mut Adopted,
-) -> Result<(), KernelError> {
-    let sockets = sock_diag::tcp_sockets().context("list", "TCP sockets")?;
+/// Connections that somebody else has opened and the policy counts, with their cookies.
+fn find(sockets: &[TcpSocket], scope: &Scope, compiled: &Compiled) -> Vec<(u64, Connection)> {
     let listening: HashSet<u16> = sockets
         .iter()
         .filter(|socket| socket.is_listener)
         .map(|socket| socket.local.port())
         .collect();
-    let covered =
-        |socket: &&TcpSocket| compiled.covers(socket.local.ip().into(), socket.local.port());
-    adopted.outside.extend(outside(&sockets, scope, compiled));
     let mut found = Vec::new();
-    for socket in sockets.iter().filter(covered) {
+    for socket in sockets {
         let port = socket.local.port();
         // The kernel does not say which side has opened a connection. Where something listens, or
         // where a `listen` names the very port, it was the other one.
@@ -91,46 +148,18 @@ fn adopt_here(
         if socket.is_listener || !passive || !scope.contains(socket) {
             continue;
         }
-        let candidate = Connection {
+        let connection = Connection {
             remote: socket.remote.ip().into(),
             local: socket.local.ip().into(),
             remote_port: socket.remote.port(),
             local_port: port,
             padding: 0,
         };
-        found.push((socket.cookie, candidate));
-    }
-    found
-        .chunks(MAX_CANDIDATES)
-        .try_for_each(|found| adopt_some(iterator, candidates, found, adopted))
-}
-
-/// Adopts as many connections as the map holds.
-fn adopt_some(
-    iterator: &mut Iter,
-    candidates: &mut HashMap<MapData, u64, Raw<Connection>>,
-    found: &[(u64, Connection)],
-    adopted: &mut Adopted,
-) -> Result<(), KernelError> {
-    for (cookie, connection) in found {
-        candidates
-            .insert(cookie, Raw(*connection), 0)
-            .context("write map", MAP_CANDIDATES)?;
-    }
-    let walked = walk(iterator);
-    for (cookie, _) in found {
-        match candidates.remove(cookie) {
-            Ok(()) => adopted.missed += 1,
-            // The program has taken it out.
-            Err(MapError::SyscallError(error))
-                if error.io_error.kind() == io::ErrorKind::NotFound =>
-            {
-                adopted.connections += 1;
-            }
-            Err(error) => return Err(error).context("write map", MAP_CANDIDATES),
+        if compiled.counts(&connection) {
+            found.push((socket.cookie, connection));
         }
     }
-    walked
+    found
 }
 
 /// Listeners outside the scope on ports that a `listen` names and that nothing inside listens on.

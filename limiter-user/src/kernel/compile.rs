@@ -2,9 +2,10 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
+use ipnet::IpNet;
 use limiter_common::{
     addr::Addr,
-    key::KeyFields,
+    key::{Connection, KeyFields},
     policy::{
         ACTION_CLOSE, ACTION_DROP, ACTION_RESET, Limit, MAX_LIMITS, MAX_LISTENERS, MAX_NETWORKS,
         MAX_SERVERS, MAX_ZONES, PORTS, PortEntry, ServerPolicy,
@@ -13,6 +14,7 @@ use limiter_common::{
 
 use super::{
     error::KernelError,
+    indices::Indices,
     networks::{self, Networks},
 };
 use crate::policy::{Action, Key, ListenAddr, Policy, Server, Zone};
@@ -24,8 +26,10 @@ pub(super) struct Compiled {
     pub(super) ports: Vec<PortEntry>,
     /// Class and address → index of the server plus one.
     pub(super) listeners: HashMap<(u16, Addr), u32>,
-    /// Indexed by server.
+    /// In the order of the policy.
     pub(super) servers: Vec<ServerPolicy>,
+    /// Index of a server → clients that it does not account.
+    exempt: HashMap<u16, Vec<IpNet>>,
     /// Clients that are treated otherwise than the rest.
     pub(super) networks: Networks,
     /// Ports that a `listen` names by itself, not within a range.
@@ -33,15 +37,60 @@ pub(super) struct Compiled {
 }
 
 impl Compiled {
-    /// Whether a server listens there.
-    pub(super) fn covers(&self, local: Addr, port: u16) -> bool {
+    /// Whether a connection counts, as the programs decide it.
+    pub(super) fn counts(&self, connection: &Connection) -> bool {
+        let Some(index) = self.server_at(connection.local, connection.local_port) else {
+            return false;
+        };
+        let has_limits = |server: &&ServerPolicy| server.index == index && server.limit_count > 0;
+        let client = IpAddr::from(connection.remote);
+        self.servers.iter().any(|server| has_limits(&server))
+            && !self.exempt[&index].iter().any(|it| it.contains(&client))
+    }
+
+    /// Index of the server that listens there.
+    fn server_at(&self, local: Addr, port: u16) -> Option<u16> {
         let entry = self.ports[usize::from(port)];
-        let family = local.unspecified();
-        entry.server != 0
-            || entry.class != 0
-                && [local, family]
-                    .iter()
-                    .any(|addr| self.listeners.contains_key(&(entry.class, *addr)))
+        let with_address = [local, local.unspecified()]
+            .into_iter()
+            .find_map(|addr| self.listeners.get(&(entry.class, addr)).copied());
+        let server = with_address.unwrap_or(entry.server.into());
+        // Written from an index plus one.
+        server.checked_sub(1).map(|index| index as u16)
+    }
+
+    /// Whether both count the same connections, in whatever way.
+    pub(super) fn counts_as_many_as(&self, other: &Self) -> bool {
+        let has_limits = |it: &Self| -> Vec<_> {
+            let servers = it.servers.iter();
+            let mut with_limits: Vec<_> = servers
+                .filter(|server| server.limit_count > 0)
+                .map(|server| server.index)
+                .collect();
+            with_limits.sort_unstable();
+            with_limits
+        };
+        self.ports == other.ports
+            && self.listeners == other.listeners
+            && self.exempt == other.exempt
+            && has_limits(self) == has_limits(other)
+    }
+
+    /// Whether every connection counts under the same keys in both.
+    pub(super) fn counts_alike(&self, other: &Self) -> bool {
+        let keys = |it: &Self| -> HashMap<_, Vec<_>> {
+            let servers = it.servers.iter();
+            servers
+                .map(|server| {
+                    let limits = &server.limits[..usize::from(server.limit_count)];
+                    let keys = limits
+                        .iter()
+                        .map(|it| (it.zone, it.fields.bits(), it.v4_bits, it.v6_bits));
+                    (server.index, keys.collect())
+                })
+                .collect()
+        };
+        self.counts_as_many_as(other) && keys(self) == keys(other)
     }
 
     /// Whether a `listen` names this very port.
@@ -55,13 +104,14 @@ impl Compiled {
 /// # Errors
 ///
 /// If it does not fit into the maps.
-pub(super) fn compile(policy: &Policy) -> Result<Compiled, KernelError> {
-    check_size("zones", policy.zones.len(), MAX_ZONES)?;
-    check_size("servers", policy.servers.len(), MAX_SERVERS)?;
+pub(super) fn compile(policy: &Policy, indices: &Indices) -> Result<Compiled, KernelError> {
     let mut ports = vec![PortEntry::default(); PORTS as usize];
     let mut with_address: HashMap<u16, Vec<(Addr, u16)>> = HashMap::new();
     let mut named = Vec::new();
-    for (index, server) in (1..).zip(&policy.servers) {
+    let with_indices = || indices.servers.iter().copied().zip(&policy.servers);
+    // One more in the maps, where 0 is none.
+    let with_numbers = || with_indices().map(|(index, server)| (index + 1, server));
+    for (index, server) in with_numbers() {
         for listen in &server.listen {
             if listen.first_port == listen.last_port {
                 named.push(listen.first_port);
@@ -80,7 +130,7 @@ pub(super) fn compile(policy: &Policy) -> Result<Compiled, KernelError> {
         }
     }
     // Servers without `listen` cover what is left.
-    for (index, server) in (1..).zip(&policy.servers) {
+    for (index, server) in with_numbers() {
         if server.listen.is_empty() {
             for entry in ports.iter_mut().filter(|entry| entry.server == 0) {
                 entry.server = index;
@@ -89,16 +139,17 @@ pub(super) fn compile(policy: &Policy) -> Result<Compiled, KernelError> {
     }
     let listeners = classify(&mut ports, with_address);
     check_size("listen addresses", listeners.len(), MAX_LISTENERS)?;
-    let servers = (0..)
-        .zip(&policy.servers)
-        .map(|(index, server)| compile_server(index, server, &policy.zones))
+    let servers = with_indices()
+        .map(|(index, server)| compile_server(index, server, &policy.zones, &indices.zones))
         .collect::<Result<_, _>>()?;
-    let networks = networks::compile(&policy.servers);
+    let exempt = with_indices().map(|(index, server)| (index, server.exempt.clone()));
+    let networks = networks::compile(with_indices());
     check_size("networks", networks.len(), MAX_NETWORKS as u32)?;
     Ok(Compiled {
         ports,
         listeners,
         servers,
+        exempt: exempt.collect(),
         networks,
         named,
     })
@@ -137,6 +188,7 @@ fn compile_server(
     index: u16,
     server: &Server,
     zones: &[Zone],
+    indices: &[u16],
 ) -> Result<ServerPolicy, KernelError> {
     check_size(
         "limits of one server",
@@ -158,8 +210,7 @@ fn compile_server(
     for (slot, limit) in compiled.limits.iter_mut().zip(&server.limits) {
         *slot = Limit {
             number: limit.number,
-            // Below MAX_ZONES.
-            zone: limit.zone as u16,
+            zone: indices[limit.zone],
             fields: fields(&zones[limit.zone].key),
             v4_bits: networks::MAPPED_BITS + zones[limit.zone].prefixes.v4,
             v6_bits: zones[limit.zone].prefixes.v6,
@@ -175,6 +226,16 @@ fn fields(key: &Key) -> KeyFields {
     } else {
         key.fields
     }
+}
+
+/// Whether there are places for so many zones and servers.
+///
+/// # Errors
+///
+/// If there are not.
+pub(super) fn check(policy: &Policy) -> Result<(), KernelError> {
+    check_size("zones", policy.zones.len(), MAX_ZONES)?;
+    check_size("servers", policy.servers.len(), MAX_SERVERS)
 }
 
 fn check_size(what: &str, number: usize, most: u32) -> Result<(), KernelError> {
@@ -239,28 +300,40 @@ mod tests {
         }
     }
 
-    fn addr(text: &str) -> Addr {
-        Addr::from(text.parse::<IpAddr>().expect("literal"))
+    fn to(local: &str, port: u16) -> Connection {
+        Connection {
+            local: Addr::from(local.parse::<IpAddr>().expect("literal")),
+            local_port: port,
+            ..Connection::default()
+        }
+    }
+
+    /// With positions for indices.
+    fn compiled(policy: &Policy) -> Compiled {
+        let indices = Indices {
+            zones: (0..).take(policy.zones.len()).collect(),
+            servers: (0..).take(policy.servers.len()).collect(),
+        };
+        compile(policy, &indices).expect("fits")
     }
 
     #[test]
     fn ports_of_one_range_share_a_class() {
-        let compiled = compile(&policy(&[
+        let compiled = compiled(&policy(&[
             &[listen(Some("192.0.2.1"), 1000, 2000)],
             &[listen(Some("192.0.2.2"), 1500, 1500)],
-        ]))
-        .expect("fits");
+        ]));
         assert_eq!(compiled.ports[1000].class, compiled.ports[2000].class);
         assert_ne!(compiled.ports[1000].class, compiled.ports[1500].class);
         assert_eq!(compiled.ports[999], PortEntry::default());
         assert_eq!(compiled.listeners.len(), 3);
-        assert!(compiled.covers(addr("192.0.2.2"), 1500));
-        assert!(!compiled.covers(addr("192.0.2.2"), 1501));
+        assert!(compiled.counts(&to("192.0.2.2", 1500)));
+        assert!(!compiled.counts(&to("192.0.2.2", 1501)));
     }
 
     #[test]
     fn a_server_without_listen_covers_what_is_left() {
-        let compiled = compile(&policy(&[&[listen(None, 80, 80)], &[]])).expect("fits");
+        let compiled = compiled(&policy(&[&[listen(None, 80, 80)], &[]]));
         assert_eq!(compiled.ports[80].server, 1);
         assert_eq!(compiled.ports[81].server, 2);
         assert!(compiled.names_port(80) && !compiled.names_port(81));
@@ -268,15 +341,62 @@ mod tests {
 
     #[test]
     fn a_wildcard_is_of_its_family() {
-        let compiled = compile(&policy(&[
+        let compiled = compiled(&policy(&[
             &[listen(Some("0.0.0.0"), 80, 80)],
             &[listen(Some("::"), 80, 80)],
-        ]))
-        .expect("fits");
+        ]));
         let class = compiled.ports[80].class;
         assert_eq!(compiled.listeners[&(class, Addr::UNSPECIFIED_V4)], 1);
         assert_eq!(compiled.listeners[&(class, Addr::UNSPECIFIED)], 2);
-        assert!(compiled.covers(addr("::1"), 80));
-        assert!(compiled.covers(addr("127.0.0.1"), 80));
+        assert!(compiled.counts(&to("::1", 80)));
+        assert!(compiled.counts(&to("127.0.0.1", 80)));
+    }
+
+    #[test]
+    fn what_is_counted_is_compared_whatever_the_numbers() {
+        let first = policy(&[&[listen(None, 80, 80)], &[listen(None, 81, 81)]]);
+        let base = compiled(&first);
+        let changed = |change: fn(&mut Policy)| {
+            let mut policy = first.clone();
+            change(&mut policy);
+            let other = compiled(&policy);
+            (base.counts_as_many_as(&other), base.counts_alike(&other))
+        };
+        assert_eq!(
+            changed(|it| {
+                it.servers[0].limits[0].number = 9;
+                it.servers[1].dry_run = true;
+            }),
+            (true, true)
+        );
+        assert_eq!(changed(|it| it.zones[0].prefixes.v4 = 24), (true, false));
+        assert_eq!(
+            changed(|it| it.servers[1].exempt = vec!["10.0.0.0/8".parse().expect("literal")]),
+            (false, false)
+        );
+        assert_eq!(changed(|it| it.servers[1].limits.clear()), (false, false));
+        assert_eq!(changed(|it| it.servers[1].listen.clear()), (false, false));
+
+        // In another order, with the indices of before.
+        let mut reversed = first.clone();
+        reversed.servers.reverse();
+        let indices = Indices {
+            zones: vec![0],
+            servers: vec![1, 0],
+        };
+        assert!(base.counts_alike(&compile(&reversed, &indices).expect("fits")));
+    }
+
+    #[test]
+    fn an_exempt_client_does_not_count() {
+        let mut policy = policy(&[&[listen(None, 80, 80)]]);
+        policy.servers[0].exempt = vec!["10.0.0.0/8".parse().expect("literal")];
+        let compiled = compiled(&policy);
+        let from = |client: &str| Connection {
+            remote: Addr::from(client.parse::<IpAddr>().expect("literal")),
+            ..to("192.0.2.1", 80)
+        };
+        assert!(compiled.counts(&from("192.0.2.2")));
+        assert!(!compiled.counts(&from("10.1.2.3")));
     }
 }

@@ -12,19 +12,24 @@
 //! | `networks` | client networks that are treated otherwise |
 //! | `zones` | the zones' maps and counters |
 //! | `events` | the rings |
-//! | `adopt` | connections that were open before |
+//! | `adopt` | connections that are open while a policy begins |
+//! | `change` | one policy takes the place of another |
+//! | `indices` | which index a zone or a server has in the kernel |
 //! | `divert` | sockets that refused attempts are brought to |
 //! | `scope` | which sockets belong to the attached cgroups |
 //! | `netns`, [`sock_diag`] | network namespaces, and the sockets in them |
+//! | `syscall`, `twin` | bpf(2), and a map like another one |
 //! | `privilege` | what the process may do |
 
 mod adopt;
 mod attachment;
 mod cgroup;
+mod change;
 mod compile;
 mod divert;
 mod error;
 mod events;
+mod indices;
 mod interface;
 mod netns;
 mod networks;
@@ -34,6 +39,8 @@ mod privilege;
 mod raw;
 mod scope;
 pub mod sock_diag;
+mod syscall;
+mod twin;
 mod zones;
 
 use std::path::{Path, PathBuf};
@@ -50,16 +57,19 @@ pub use self::{
     adopt::Adopted,
     attachment::{Attachment, Place},
     cgroup::root as cgroup_root,
+    change::{Applied, AppliedZone},
     divert::{Places, Target},
     error::KernelError,
     events::{EventStream, NewListeners},
+    indices::Indices,
     interface::{AttachedInterface, InterfaceWatch, interface_names},
     privilege::check as check_privileges,
-    zones::possible_cpus,
+    zones::{Origin, possible_cpus},
 };
 use self::{
-    cgroup::Cgroup, divert::Diversion, interface::Interfaces, interface::Transmitters,
-    policy::PolicyMaps, zones::ZoneMaps,
+    adopt::Candidates, cgroup::Cgroup, compile::Compiled, divert::Diversion,
+    indices::ServerIndices, interface::Interfaces, interface::Transmitters, policy::PolicyMaps,
+    zones::ZoneMaps,
 };
 use crate::policy::{LogLevel, Policy};
 
@@ -82,7 +92,14 @@ pub struct Kernel {
     // Holds the programs and the links to cgroups; the maps below were taken from it.
     ebpf: Ebpf,
     policy: PolicyMaps,
+    /// The policy in force.
+    compiled: Compiled,
+    indices: Indices,
     zones: ZoneMaps,
+    servers: ServerIndices,
+    candidates: Candidates,
+    /// Whether open connections hold what the policy in force asks for, and no more.
+    is_settled: bool,
     cgroups: Vec<Cgroup>,
     diversion: Diversion,
 }
@@ -100,9 +117,16 @@ impl Kernel {
         privilege::check()?;
         privilege::raise_descriptor_limit()?;
         let cgroups = open_cgroups(policy)?;
-        let compiled = compile::compile(policy)?;
+        compile::check(policy)?;
         let mut ebpf = object::load(policy.error_log.level == LogLevel::Debug)?;
-        let zones = ZoneMaps::create(&mut ebpf, &policy.zones)?;
+        let mut zones = ZoneMaps::take(&mut ebpf)?;
+        let mut servers = ServerIndices::new();
+        let placed = zones.place(&policy.zones)?;
+        let indices = Indices {
+            zones: placed.iter().map(|one| one.index).collect(),
+            servers: servers.assign(policy.servers.iter().map(|it| it.name.as_str()))?,
+        };
+        let compiled = compile::compile(policy, &indices)?;
         let policy_maps = PolicyMaps::write(&mut ebpf, &compiled)?;
         object::load_programs(&mut ebpf)?;
 
@@ -111,7 +135,8 @@ impl Kernel {
         for cgroup in &cgroups {
             object::attach_count(&mut ebpf, cgroup)?;
         }
-        let adopted = adopt::adopt(&mut ebpf, &cgroups, &compiled)?;
+        let mut candidates = Candidates::take(&mut ebpf)?;
+        let adopted = candidates.adopt(&mut ebpf, &cgroups, &compiled, None)?;
         for cgroup in &cgroups {
             object::attach_enforce(&mut ebpf, cgroup)?;
         }
@@ -126,25 +151,21 @@ impl Kernel {
             transmitters,
             ebpf,
             policy: policy_maps,
+            compiled,
+            indices,
             zones,
+            servers,
+            candidates,
+            is_settled: true,
             cgroups,
             diversion,
         };
         Ok((kernel, adopted))
     }
 
-    /// Puts new limits, dry run switches and actions in force, in one switch. Zones and listeners
-    /// must be those that the programs were started with.
-    ///
-    /// # Errors
-    ///
-    /// The old policy stays in force then.
-    pub fn switch(&mut self, policy: &Policy) -> Result<(), KernelError> {
-        let compiled = compile::compile(policy)?;
-        // Before a program wants it; what is not wanted any more does no harm for a moment.
-        self.follow_listeners(policy)?;
-        self.policy.switch(&compiled)?;
-        self.zones.wait_for_programs()
+    /// Which indices the zones and servers of the policy in force have.
+    pub fn indices(&self) -> &Indices {
+        &self.indices
     }
 
     /// Looks again where the servers of the policy in force listen, for the actions `reset` and
@@ -207,33 +228,32 @@ impl Kernel {
         Ok(changed)
     }
 
-    /// Tells when [`Self::refresh_interfaces`] is due; can be taken once. `None` if the policy
-    /// names no interface.
+    /// Tells when [`Self::refresh_interfaces`] is due; can be taken once.
     ///
     /// # Errors
     ///
-    /// If the runtime does not take it.
-    pub fn take_interface_watch(&mut self) -> Result<Option<InterfaceWatch>, KernelError> {
+    /// If it was taken before, or the runtime does not take it.
+    pub fn take_interface_watch(&mut self) -> Result<InterfaceWatch, KernelError> {
         self.interfaces.take_watch()
     }
 
-    /// Reads the counts of the zone at `index` of the policy.
+    /// Reads the counts of the zone at this position of the policy in force.
     ///
     /// # Errors
     ///
     /// If a map cannot be read.
-    pub fn read_zone(&self, index: usize) -> Result<ZoneReading, KernelError> {
-        self.zones.read(index)
+    pub fn read_zone(&self, position: usize) -> Result<ZoneReading, KernelError> {
+        self.zones.read(self.indices.zones[position])
     }
 
-    /// Reads every key of the zone at `index` of the policy, in no order, idle keys (no
-    /// connections) included.
+    /// Reads every key of the zone at this position of the policy in force, in no order, idle keys
+    /// (no connections) included.
     ///
     /// # Errors
     ///
     /// If the map cannot be read.
-    pub fn read_keys(&self, index: usize) -> Result<Vec<(ZoneKey, ZoneEntry)>, KernelError> {
-        self.zones.read_keys(index)
+    pub fn read_keys(&self, position: usize) -> Result<Vec<(ZoneKey, ZoneEntry)>, KernelError> {
+        self.zones.read_keys(self.indices.zones[position])
     }
 
     /// Reads the counters of the event path, summed over all CPUs.
@@ -276,14 +296,19 @@ impl Kernel {
     }
 }
 
-/// Opens and locks every cgroup of the policy.
-fn open_cgroups(policy: &Policy) -> Result<Vec<Cgroup>, KernelError> {
+/// The cgroups to attach to: those that the policy names, else the root.
+fn cgroup_paths(policy: &Policy) -> Result<Vec<PathBuf>, KernelError> {
     let mut paths: Vec<PathBuf> = policy.cgroups().map(Path::to_owned).collect();
     if paths.is_empty() {
         paths.push(cgroup::root()?);
     }
+    Ok(paths)
+}
+
+/// Opens and locks every cgroup of the policy.
+fn open_cgroups(policy: &Policy) -> Result<Vec<Cgroup>, KernelError> {
     let mut cgroups: Vec<Cgroup> = Vec::new();
-    for path in paths {
+    for path in cgroup_paths(policy)? {
         let cgroup = Cgroup::open(&path)?;
         if let Some(other) = cgroups.iter().find(|other| other.overlaps(&cgroup)) {
             return Err(KernelError::new(

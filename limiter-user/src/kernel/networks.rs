@@ -34,10 +34,10 @@ pub(super) struct Place {
     bits: u8,
 }
 
-/// The networks of all servers.
-pub(super) fn compile(servers: &[Server]) -> Networks {
+/// The networks of all servers, with their indices.
+pub(super) fn compile<'a>(servers: impl Iterator<Item = (u16, &'a Server)>) -> Networks {
     let mut networks = Networks::new();
-    for (index, server) in (0..).zip(servers) {
+    for (index, server) in servers {
         let exempt = server.exempt.iter().map(|network| (*network, 0));
         add(&mut networks, index, EXEMPT, exempt);
         for (position, limit) in (0..).zip(&server.limits) {

@@ -1,8 +1,10 @@
 //! The embedded object, and how it is loaded and attached.
 
+use std::os::fd::AsFd as _;
+
 use aya::{
     Btf, Ebpf, EbpfLoader,
-    maps::{HashMap, MapData},
+    maps::{HashMap, IterableMap as _, Map, MapData},
     programs::{
         CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, Iter, Program, ProgramError, SkLookup,
         SkReuseport, SockOps, Xdp, sock_ops::SockOpsLink,
@@ -12,9 +14,9 @@ use limiter_common::{
     entry::ZoneEntry,
     key::ZoneKeyWords,
     names::{
-        MAP_EVENTS, MAP_EXCESS, MAP_NEW_LISTENERS, MAP_TOKENS, MAP_WAITERS, MAP_ZONE_TEMPLATE,
-        MAPS, PROGRAM_ADOPT, PROGRAM_COUNT, PROGRAM_DIVERT, PROGRAM_ENFORCE, PROGRAM_LOOKUP,
-        PROGRAM_REFUSE, PROGRAM_WAIT, PROGRAM_XDP,
+        MAP_EVENTS, MAP_EXCESS, MAP_NEW_LISTENERS, MAP_TOKENS, MAP_WAITERS, MAPS, PROGRAM_ADOPT,
+        PROGRAM_COUNT, PROGRAM_DIVERT, PROGRAM_ENFORCE, PROGRAM_LOOKUP, PROGRAM_REFUSE,
+        PROGRAM_WAIT, PROGRAM_XDP,
     },
 };
 
@@ -22,6 +24,7 @@ use super::{
     cgroup::Cgroup,
     error::{Context, KernelError},
     raw::Raw,
+    twin,
 };
 
 /// Built by `cargo xtask build-ebpf` from limiter-ebpf.
@@ -39,22 +42,19 @@ pub(super) fn load(debug: bool) -> Result<Ebpf, KernelError> {
 }
 
 /// Makes the map of one zone.
-///
-/// It comes from a definition in the object, so that it has the same BTF as the inner map that the
-/// programs were verified with: up to Linux 6.1 the kernel takes no other.
-pub(super) fn create_zone_map(name: &str, max_entries: u32) -> Result<ZoneMap, KernelError> {
-    let mut loader = small_loader();
-    let mut ebpf = loader
-        .map_max_entries(MAP_ZONE_TEMPLATE, max_entries)
-        .load(OBJECT)
-        .context("make the map of zone", name)
+pub(super) fn create_zone_map(
+    template: &ZoneMap,
+    name: &str,
+    max_entries: u32,
+) -> Result<ZoneMap, KernelError> {
+    const OPERATION: &str = "make the map of zone";
+    let map = twin::of(template.map().fd().as_fd(), max_entries)
+        .context(OPERATION, name)
         .map_err(|error| {
             explain(error).hint("the zone may be larger than the memory that is free")
         })?;
-    let map = ebpf.take_map(MAP_ZONE_TEMPLATE).ok_or_else(|| {
-        KernelError::new("make the map of zone", name, "the object has no template")
-    })?;
-    map.try_into().context("make the map of zone", name)
+    let map = MapData::from_fd(map).context(OPERATION, name)?;
+    Map::LruHashMap(map).try_into().context(OPERATION, name)
 }
 
 /// Loads `limiter_divert` once more, with maps of its own.
@@ -221,7 +221,7 @@ fn explain(error: KernelError) -> KernelError {
 mod tests {
     use std::collections::BTreeSet;
 
-    use limiter_common::names::PROGRAMS;
+    use limiter_common::names::{MAP_ZONE_TEMPLATE, PROGRAMS};
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! The policy maps: two halves, one switch.
 //!
-//! Only this process writes them. Programs read [`Control::active`] once and then go by that half;
+//! Only this process writes them. Programs read [`Control::halves`] once and then go by that half;
 //! the other one is written in peace and put in force by one write. Before a half is written again,
 //! every program that may still read it has ended: [`super::zones::ZoneMaps::wait_for_programs`].
 
@@ -10,7 +10,7 @@ use aya::{
 };
 use limiter_common::{
     names::{MAP_CONTROL, MAP_LISTENERS, MAP_NETWORKS, MAP_PORTS, MAP_SERVERS},
-    policy::{Control, ListenerKey, MAX_SERVERS, PORTS, PortEntry, ServerPolicy},
+    policy::{Control, Halves, ListenerKey, MAX_SERVER_INDICES, PORTS, PortEntry, ServerPolicy},
 };
 
 use nix::sys::resource::{Resource, getrlimit};
@@ -60,7 +60,7 @@ impl PolicyMaps {
             servers: take(ebpf, MAP_SERVERS)?,
             networks: NetworkMap::new(take(ebpf, MAP_NETWORKS)?),
             switches: Control {
-                active: 0,
+                halves: Halves::only(0),
                 report_passed: 0,
                 seed: seed()?,
                 ticks_per_second: ticks_per_second()?,
@@ -68,16 +68,34 @@ impl PolicyMaps {
             },
             halves: [Half::empty(), Half::empty()],
         };
-        maps.switch(compiled)?;
+        maps.prepare(compiled)?;
+        maps.switch()?;
         Ok(maps)
     }
 
-    /// Writes the half that is not in force, then puts it in force.
-    pub(super) fn switch(&mut self, compiled: &Compiled) -> Result<(), KernelError> {
-        let half = 1 - self.switches.active;
-        self.write_half(half, compiled)?;
+    /// Writes the half that is not in force.
+    pub(super) fn prepare(&mut self, compiled: &Compiled) -> Result<(), KernelError> {
+        self.write_half(1 - self.switches.halves.active(), compiled)
+    }
+
+    /// From here on connections are charged for what was prepared, too, which refuses nobody yet.
+    pub(super) fn announce(&mut self) -> Result<(), KernelError> {
+        self.set_halves(self.switches.halves.with_next())
+    }
+
+    /// What was announced will not come.
+    pub(super) fn withdraw(&mut self) -> Result<(), KernelError> {
+        self.set_halves(Halves::only(self.switches.halves.active()))
+    }
+
+    /// Puts in force what was prepared.
+    pub(super) fn switch(&mut self) -> Result<(), KernelError> {
+        self.set_halves(Halves::only(1 - self.switches.halves.active()))
+    }
+
+    fn set_halves(&mut self, halves: Halves) -> Result<(), KernelError> {
         self.set_switches(Control {
-            active: half,
+            halves,
             ..self.switches
         })
     }
@@ -122,13 +140,14 @@ impl PolicyMaps {
         }
         known.listeners.clone_from(&compiled.listeners);
         self.networks.write(half as u8, &compiled.networks)?;
-        for (index, server) in (0..).zip(&compiled.servers) {
+        for server in &compiled.servers {
             let server = ServerPolicy {
                 half: half as u8,
                 ..*server
             };
+            let place = half * MAX_SERVER_INDICES + u32::from(server.index);
             self.servers
-                .set(half * MAX_SERVERS + index, Raw(server), 0)
+                .set(place, Raw(server), 0)
                 .context("write map", MAP_SERVERS)?;
         }
         Ok(())

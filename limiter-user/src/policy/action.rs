@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::time;
+
 /// `limit_conn_action`: how an attempt is refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Action {
@@ -37,6 +39,17 @@ impl Action {
         match self {
             Self::Close { delay_ms } => Some(delay_ms),
             Self::Drop | Self::Reset => None,
+        }
+    }
+}
+
+/// As it is written in the configuration, with its parameters.
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.kind())?;
+        match self.delay_ms() {
+            Some(delay_ms) => write!(f, " delay={}", time::format(delay_ms.into())),
+            None => Ok(()),
         }
     }
 }

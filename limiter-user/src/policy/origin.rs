@@ -134,6 +134,9 @@ pub struct ServerOrigins {
     pub listen: Vec<Origin>,
     /// Limit by limit.
     pub limits: Vec<LimitOrigins>,
+    /// `limit_conn_override off`, if that is why there is no override.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overrides_off: Option<Origin>,
     /// Exempt network by exempt network.
     pub exempt: Vec<Origin>,
     /// Why no network is exempt; only then.

@@ -1,6 +1,6 @@
 //! What is counted, and where.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use limiter_common::{entry::BYTES_PER_KEY, key::KeyFields};
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,18 @@ impl Zone {
     /// Live keys at the most.
     pub fn capacity(&self) -> u64 {
         self.size_bytes / BYTES_PER_KEY
+    }
+
+    /// Whether both count connections under the same keys, whatever their size.
+    pub fn counts_like(&self, other: &Self) -> bool {
+        self.key.fields == other.key.fields
+            && self.key.empty == other.key.empty
+            && self.client_prefixes() == other.client_prefixes()
+    }
+
+    /// Whether both have room for the same number of keys, and do the same if there is none.
+    pub fn is_sized_like(&self, other: &Self) -> bool {
+        self.capacity() == other.capacity() && self.on_full == other.on_full
     }
 
     /// The prefixes, if the client address is in the key.
@@ -62,6 +74,15 @@ pub struct Prefixes {
 impl Prefixes {
     /// Whole addresses.
     pub const WHOLE: Self = Self { v4: 32, v6: 128 };
+
+    /// How many bits of this address are counted, if not all.
+    pub fn shorter_than(self, addr: IpAddr) -> Option<u8> {
+        let (bits, whole) = match addr {
+            IpAddr::V4(_) => (self.v4, Self::WHOLE.v4),
+            IpAddr::V6(_) => (self.v6, Self::WHOLE.v6),
+        };
+        (bits < whole).then_some(bits)
+    }
 }
 
 impl Default for Prefixes {

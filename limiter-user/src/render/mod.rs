@@ -3,6 +3,7 @@
 pub mod event;
 pub(crate) mod notes;
 pub mod policy;
+pub mod reload;
 pub mod servers;
 pub mod status;
 pub mod table;

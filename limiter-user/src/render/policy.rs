@@ -12,7 +12,6 @@ use crate::{
         Attach, LimitConn, LogTarget, Policy, Server, Zone,
         origin::{LimitOrigins, Origins, ServerOrigins, ZoneOrigins},
     },
-    time,
     zone_map::MapSize,
 };
 
@@ -124,6 +123,9 @@ fn server(lines: &mut Lines, server: &Server, zones: &[Zone], origins: Option<&S
         let name = zones.get(it.zone).map_or("", |zone| &zone.name);
         limit(lines, it, name, origins.and_then(|it| it.limits.get(index)));
     }
+    if let Some(off) = origins.and_then(|it| it.overrides_off.as_ref()) {
+        lines.add("    limit_conn_override off;", note(Some(off)));
+    }
     if server.exempt.is_empty() {
         let origin = origins.and_then(|it| it.exempt_off.as_ref());
         lines.add("    limit_conn_exempt off;", note(origin));
@@ -136,14 +138,7 @@ fn server(lines: &mut Lines, server: &Server, zones: &[Zone], origins: Option<&S
     lines.add(dry_run, note(origins.map(|it| &it.dry_run)));
     let level = format!("    limit_conn_log_level {};", server.log_level);
     lines.add(level, note(origins.map(|it| &it.log_level)));
-    let action = server.action.kind();
-    let action = match server.action.delay_ms() {
-        None => format!("    limit_conn_action {action};"),
-        Some(delay_ms) => {
-            let delay = time::format(delay_ms.into());
-            format!("    limit_conn_action {action} delay={delay};")
-        }
-    };
+    let action = format!("    limit_conn_action {};", server.action);
     let origins = origins.map(|it| {
         let delay = it.delay_ms.as_ref().map(|origin| ("delay", origin));
         [("action", &it.action)].into_iter().chain(delay)

@@ -94,9 +94,7 @@ fn keys(keys: &[KeyStatus]) -> String {
             }
         }
     };
-    column("REMOTE ADDR", |key| {
-        key.remote_addr.map(|addr| addr.to_string())
-    });
+    column("REMOTE ADDR", client);
     column("SERVER ADDR", |key| {
         key.server_addr.map(|addr| addr.to_string())
     });
@@ -113,6 +111,13 @@ fn keys(keys: &[KeyStatus]) -> String {
         table.row(row);
     }
     table.render()
+}
+
+/// An address, or a network.
+fn client(key: &KeyStatus) -> Option<String> {
+    let addr = key.remote_addr?;
+    let prefix = key.remote_prefix.map(|bits| format!("/{bits}"));
+    Some(format!("{addr}{}", prefix.unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -148,8 +153,9 @@ addr  $binary_remote_addr  2/163840           12    1234        0         5     
 
     #[test]
     fn a_zone_shows_the_fields_of_its_keys() {
-        let key = |addr: &str, connections| KeyStatus {
+        let key = |addr: &str, remote_prefix, connections| KeyStatus {
             remote_addr: Some(addr.parse().expect("literal")),
+            remote_prefix,
             server_addr: None,
             server_port: Some(443),
             server_name: None,
@@ -157,7 +163,10 @@ addr  $binary_remote_addr  2/163840           12    1234        0         5     
             rejected: 5,
         };
         let zone = ZoneStatus {
-            top: Some(vec![key("192.0.2.1", 10), key("2001:db8::1", 2)]),
+            top: Some(vec![
+                key("192.0.2.1", None, 10),
+                key("2001:db8::", Some(32), 2),
+            ]),
             ..addr()
         };
         let text = super::zone(&zone);
@@ -166,9 +175,9 @@ addr  $binary_remote_addr  2/163840           12    1234        0         5     
         assert_eq!(
             keys,
             "\
-REMOTE ADDR  SERVER PORT  CONNECTIONS  REJECTED
-192.0.2.1    443                   10         5
-2001:db8::1  443                    2         5
+REMOTE ADDR    SERVER PORT  CONNECTIONS  REJECTED
+192.0.2.1      443                   10         5
+2001:db8::/32  443                    2         5
 "
         );
     }

@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read, Write},
-    net::{Shutdown, SocketAddr, TcpStream},
+    net::{Shutdown, TcpStream},
     thread,
 };
 
@@ -11,7 +11,6 @@ use tests::{
     Limiter, Server, World,
     churn::{Churn, Ending, churn},
     client,
-    packet::Flow,
     programs::Programs,
     settle,
     settle::PATIENCE,
@@ -175,7 +174,7 @@ fn echo(stream: &mut TcpStream) {
 /// More than the kernel is asked about at a time.
 #[test]
 fn many_thousands_of_connections_are_adopted() {
-    const EACH: u32 = 8_500;
+    const EACH: u16 = 8_500;
     let _heavy = crate::heavy();
     let world = World::new();
     let tun = Tun::new(&world.netns, "10.0.0.1".parse().expect("literal"), 8);
@@ -183,18 +182,7 @@ fn many_thousands_of_connections_are_adopted() {
     let listen = ["10.0.0.1:8080", "10.0.0.1:8081"];
     let _server = Server::start_in(&world, Some(&world.cgroup), &listen, &options);
     for server in listen {
-        let flows: Vec<_> = (0..EACH)
-            .map(|n| Flow {
-                client: SocketAddr::from(([10, 1, (n >> 8) as u8, n as u8], 4_000)),
-                server: server.parse().expect("literal"),
-                isn: n << 8,
-            })
-            .collect();
-        for flows in flows.chunks(100) {
-            for (flow, isn) in tun.half_open(flows, PATIENCE) {
-                tun.send(&flow.ack(isn));
-            }
-        }
+        tun.connect_each(EACH, server.parse().expect("literal"));
     }
     assert_eq!(
         world.open_at(8080) + world.open_at(8081),

@@ -106,7 +106,7 @@ fn check_shows_the_interfaces_and_what_it_prints_reads_back() {
         limit_conn_action close delay=90;
         limit_conn_zone $remote_addr zone=net:1m v4_prefix=24 v6_prefix=64 on_full=evict;
         limit_conn net 100; limit_conn_override net 192.0.2.0/24 5; limit_conn_exempt 10.0.0.0/8;
-        server { listen 80; } server { limit_conn_exempt off; }",
+        server { listen 80; } server { limit_conn_exempt off; limit_conn_override off; }",
     );
     let path = path.display().to_string();
     let policy = checked(&[&path]);
@@ -119,7 +119,9 @@ fn check_shows_the_interfaces_and_what_it_prints_reads_back() {
     assert_eq!(interfaces, expected);
     assert!(policy.cgroups.is_empty());
 
-    let written = world.write("written.conf", &check(&[&path]));
+    let text = check(&[&path]);
+    assert_eq!(text.matches("limit_conn_override").count(), 2, "{text}");
+    let written = world.write("written.conf", &text);
     let again = checked(&[&written.display().to_string()]);
     // It says the same, only elsewhere.
     assert_ne!(again.origins, policy.origins);

@@ -8,7 +8,7 @@ use std::{
 use tests::{
     Limiter, Server, World,
     churn::{Churn, Ending, churn},
-    client,
+    client, programs,
     random::{Random, seed},
     serve, settle,
     settle::{PATIENCE, poll},
@@ -55,6 +55,12 @@ fn after_a_hundred_thousand_short_connections_the_count_is_zero() {
 
 #[test]
 fn a_client_with_at_most_six_open_is_never_refused_however_fast_it_reopens() {
+    never_refused(&LIMIT_10, 0);
+}
+
+/// Six connections at a time of one client that may have ten, with a limiter that has so many programs
+/// at look-ups of listeners.
+pub(crate) fn never_refused(flags: &[&str], lookups: u32) {
     const CONNECTIONS: u64 = 20_000;
     let _heavy = crate::heavy();
     let world = World::new();
@@ -62,7 +68,8 @@ fn a_client_with_at_most_six_open_is_never_refused_however_fast_it_reopens() {
         .netns
         .sysctl("net/ipv4/ip_local_port_range", "1024 65535");
     let mut server = world.serve(&[SERVER]);
-    let limiter = Limiter::start(&world, &LIMIT_10);
+    let limiter = Limiter::start(&world, flags);
+    assert_eq!(programs::at_lookup(&world.netns), lookups);
     let plan = Churn {
         connections: CONNECTIONS,
         threads: 6,
@@ -82,10 +89,12 @@ fn a_client_with_at_most_six_open_is_never_refused_however_fast_it_reopens() {
             zone.passed,
             zone.rejected,
             zone.syn_retransmits,
-            zone.excess
+            zone.excess,
+            zone.keys
         ),
-        (CONNECTIONS, 0, 0, 0)
+        (CONNECTIONS, 0, 0, 0, 0)
     );
+    assert_eq!(world.open_at(PORT), 0);
     assert_eq!(server.stat().accepted, CONNECTIONS);
     limiter.must_be_exact(ZONE);
 }

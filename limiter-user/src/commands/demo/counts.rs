@@ -54,6 +54,7 @@ mod tests {
             rejected: 5,
             top: Some(vec![KeyStatus {
                 remote_addr: Some("127.0.0.2".parse().expect("literal")),
+                remote_prefix: None,
                 server_addr: None,
                 server_port: None,
                 server_name: None,

@@ -31,7 +31,7 @@ use crate::{
         route::EventFilter,
         socket::ControlSocket,
     },
-    daemon::{self, clock::SystemClock},
+    daemon::{self, Signals, clock::SystemClock},
     kernel::KernelError,
 };
 
@@ -63,24 +63,24 @@ impl Stage {
             limit: Some(LIMIT.to_string()),
             ..Flags::default()
         };
-        let policy = policy_source::choose(None, &flags)?;
+        let (policy, source) = policy_source::choose(None, flags)?;
         let path = place.directory.join("limiter.sock");
         let socket = ControlSocket::claim(&path)?;
 
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = oneshot::channel();
-        let mut running = tokio::spawn(daemon::run(
-            policy,
-            socket,
-            Arc::new(SystemClock),
-            async {
+        let signals = Signals {
+            stop: async {
                 // Also when the stage is gone.
                 let _ = stopped.await;
             },
-            || {
-                let _ = ready.send(());
-            },
-        ));
+            reload: None,
+        };
+        let clock = Arc::new(SystemClock);
+        let ready = || {
+            let _ = ready.send(());
+        };
+        let mut running = tokio::spawn(daemon::run(policy, socket, clock, signals, source, ready));
         if is_ready.await.is_err() {
             ended(&mut running).await?;
             return Err(Failure::DaemonStopped);

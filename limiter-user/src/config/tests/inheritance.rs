@@ -196,6 +196,25 @@ const MORE: &[Case] = &[
         overrides,
         "b ::1/128 6",
     ),
+    // None of its own, said explicitly, is none.
+    (
+        "limit_conn a 1; limit_conn_override a ::1 5;",
+        "limit_conn_override off;",
+        overrides,
+        "",
+    ),
+    (
+        "limit_conn a 1; limit_conn_override off;",
+        "limit_conn_override a ::1 5;",
+        overrides,
+        "a ::1/128 5",
+    ),
+    (
+        "limit_conn a 1; limit_conn_override off;",
+        "",
+        overrides,
+        "",
+    ),
 ];
 
 #[test]

@@ -102,6 +102,34 @@ fn overrides() {
             r#"2:36: invalid number of arguments in "limit_conn_override" directive"#,
         ),
         (
+            "limit_conn_override addr;",
+            r#"2:25: invalid number of arguments in "limit_conn_override" directive"#,
+        ),
+        (
+            "limit_conn_override off off;",
+            r#"2:28: invalid number of arguments in "limit_conn_override" directive"#,
+        ),
+        (
+            "limit_conn_override addr 10.0.0.0/8 5 off;",
+            r#"2:39: invalid number of arguments in "limit_conn_override" directive"#,
+        ),
+        (
+            "limit_conn_override off { }",
+            r#"2:25: directive "limit_conn_override" is not terminated by ";""#,
+        ),
+        (
+            "limit_conn_override Off;\nlimit_conn_override off;",
+            r#"3:21: "limit_conn_override off" must stand alone"#,
+        ),
+        (
+            "limit_conn_override off;\nlimit_conn_override addr ::1 5;",
+            r#"3:26: "limit_conn_override off" must stand alone"#,
+        ),
+        (
+            "server { limit_conn addr 1;\nlimit_conn_override addr ::1 5; limit_conn_override off; }",
+            r#"3:53: "limit_conn_override off" must stand alone"#,
+        ),
+        (
             "limit_conn addr 1; limit_conn_override adr 10.0.0.0/8 5;",
             r#"2:40: unknown zone "adr""#,
         ),

@@ -35,7 +35,7 @@ server { }
     .expect("a file");
     fs::write(
         &included,
-        "listen 80;\nserver_name web;\nlimit_conn port 7; limit_conn_dry_run off;\nlimit_conn_exempt off;\n",
+        "listen 80;\nserver_name web;\nlimit_conn port 7; limit_conn_dry_run off;\nlimit_conn_exempt off;\nlimit_conn_override OFF;\n",
     )
     .expect("a file");
     let loaded = load(&path).expect("valid");
@@ -59,6 +59,7 @@ server {                                   # limiter.conf:13
     server_name web;                       # web.inc:2
     listen 80;                             # web.inc:1
     limit_conn port 7;                     # web.inc:3
+    limit_conn_override off;               # web.inc:5
     limit_conn_exempt off;                 # web.inc:4
     limit_conn_dry_run off;                # web.inc:3
     limit_conn_log_level error;            # default

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use limiter_common::key::{Connection, KeyShape};
 
 use super::{policy as policy_status, *};
+use crate::daemon::in_force::tests::in_force;
 use crate::policy::{
     Action, Attach, ErrorLog, Interface, Key, LimitConn, Listen, ListenAddr, LogLevel, OnFull,
     Override, Prefixes, XdpMode, Zone,
@@ -87,7 +88,7 @@ fn client(addr: &str) -> ZoneKey {
 
 #[test]
 fn a_server_shows_its_limits_by_name() {
-    let policy = policy();
+    let policy = in_force();
     let web = &servers(&policy)[1];
     assert_eq!(web.listen, ["80", "8000-8010"]);
     let limits: Vec<_> = web
@@ -145,38 +146,65 @@ fn only_close_has_a_delay() {
 
 #[test]
 fn the_busiest_keys_come_first_and_idle_ones_not_at_all() {
+    let policy = in_force();
     let keys = vec![
         (client("192.0.2.3"), entry(1, 5)),
         (client("192.0.2.4"), entry(0, 99)),
         (client("192.0.2.2"), entry(1, 5)),
         (client("2001:db8::1"), entry(9, 0)),
     ];
-    let top = top_keys(&policy(), KeyFields::REMOTE_ADDR, keys.clone(), 10);
+    let top = top_keys(&policy, &policy.zones[0], keys.clone(), 10);
     let addrs: Vec<String> = top
         .iter()
         .map(|key| key.remote_addr.expect("in the key").to_string())
         .collect();
     assert_eq!(addrs, ["2001:db8::1", "192.0.2.2", "192.0.2.3"]);
-    assert_eq!(
-        top_keys(&policy(), KeyFields::REMOTE_ADDR, keys, 1).len(),
-        1
-    );
+    assert_eq!(top_keys(&policy, &policy.zones[0], keys, 1).len(), 1);
 }
 
 #[test]
 fn a_key_shows_the_fields_it_has() {
-    let policy = policy();
+    let policy = in_force();
     let fields = policy.zones[1].key.fields;
     let connection = Connection {
         local_port: 80,
         ..Connection::default()
     };
     let key = ZoneKey::new(KeyShape::whole(fields), &connection, 1);
-    let top = top_keys(&policy, fields, vec![(key, entry(3, 1))], 10);
+    let top = top_keys(&policy, &policy.zones[1], vec![(key, entry(3, 1))], 10);
     assert_eq!(
         serde_json::to_string(&top).expect("JSON"),
         "[{\"server_port\":80,\"server_name\":\"web\",\"connections\":3,\"rejected\":1}]"
     );
+}
+
+#[test]
+fn a_key_that_is_a_network_shows_how_large() {
+    let mut policy = policy();
+    let client = |addr: &str| (client(addr), entry(1, 0));
+    let keys = vec![client("192.0.2.0"), client("2001:db8::")];
+    for (v4, v6, expected) in [
+        (32, 128, [None, None]),
+        (24, 128, [Some(24), None]),
+        (32, 64, [None, Some(64)]),
+        (0, 0, [Some(0), Some(0)]),
+        (31, 127, [Some(31), Some(127)]),
+    ] {
+        policy.zones[0].prefixes = Prefixes { v4, v6 };
+        let top = top_keys(&in_force(), &policy.zones[0], keys.clone(), 10);
+        let prefixes: Vec<_> = top.iter().map(|key| key.remote_prefix).collect();
+        assert_eq!(prefixes, expected);
+    }
+    policy.zones[0].prefixes = Prefixes { v4: 24, v6: 64 };
+    let top = top_keys(&in_force(), &policy.zones[0], vec![client("192.0.2.0")], 10);
+    assert_eq!(
+        serde_json::to_string(&top).expect("JSON"),
+        "[{\"remote_addr\":\"192.0.2.0\",\"remote_prefix\":24,\"connections\":1,\"rejected\":0}]"
+    );
+    // A zone that does not count clients.
+    policy.zones[1].prefixes = Prefixes { v4: 24, v6: 64 };
+    let top = top_keys(&in_force(), &policy.zones[1], vec![client("192.0.2.0")], 10);
+    assert_eq!((top[0].remote_addr, top[0].remote_prefix), (None, None));
 }
 
 #[test]

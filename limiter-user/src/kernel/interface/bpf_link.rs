@@ -10,8 +10,9 @@ use std::{
     os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
 };
 
-/// enum bpf_cmd and enum bpf_attach_type, include/uapi/linux/bpf.h
-const BPF_LINK_CREATE: libc::c_long = 28;
+use crate::kernel::syscall::{Command, bpf};
+
+/// enum bpf_attach_type, include/uapi/linux/bpf.h
 const BPF_XDP: u32 = 37;
 
 /// Where on the interface the program runs; include/uapi/linux/if_link.h, XDP_FLAGS_SKB_MODE and
@@ -36,24 +37,14 @@ struct LinkCreate {
 /// namespace. Fails with what net/core/dev.c, dev_xdp_attach, or the driver answers: EBUSY and
 /// EEXIST if another program is in the way, EINVAL also if there is no such interface.
 pub(super) fn create(program: impl AsFd, index: u32, mode: Mode) -> io::Result<OwnedFd> {
-    let attributes = LinkCreate {
+    let mut attributes = LinkCreate {
         prog_fd: program.as_fd().as_raw_fd() as u32,
         target_ifindex: index,
         attach_type: BPF_XDP,
         flags: mode as u32,
     };
-    // SAFETY: the kernel reads as many bytes as the value has, and there is no pointer in it.
-    let fd = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            BPF_LINK_CREATE,
-            &raw const attributes,
-            size_of::<LinkCreate>(),
-        )
-    };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    // SAFETY: there is no pointer in it.
+    let fd = unsafe { bpf(Command::LinkCreate, &mut attributes) }?;
     // SAFETY: the descriptor is new and ours; the kernel sets FD_CLOEXEC.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

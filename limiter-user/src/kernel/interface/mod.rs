@@ -51,6 +51,8 @@ pub struct AttachedInterface {
 pub(super) struct Interfaces {
     program: Program,
     slots: Vec<Slot>,
+    /// How many slots at the end are not part of a policy yet.
+    added: usize,
     subscription: Option<Subscription>,
 }
 
@@ -64,32 +66,77 @@ impl Interfaces {
         program: &Xdp,
         wanted: impl Iterator<Item = &'a Interface>,
     ) -> Result<Self, KernelError> {
-        let mut slots: Vec<Slot> = wanted.map(Slot::new).collect();
-        // Before the first look, so that no change is missed.
-        let subscription = match slots.is_empty() {
-            true => None,
-            false => Some(Subscription::new()?),
+        let mut interfaces = Self {
+            program: Program::new(program)?,
+            slots: Vec::new(),
+            added: 0,
+            // Before the first look, so that no change is missed.
+            subscription: Some(Subscription::new()?),
         };
-        let program = Program::new(program)?;
-        for slot in &mut slots {
-            slot.attach(&program)?;
-            if let State::Refused { error, .. } = &slot.state {
-                return Err(error.clone());
-            }
+        interfaces.add(wanted)?;
+        interfaces.added = 0;
+        for slot in &mut interfaces.slots {
             slot.report();
         }
-        Ok(Self {
-            program,
-            slots,
-            subscription,
-        })
+        Ok(interfaces)
     }
 
-    /// The changes of devices since the start; `None` if there is nothing to watch, or it was
-    /// taken before. To be called on the runtime.
-    pub(super) fn take_watch(&mut self) -> Result<Option<InterfaceWatch>, KernelError> {
+    /// Attaches to those of these interfaces that no earlier policy has named, if they are there.
+    /// Followed by [`Self::keep_only`] or [`Self::withdraw`].
+    ///
+    /// # Errors
+    ///
+    /// If the program cannot be attached to one of them. Everything is as before then.
+    pub(super) fn add<'a>(
+        &mut self,
+        wanted: impl Iterator<Item = &'a Interface>,
+    ) -> Result<(), KernelError> {
+        for wanted in wanted {
+            if self.slots.iter().any(|it| it.wanted.name == wanted.name) {
+                continue;
+            }
+            let mut slot = Slot::new(wanted);
+            let attached = slot.attach(&self.program).and_then(|()| match &slot.state {
+                State::Refused { error, .. } => Err(error.clone()),
+                State::Attached(_) | State::Absent => Ok(()),
+            });
+            if let Err(error) = attached {
+                self.withdraw();
+                return Err(error);
+            }
+            self.slots.push(slot);
+            self.added += 1;
+        }
+        Ok(())
+    }
+
+    /// Detaches from those that were added last.
+    pub(super) fn withdraw(&mut self) {
+        self.slots.truncate(self.slots.len() - self.added);
+        self.added = 0;
+    }
+
+    /// Detaches from all but these. One that is to have another mode is attached anew, at the next
+    /// [`Self::refresh`].
+    pub(super) fn keep_only<'a>(&mut self, wanted: impl Iterator<Item = &'a Interface>) {
+        self.added = 0;
+        let mut before = std::mem::take(&mut self.slots);
+        for wanted in wanted {
+            let known = before.iter().position(|it| it.wanted == *wanted);
+            let slot = match known {
+                Some(position) => before.swap_remove(position),
+                None => Slot::new(wanted),
+            };
+            self.slots.push(slot);
+        }
+    }
+
+    /// The changes of devices since the start; can be taken once, on the runtime.
+    pub(super) fn take_watch(&mut self) -> Result<InterfaceWatch, KernelError> {
         let subscription = self.subscription.take();
-        subscription.map(Subscription::into_watch).transpose()
+        subscription
+            .ok_or_else(|| KernelError::new("watch", "the interfaces", "taken before"))?
+            .into_watch()
     }
 
     /// Looks at every interface again: detaches from devices that lost their name, attaches to

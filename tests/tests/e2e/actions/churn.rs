@@ -4,54 +4,21 @@
 use tests::{
     Limiter, World,
     churn::{Churn, Ending, churn},
-    programs, settle,
+    settle,
     settle::PATIENCE,
 };
 
 use super::flags;
-use crate::{CLIENT, PORT, SERVER, ZONE};
+use crate::{PORT, SERVER, ZONE, churn::never_refused};
 
 #[test]
 fn with_reset_a_client_below_its_limit_is_never_refused() {
-    never_refused("reset");
+    never_refused(&flags("10", "reset"), 1);
 }
 
 #[test]
 fn with_close_a_client_below_its_limit_is_never_refused() {
-    never_refused("close delay=1h");
-}
-
-fn never_refused(action: &str) {
-    const CONNECTIONS: u64 = 20_000;
-    let _heavy = crate::heavy();
-    let world = World::new();
-    world
-        .netns
-        .sysctl("net/ipv4/ip_local_port_range", "1024 65535");
-    let mut server = world.serve(&[SERVER]);
-    let limiter = Limiter::start(&world, &flags("10", action));
-    assert_eq!(programs::at_lookup(&world.netns), 1);
-    let plan = Churn {
-        connections: CONNECTIONS,
-        threads: 6,
-        from: vec![CLIENT.parse().expect("literal")],
-        to: vec![server.address()],
-        // Each of them waits until the server has closed as well: six are open, in truth.
-        endings: vec![Ending::Client, Ending::Server, Ending::ServerReset],
-        patience: PATIENCE,
-    };
-    let report = world.netns.run(|| churn(&plan));
-    assert_eq!(report.failures, Vec::<String>::new());
-    assert_eq!(report.done, CONNECTIONS);
-    settle("connections", 0, || limiter.zone(ZONE).connections);
-    let zone = limiter.zone(ZONE);
-    assert_eq!(
-        (zone.passed, zone.rejected, zone.excess, zone.keys),
-        (CONNECTIONS, 0, 0, 0)
-    );
-    assert_eq!(world.open_at(PORT), 0);
-    assert_eq!(server.stat().accepted, CONNECTIONS);
-    limiter.must_be_exact(ZONE);
+    never_refused(&flags("10", "close delay=1h"), 1);
 }
 
 #[test]

@@ -54,9 +54,15 @@ pub fn socket(ctx: *mut IterTcp) {
         return;
     };
     // SAFETY: a full TCP socket.
+    let cookie = unsafe { bpf_get_socket_cookie(socket) };
+    // SAFETY: a full TCP socket.
     match unsafe { tokens::find(socket) } {
-        Some(token) if token.is_counted != 0 => settle(policy, token),
-        _ => adopt(policy, socket),
+        Some(token) if token.is_counted != 0 => {
+            // It may have been established after the daemon had found it.
+            candidates::done(cookie);
+            settle(policy, token);
+        }
+        _ => adopt(policy, socket, cookie),
     }
 }
 
@@ -84,9 +90,7 @@ fn settle(policy: Policy, token: &mut Token) {
 
 /// Counts the socket if the daemon wants it.
 #[inline(always)]
-fn adopt(policy: Policy, socket: *mut c_void) {
-    // SAFETY: a full TCP socket.
-    let cookie = unsafe { bpf_get_socket_cookie(socket) };
+fn adopt(policy: Policy, socket: *mut c_void, cookie: u64) {
     let Some(connection) = candidates::find(cookie) else {
         return;
     };

@@ -25,7 +25,7 @@ http {
 
 const SITE: &str = "
 server {
-    listen 127.0.0.1:8080 default_server;
+    listen 8080 default_server;
     server_name example.com www.example.com;
     limit_conn client 3;
     if ($http_user_agent ~ \"(bot|spider)\") { return 403; }
@@ -65,7 +65,7 @@ fn what_nginx_takes_is_imported_and_checks() {
     for line in [
         "limit_conn_zone $binary_remote_addr zone=client:1m",
         "server_name example.com;",
-        "listen 127.0.0.1:8080;",
+        "listen 8080;",
         "limit_conn client 3;",
         "limit_conn_exempt 127.0.0.9/32;",
     ] {

@@ -42,4 +42,14 @@ impl Random {
     pub fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.number() % bound as u64).expect("below a usize")
     }
+
+    /// True once in so many times, on average.
+    pub fn once_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+
+    /// One of several.
+    pub fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
+    }
 }

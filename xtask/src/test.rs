@@ -21,9 +21,12 @@ pub struct Args {
 /// network interfaces as well.
 const OVER_INTERFACES: &str = "LIMITER_TEST_INTERFACE";
 
+/// Other settings of theirs (tests/tests/e2e/model.rs).
+const PASSED_ON: [&str; 2] = ["LIMITER_MODEL_SEED", "LIMITER_MODEL_RUNS"];
+
 /// Modules of the end-to-end tests in which no packet is limited, or which choose the interfaces by
 /// themselves.
-const ONCE: [&str; 15] = [
+const ONCE: [&str; 16] = [
     "bad_config",
     "bad_place",
     "changes",
@@ -37,6 +40,7 @@ const ONCE: [&str; 15] = [
     "interface_changes",
     "interface_refusal",
     "logging",
+    "model",
     "same_words",
     "xdp_table",
 ];
@@ -122,6 +126,10 @@ fn as_root(executable: &Path, over_interfaces: &str) -> Result<Command> {
     command
         .arg("env")
         .arg(format!("{OVER_INTERFACES}={over_interfaces}"))
+        .args(PASSED_ON.iter().filter_map(|name| {
+            let value = std::env::var(name).ok()?;
+            Some(format!("{name}={value}"))
+        }))
         .arg(executable);
     Ok(command)
 }

@@ -203,7 +203,7 @@ pub(crate) fn shown(text: &str) -> impl fmt::Display + '_ {
             if index == LONGEST {
                 return f.write_str("…");
             }
-            if character.is_control() {
+            if hides(character) {
                 write!(f, "{}", character.escape_default())?;
             } else {
                 write!(f, "{character}")?;
@@ -211,4 +211,10 @@ pub(crate) fn shown(text: &str) -> impl fmt::Display + '_ {
         }
         Ok(())
     })
+}
+
+/// Whether a terminal would obey the character instead of showing it: control characters, and those
+/// that turn the direction of text (Unicode Standard Annex 9, §2).
+pub(crate) fn hides(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

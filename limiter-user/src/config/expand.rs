@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     directives::{self, Context, Kind, Known, Shape},
     error::{ConfigError, shown},
-    files::{self, Files},
+    files::Files,
     source::Source,
     syntax::{self, Directive, Word},
     word,
@@ -104,7 +104,8 @@ impl Expansion {
         items: &mut Vec<Item>,
     ) -> Result<(), ConfigError> {
         for word in arguments {
-            for path in files::included(word, word.span.source().directory())? {
+            let paths = self.files.included(word, word.span.source().directory());
+            for path in paths.map_err(|failed| failed.at(word))? {
                 let source = self.files.enter(&path, word)?;
                 self.all(syntax::parse(&source)?, context, items)?;
                 self.files.leave();

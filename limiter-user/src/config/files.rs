@@ -1,18 +1,18 @@
 //! Reading configuration files: what `include` names, and how much of it is taken.
 
 use std::{
-    fs::{self, File},
-    io::Read,
+    fs::{self, File, OpenOptions},
+    io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
-
-use glob::{MatchOptions, Pattern};
 
 use super::{
     error::{ConfigError, shown},
     source::{Source, Span},
     syntax::Word,
+    wildcard::{self, Failed, MAX_ENTRIES},
 };
 
 /// Bytes of one file at the most.
@@ -31,8 +31,6 @@ struct Bounds {
     files: usize,
     /// Bytes that are no text are replaced, not refused.
     lossy: bool,
-    /// Nobody reads it again while limits hold.
-    read_once: bool,
 }
 
 const OURS: Bounds = Bounds {
@@ -40,7 +38,6 @@ const OURS: Bounds = Bounds {
     total_bytes: 4 << 20,
     files: 1000,
     lossy: false,
-    read_once: false,
 };
 
 /// A web server has a file for every site, and lists of networks; comments in them are as old as
@@ -50,7 +47,6 @@ const FOREIGN: Bounds = Bounds {
     total_bytes: 8 << 20,
     files: 10_000,
     lossy: true,
-    read_once: true,
 };
 
 /// The files being read, and what has been read so far.
@@ -61,6 +57,8 @@ pub(crate) struct Files {
     open: Vec<PathBuf>,
     files: usize,
     bytes: u64,
+    /// What is left of [`MAX_ENTRIES`].
+    entries_left: usize,
 }
 
 impl Default for Files {
@@ -81,21 +79,17 @@ impl Files {
             open: Vec::new(),
             files: 0,
             bytes: 0,
+            entries_left: MAX_ENTRIES,
         }
     }
 
-    /// Opens the first file. What stands behind `/dev/stdin` may be a file; a foreign one may be a
-    /// pipe, too, because it is read but once.
+    /// Opens the first file. It may be a pipe, such as `/dev/stdin`, and is waited for then.
     pub(crate) fn open_first(&mut self, path: &Path) -> Result<Arc<Source>, ConfigError> {
         let fail = |message| ConfigError::placeless(message);
-        let real = match fs::canonicalize(path) {
-            Ok(real) => real,
-            // A pipe has a name in /proc that leads nowhere.
-            Err(_) if self.bounds.read_once => path.to_owned(),
-            Err(error) => return Err(fail(cannot("open", path, error))),
-        };
-        self.open.push(real);
-        self.read(path, &fail)
+        let file = File::open(path).map_err(|error| fail(cannot("open", path, error)))?;
+        // A pipe has no name that an include could have.
+        self.open.extend(fs::canonicalize(path).ok());
+        self.read(path, file, &fail)
     }
 
     /// Takes a text for the first file.
@@ -104,9 +98,7 @@ impl Files {
         name: &Path,
         text: &str,
     ) -> Result<Arc<Source>, ConfigError> {
-        if let Ok(real) = fs::canonicalize(name) {
-            self.open.push(real);
-        }
+        self.open.extend(fs::canonicalize(name).ok());
         self.accept(name, text.as_bytes().to_vec(), &|message| {
             ConfigError::placeless(message)
         })
@@ -124,7 +116,7 @@ impl Files {
             let way: Vec<String> = self.open[first..]
                 .iter()
                 .chain([&real])
-                .map(|open| open.display().to_string())
+                .map(|open| quoted(open))
                 .collect();
             return Err(
                 fail(format!("include loop: {} includes itself", quoted(path)))
@@ -136,27 +128,39 @@ impl Files {
                 "too many files inside each other, {MAX_DEPTH} at the most"
             )));
         }
-        // A pipe without a writer would block for ever, and so would a terminal.
-        if !real.is_file() {
-            return Err(fail(format!("{} is not a regular file", quoted(path))));
-        }
+        let file = open_regular(&real)
+            .map_err(|error| fail(cannot("open", path, error)))?
+            .ok_or_else(|| fail(format!("{} is not a regular file", quoted(path))))?;
         self.open.push(real);
-        self.read(path, &fail)
+        self.read(path, file, &fail)
     }
 
     pub(crate) fn leave(&mut self) {
         self.open.pop();
     }
 
+    /// The files that `include` names, in alphabetical order, relative to a directory (empty: the
+    /// working directory). Wildcards may match nothing.
+    pub(crate) fn included(
+        &mut self,
+        word: &Word,
+        directory: &Path,
+    ) -> Result<Vec<PathBuf>, Failed> {
+        if !wildcard::is_pattern(&word.value) {
+            return Ok(vec![directory.join(&word.value)]);
+        }
+        let (most, left) = (self.bounds.files, &mut self.entries_left);
+        wildcard::matches(directory, &word.value, most, left)
+    }
+
     fn read(
         &mut self,
         path: &Path,
+        file: File,
         fail: &dyn Fn(String) -> ConfigError,
     ) -> Result<Arc<Source>, ConfigError> {
         let mut content = Vec::new();
-        File::open(path)
-            .map_err(|error| fail(cannot("open", path, error)))?
-            .take(self.bounds.file_bytes + 1)
+        file.take(self.bounds.file_bytes + 1)
             .read_to_end(&mut content)
             .map_err(|error| fail(cannot("read", path, error)))?;
         self.accept(path, content, fail)
@@ -176,7 +180,6 @@ impl Files {
             total_bytes,
             files,
             lossy,
-            ..
         } = self.bounds;
         if length > file_bytes {
             return Err(fail(format!(
@@ -199,28 +202,19 @@ impl Files {
     }
 }
 
-/// The files that `include` names, in alphabetical order, relative to a directory (empty: the
-/// working directory). Wildcards may match nothing.
-pub(crate) fn included(word: &Word, directory: &Path) -> Result<Vec<PathBuf>, ConfigError> {
-    if !word.value.contains(['*', '?', '[']) {
-        return Ok(vec![directory.join(&word.value)]);
+/// Opens a file without waiting. `None` if it is no regular one: a pipe without a writer would block
+/// for ever, and so would a terminal.
+pub(crate) fn open_regular(path: &Path) -> io::Result<Option<File>> {
+    // Before, because opening alone does something to some devices. And after, because it may be
+    // another file by then; what blocks at all does not do so here.
+    if !fs::metadata(path)?.is_file() {
+        return Ok(None);
     }
-    let fail = |message: String| ConfigError::at(&word.span, message);
-    let base = directory
-        .to_str()
-        .ok_or_else(|| fail(format!("{} is not valid UTF-8", quoted(directory))))?;
-    let pattern = Path::new(&Pattern::escape(base)).join(&word.value);
-    let options = MatchOptions {
-        // As glob(3), which nginx uses.
-        require_literal_leading_dot: true,
-        ..MatchOptions::new()
-    };
-    glob::glob_with(&pattern.to_string_lossy(), options)
-        .map_err(|error| {
-            fail(format!("invalid pattern \"{}\"", shown(&word.value))).expected(error.msg)
-        })?
-        .map(|path| path.map_err(|error| fail(cannot("read", error.path(), error.error()))))
-        .collect()
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
+    Ok(file.metadata()?.is_file().then_some(file))
 }
 
 fn decode(path: &Path, content: Vec<u8>) -> Result<Arc<Source>, ConfigError> {
@@ -250,7 +244,7 @@ fn decode(path: &Path, content: Vec<u8>) -> Result<Arc<Source>, ConfigError> {
     )
 }
 
-fn cannot(verb: &str, path: &Path, error: impl std::fmt::Display) -> String {
+pub(super) fn cannot(verb: &str, path: &Path, error: impl std::fmt::Display) -> String {
     format!("cannot {verb} {}: {error}", quoted(path))
 }
 

@@ -16,7 +16,8 @@ use winnow::{
 
 use super::lua;
 
-/// Bytes of one word at the most.
+/// Bytes of one word at the most, without its quotes and escapes: so a word that was taken can
+/// always be written again.
 pub(super) const MAX_WORD_BYTES: usize = 4096;
 
 /// Whose file it is.
@@ -72,48 +73,80 @@ pub(super) struct LexError {
 
 type Input<'a> = LocatingSlice<&'a str>;
 
-/// Every token of a text.
+/// The tokens of a text, one by one: what is wrong early on is found before the rest is looked at.
 ///
-/// # Errors
-///
-/// A quoted string that does not end, or that touches the next word; a word that is too long; a
-/// block of Lua that does not end.
-pub(super) fn tokens(text: &str, dialect: Dialect) -> Result<Vec<Token>, LexError> {
-    let mut input = LocatingSlice::new(text);
-    let mut tokens: Vec<Token> = Vec::new();
-    let mut first_on_line = true;
-    let mut code = Code::default();
-    // Windows editors put a byte order mark in front.
-    opt('\u{feff}').parse_next(&mut input)?;
-    loop {
-        first_on_line |= blanks(&mut input)?;
-        if input.is_empty() {
-            return Ok(tokens);
+/// An item is an error for a quoted string that does not end, or that touches the next word, for a
+/// word that is too long, and for a block of Lua that does not end. Nothing follows it.
+pub(super) struct Tokens<'a> {
+    input: Input<'a>,
+    dialect: Dialect,
+    code: Code,
+    first_on_line: bool,
+    failed: bool,
+}
+
+impl<'a> Tokens<'a> {
+    pub(super) fn new(text: &'a str, dialect: Dialect) -> Self {
+        // Windows editors put a byte order mark in front.
+        let mut input = LocatingSlice::new(text);
+        if text.starts_with(BYTE_ORDER_MARK) {
+            input.next_slice(BYTE_ORDER_MARK.len_utf8());
         }
-        let (kind, range) = token(dialect).with_span().parse_next(&mut input)?;
-        if range.len() > MAX_WORD_BYTES {
+        Self {
+            input,
+            dialect,
+            code: Code::default(),
+            first_on_line: true,
+            failed: false,
+        }
+    }
+
+    fn read(&mut self) -> Result<Option<Token>, LexError> {
+        let first_on_line = blanks(&mut self.input)? || self.first_on_line;
+        if self.input.is_empty() {
+            return Ok(None);
+        }
+        self.first_on_line = false;
+        let (kind, range) = token(self.dialect)
+            .with_span()
+            .parse_next(&mut self.input)?;
+        if let TokenKind::Word(word) = &kind
+            && word.len() > MAX_WORD_BYTES
+        {
             return Err(LexError {
                 message: format!("too long parameter, {MAX_WORD_BYTES} bytes at the most"),
                 expected: "starts here",
                 range: range.start..range.start,
             });
         }
-        if dialect == Dialect::Nginx && code.begins_with(&kind) {
-            let Some(length) = lua::block(&input) else {
+        if self.dialect == Dialect::Nginx && self.code.begins_with(&kind) {
+            let Some(length) = lua::block(&self.input) else {
                 return Err(LexError {
                     message: "unexpected end of file, the Lua code has no closing \"}\"".to_owned(),
                     expected: "this block does not end",
                     range,
                 });
             };
-            input.next_slice(length);
+            self.input.next_slice(length);
         }
-        tokens.push(Token {
+        Ok(Some(Token {
             kind,
             range,
             first_on_line,
-        });
-        first_on_line = false;
+        }))
+    }
+}
+
+impl Iterator for Tokens<'_> {
+    type Item = Result<Token, LexError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let token = self.read().transpose();
+        self.failed = matches!(token, Some(Err(_)));
+        token
     }
 }
 
@@ -135,6 +168,8 @@ impl Code {
         self.directive.take() == Some(true) && *kind == TokenKind::OpenBrace
     }
 }
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Skips blanks and comments; whether a line ended.
 fn blanks(input: &mut Input<'_>) -> Result<bool, LexError> {

@@ -11,7 +11,7 @@
 //! | `source`, `error` | places in a text, and messages about them |
 //! | `lexer`, `lua`, `syntax` | nginx's lexical rules, and the tree as typed |
 //! | `directives` | the table of what may stand where |
-//! | `files`, `expand` | `include`, and the check against the table |
+//! | `files`, `wildcard`, `expand` | `include`, and the check against the table |
 //! | `word`, `listen`, `key`, `action` | single words, the same for a file and for flags |
 //! | `build`, `attach`, `zone`, `zones` | from directives to a [`Policy`] |
 //! | `level`, `once`, `networks`, `server` | what the main context and servers have |
@@ -45,6 +45,7 @@ mod source;
 mod suggest;
 mod syntax;
 mod warnings;
+mod wildcard;
 mod word;
 mod zone;
 mod zones;
@@ -65,8 +66,8 @@ use crate::policy::{Policy, origin::Origins};
 pub(crate) mod grammar {
     pub(crate) use super::{
         claims::without_room,
-        error::shown,
-        files::{Files, MAX_FILE_BYTES, included},
+        error::{hides, shown},
+        files::{Files, MAX_FILE_BYTES, open_regular},
         key::{Fragment, fragments, parse as key},
         listen::parse as listen,
         source::{Source, Span},

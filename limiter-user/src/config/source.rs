@@ -9,7 +9,7 @@ use std::{
 
 use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 
-use super::error::shown;
+use super::error::{hides, shown};
 use crate::policy::origin::Origin;
 
 /// Bytes that are shown on either side of a place at the most, however long the line is.
@@ -23,6 +23,9 @@ pub(crate) struct Source {
     path: PathBuf,
     directory: PathBuf,
     text: String,
+    /// The same with other characters of the same lengths in place of those that would steer a
+    /// terminal; none if there are none.
+    harmless: Option<String>,
     /// Where each line feed is: a large configuration asks for many places.
     line_feeds: Vec<usize>,
 }
@@ -33,6 +36,7 @@ impl Source {
             name: shown(&path.to_string_lossy()).to_string(),
             path: path.to_owned(),
             directory: path.parent().unwrap_or(path).to_owned(),
+            harmless: harmless(&text),
             line_feeds: text.match_indices('\n').map(|(at, _)| at).collect(),
             text,
         })
@@ -103,6 +107,21 @@ impl Source {
     }
 }
 
+/// A text to show, if the text itself is not.
+fn harmless(text: &str) -> Option<String> {
+    let is_harmful = |c| c != '\n' && c != '\t' && hides(c);
+    text.contains(is_harmful).then(|| {
+        let replaced = text.chars().map(|c| match (is_harmful(c), c.len_utf8()) {
+            (false, _) => c,
+            (true, _) if c == '\r' => ' ',
+            (true, 1) => '?',
+            (true, 2) => '¿',
+            (true, _) => char::REPLACEMENT_CHARACTER,
+        });
+        replaced.collect()
+    })
+}
+
 /// miette counts columns in bytes and takes a lone carriage return for the end of a line; this
 /// implementation keeps what it prints equal to the one-line form of the message.
 impl SourceCode for Source {
@@ -124,7 +143,7 @@ impl SourceCode for Source {
             .count();
         Ok(Box::new(MietteSpanContents::new_named(
             self.name.clone(),
-            &self.text.as_bytes()[window.clone()],
+            &self.harmless.as_ref().unwrap_or(&self.text).as_bytes()[window.clone()],
             (window.start, window.len()).into(),
             line,
             column,
@@ -221,6 +240,15 @@ mod tests {
         let source = Source::new(Path::new("t"), "a;\r\n# é\n  ü x".to_owned());
         let x = source.text().find('x').expect("x");
         assert_eq!(Span::new(&source, x..x + 1).to_string(), "t:3:5");
+    }
+
+    #[test]
+    fn what_is_shown_has_the_lengths_of_the_text() {
+        assert_eq!(harmless("plain\ttext ü\n"), None);
+        let text = "\u{1b}[31m\r\u{9b}2J \u{202e}abc\n";
+        let shown = harmless(text).expect("another text");
+        assert_eq!(shown, "?[31m ¿2J \u{fffd}abc\n");
+        assert_eq!(shown.len(), text.len());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use super::{
     directives,
     error::{ConfigError, shown},
-    lexer::{self, Dialect, TokenKind},
+    lexer::{Dialect, TokenKind, Tokens},
     source::{Source, Span},
 };
 
@@ -109,11 +109,11 @@ impl<'a> Reader<'a> {
     }
 
     fn read(&mut self) -> Result<(), ConfigError> {
-        let tokens = lexer::tokens(self.source.text(), self.dialect).map_err(|error| {
-            ConfigError::at(&Span::new(self.source, error.range), error.message)
-                .expected(error.expected)
-        })?;
-        for token in tokens {
+        for token in Tokens::new(self.source.text(), self.dialect) {
+            let token = token.map_err(|error| {
+                ConfigError::at(&Span::new(self.source, error.range), error.message)
+                    .expected(error.expected)
+            })?;
             self.last = Span::new(self.source, token.range);
             if token.first_on_line || token.kind == TokenKind::CloseBrace {
                 self.leave_out_ellipsis();

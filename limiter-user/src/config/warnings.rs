@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::{
     error::{Warning, shown},
     level::Level,
+    networks::NamedOverride,
     server::Draft,
     zones::Zones,
 };
@@ -94,8 +95,8 @@ impl File<'_> {
 
     fn of_servers(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
-        // A place in the main context is warned of once, whoever inherits it.
-        let mut overrides: HashSet<String> = HashSet::new();
+        // One of the main context is warned of once, however many servers inherit it.
+        let mut overrides: HashSet<*const NamedOverride> = HashSet::new();
         for (draft, server) in self.drafts.iter().zip(&self.policy.servers) {
             let source = match draft.level.overrides.is_written() {
                 true => &draft.level,
@@ -106,14 +107,15 @@ impl File<'_> {
                 let Some(around) = exempt.find(|exempt| exempt.contains(&one.network)) else {
                     continue;
                 };
+                if !overrides.insert(one) {
+                    continue;
+                }
                 let message = format!(
                     "the override of \"{}\" has no effect: \"{around}\" is exempt",
                     one.network
                 );
                 let warning = Warning::at(&one.place, message);
-                if overrides.insert(warning.to_string()) {
-                    warnings.push(warning.help("exempt clients are not counted at all"));
-                }
+                warnings.push(warning.help("exempt clients are not counted at all"));
             }
             if let Some((_, place)) = draft.listens.first()
                 && let Some(message) = local_clients(self.policy, server)

@@ -1,7 +1,7 @@
 //! The result, line by line.
 
 use super::note::Note;
-use crate::render::notes::Lines;
+use crate::{config::grammar::hides, render::notes::Lines};
 
 /// Characters of a line of prose at the most.
 const WIDTH: usize = 100;
@@ -90,7 +90,7 @@ impl Page {
     }
 }
 
-/// Without anything that would end a comment.
+/// Without anything that would end a comment, or that a terminal would obey.
 fn one_line(text: &str) -> String {
-    text.replace(char::is_control, " ")
+    text.replace(hides, " ")
 }

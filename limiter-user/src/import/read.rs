@@ -2,15 +2,13 @@
 
 use std::{
     collections::HashSet,
-    fs::{self, File},
-    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use crate::config::{
     ConfigError,
-    grammar::{Directive, Files, Source, Span, Word, included, parse_foreign, shown},
+    grammar::{Directive, Files, Source, Span, Word, open_regular, parse_foreign, shown},
 };
 
 /// A configuration of nginx or Angie, files included.
@@ -109,10 +107,11 @@ impl Reader<'_> {
         is_table: bool,
         all: &mut Vec<Directive>,
     ) -> Result<(), ConfigError> {
-        let paths = match included(word, self.directory) {
+        let paths = match self.files.included(word, self.directory) {
             Ok(paths) => paths,
-            Err(error) => {
-                self.not_read(word, &error);
+            Err(failed) if failed.is_too_much() => return Err(failed.at(word)),
+            Err(failed) => {
+                self.not_read(word, &failed.at(word));
                 return Ok(());
             }
         };
@@ -120,7 +119,8 @@ impl Reader<'_> {
             if !is_table && self.irrelevant.contains(&path) {
                 continue;
             }
-            if let Err(error) = readable(&path) {
+            // What can be opened and is no file, [`Files`] refuses.
+            if let Err(error) = open_regular(&path) {
                 self.not_read(word, &error);
                 continue;
             }
@@ -145,14 +145,6 @@ impl Reader<'_> {
             ),
         });
     }
-}
-
-/// Whether a file can be opened. What is no file, [`Files`] refuses.
-fn readable(path: &Path) -> io::Result<()> {
-    if fs::metadata(path)?.is_file() {
-        File::open(path)?;
-    }
-    Ok(())
 }
 
 /// Whether the translation looks at it.

@@ -28,6 +28,7 @@ mod interface_changes;
 mod interface_refusal;
 mod limit;
 mod logging;
+mod model;
 mod nginx;
 mod reload;
 mod same_words;

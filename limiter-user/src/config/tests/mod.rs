@@ -6,7 +6,6 @@ mod errors;
 mod files;
 mod flags;
 mod inheritance;
-mod mutation;
 mod networks;
 mod origins;
 mod values;

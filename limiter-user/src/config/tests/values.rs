@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Every directive of this version, and most ways to write a word.
-pub(super) const SAMPLE: &str = r#"# limiter
+const SAMPLE: &str = r#"# limiter
 error_log /var/log/limiter/error.log info;
 control "/run/limiter/limiter.sock";
 attach cgroup /sys/fs/cgroup/system.slice/a\x2db.service;

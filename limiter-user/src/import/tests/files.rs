@@ -2,6 +2,8 @@
 
 use std::{fs, io::Write, os::fd::AsRawFd, path::Path};
 
+use nix::{sys::stat::Mode, unistd::mkfifo};
+
 use super::{check, import, says};
 use crate::{
     config::render,
@@ -84,6 +86,41 @@ fn a_file_without_interest_may_be_included_everywhere() {
     ];
     let import = import_files(&files).expect("an import");
     assert_eq!((import.summary.limits, import.warnings.len()), (1, 0));
+}
+
+/// Glob(3) makes something else of it, but not here.
+#[test]
+fn a_pattern_that_cannot_be_followed_is_a_warning() {
+    let text = "include **/*.conf; limit_conn_zone x zone=a:1m; server { limit_conn a 5; }";
+    let import = import_files(&[("nginx.conf", text)]).expect("an import");
+    check(&import);
+    assert!(
+        import.warnings[0].contains("invalid pattern \"**/*.conf\""),
+        "{:?}",
+        import.warnings
+    );
+    assert_eq!(import.summary.limits, 1);
+}
+
+#[test]
+fn what_an_include_looks_at_is_bounded() {
+    let includes = "include sites/[ab];".repeat(1_000);
+    let files: Vec<String> = (0..110).map(|number| format!("sites/{number}")).collect();
+    let mut files: Vec<_> = files.iter().map(|name| (name.as_str(), "")).collect();
+    files.insert(0, ("nginx.conf", includes.as_str()));
+    let error = import_files(&files).expect_err("too much");
+    let message = "too many files to compare with \"sites/[ab]\", 100000 at the most";
+    assert!(error.contains(message), "{error}");
+}
+
+#[test]
+fn a_pipe_is_not_waited_for_in_an_include() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name| directory.path().join(name);
+    mkfifo(&path("fifo"), Mode::S_IRWXU).expect("a pipe with a name");
+    fs::write(path("nginx.conf"), "include fifo;").expect("a file");
+    let error = load(&path("nginx.conf")).expect_err("no file").to_string();
+    assert!(error.ends_with("fifo\" is not a regular file"), "{error}");
 }
 
 #[test]

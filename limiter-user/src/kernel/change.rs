@@ -20,10 +20,10 @@ use limiter_common::counters::ZoneCounters;
 use super::{
     Kernel,
     adopt::{self, Adopted},
+    cgroup,
     compile::{self, Compiled},
     error::KernelError,
     indices::Indices,
-    start::cgroup_paths,
     zones::{Origin, Placed},
 };
 use crate::policy::Policy;
@@ -80,7 +80,7 @@ impl Kernel {
 
     /// Which cgroups we are attached to is decided at the start.
     fn check_cgroups(&self, policy: &Policy) -> Result<(), KernelError> {
-        let mut wanted = cgroup_paths(policy)?;
+        let mut wanted = cgroup::paths(policy)?;
         for path in &mut wanted {
             if let Ok(canonical) = fs::canonicalize(&path) {
                 *path = canonical;

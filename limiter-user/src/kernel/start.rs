@@ -6,8 +6,6 @@
 //! | maps of this layout, at the same cgroups | maps, links and counts are taken over. The programs are put in place of the old ones, link by link; nothing is attached anew, so nobody gets by |
 //! | anything else | a second set is made beside the first, and adopts what is open; only when it counts and refuses, the first one is removed |
 
-use std::path::{Path, PathBuf};
-
 use aya::{Ebpf, programs::Xdp};
 use limiter_common::names::{MAP_RECORD, PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_XDP};
 
@@ -65,7 +63,7 @@ impl Kernel {
     pub fn start(policy: &Policy, instance: Option<&Instance>) -> Result<Started, KernelError> {
         privilege::check()?;
         privilege::raise_descriptor_limit()?;
-        let cgroups = open_cgroups(policy)?;
+        let cgroups = cgroup::open_all(policy)?;
         compile::check(policy)?;
         let pins = match instance {
             Some(instance) => Pins::open(instance)?,
@@ -241,32 +239,4 @@ fn load(policy: &Policy, pins: Option<&Pins>) -> Result<Ebpf, KernelError> {
 fn interfaces(ebpf: &mut Ebpf, policy: &Policy) -> Result<Interfaces, KernelError> {
     let xdp = object::program::<Xdp>(ebpf, PROGRAM_XDP)?;
     Interfaces::attach(xdp, policy.interfaces())
-}
-
-/// The cgroups to attach to: those that the policy names, else the root.
-pub(super) fn cgroup_paths(policy: &Policy) -> Result<Vec<PathBuf>, KernelError> {
-    let mut paths: Vec<PathBuf> = policy.cgroups().map(Path::to_owned).collect();
-    if paths.is_empty() {
-        paths.push(cgroup::root()?);
-    }
-    Ok(paths)
-}
-
-/// Opens and locks every cgroup of the policy.
-fn open_cgroups(policy: &Policy) -> Result<Vec<Cgroup>, KernelError> {
-    let mut cgroups: Vec<Cgroup> = Vec::new();
-    for path in cgroup_paths(policy)? {
-        let cgroup = Cgroup::open(&path)?;
-        if let Some(other) = cgroups.iter().find(|other| other.overlaps(&cgroup)) {
-            return Err(KernelError::new(
-                "attach to cgroup",
-                path.display(),
-                format!("it overlaps with {}", other.path.display()),
-            )
-            .hint("a cgroup covers everything below it: name only the upper one"));
-        }
-        cgroup.lock()?;
-        cgroups.push(cgroup);
-    }
-    Ok(cgroups)
 }

@@ -2,7 +2,10 @@
 //!
 //! ```text
 //! /sys/fs/bpf/limiter/INSTANCE/maps/NAME          every map, the record among them
-//! /sys/fs/bpf/limiter/INSTANCE/links/PROGRAM-ID   the programs, at the cgroup with this inode number
+//! /sys/fs/bpf/limiter/INSTANCE/links/PROGRAM-ID   a program, at the cgroup with this inode number
+//! /sys/fs/bpf/limiter/INSTANCE/links/limiter_xdp-NETNS-INDEX
+//!                                                 at the interface with this index, of the network
+//!                                                 namespace with this inode number
 //! ```
 //!
 //! The directory of the instance is locked while a daemon runs, so that two never write the same
@@ -15,8 +18,11 @@ use std::{
     fmt,
     fs::{self, File, TryLockError},
     io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
+
+use limiter_common::names::{PROGRAM_ENFORCE, PROGRAM_XDP};
 
 pub(super) use self::record::{Record, RecordMap, RecordedServer, RecordedZone};
 use super::{
@@ -56,12 +62,17 @@ impl fmt::Display for Instance {
 /// The directory of one instance, locked.
 pub(super) struct Pins {
     directory: PathBuf,
+    /// Whose place it is to take.
+    before: Option<PathBuf>,
+    /// Inode number of the network namespace that the interfaces are in.
+    netns: u64,
     _lock: File,
     /// Whether what is pinned stays when this is dropped.
     stays: bool,
 }
 
 const OPERATION: &str = "pin to";
+const NETNS: &str = "/proc/self/ns/net";
 
 impl Pins {
     /// Opens the directory of an instance; makes it if there is none. None: there is no bpf
@@ -81,6 +92,8 @@ impl Pins {
         let lock = lock(&directory)?;
         Ok(Self {
             directory,
+            before: None,
+            netns: fs::metadata(NETNS).context("read", NETNS)?.ino(),
             _lock: lock,
             // What is there is somebody's until it is known to be unusable.
             stays: true,
@@ -104,6 +117,29 @@ impl Pins {
             .join(format!("{program}-{cgroup}"))
     }
 
+    /// Where the link of the program at this interface is pinned.
+    pub(super) fn interface_link(&self, index: u32) -> PathBuf {
+        self.interface_link_in(&self.directory, index)
+    }
+
+    /// Where it may be pinned in the directory whose place this one is to take.
+    pub(super) fn earlier_interface_link(&self, index: u32) -> Option<PathBuf> {
+        let before = self.before.as_ref()?;
+        Some(self.interface_link_in(before, index))
+    }
+
+    fn interface_link_in(&self, directory: &Path, index: u32) -> PathBuf {
+        let name = format!("{PROGRAM_XDP}-{}-{index}", self.netns);
+        directory.join("links").join(name)
+    }
+
+    /// Every link that is pinned for an interface.
+    pub(super) fn interface_links(&self) -> Vec<PathBuf> {
+        let mut links = entries(&self.directory.join("links"));
+        links.retain(|link| is_of(link, PROGRAM_XDP));
+        links
+    }
+
     /// Whether nothing is pinned yet.
     pub(super) fn is_empty(&self) -> bool {
         is_empty(&self.directory)
@@ -113,9 +149,10 @@ impl Pins {
     pub(super) fn beside(&self) -> Result<Self, KernelError> {
         let mut directory = self.directory.clone().into_os_string();
         directory.push("+new");
-        let beside = Self::open_in(directory.into())?;
+        let mut beside = Self::open_in(directory.into())?;
         // Of one that did not get so far.
         beside.clear()?;
+        beside.before = Some(self.directory.clone());
         Ok(beside)
     }
 
@@ -127,6 +164,7 @@ impl Pins {
         drop(other);
         fs::rename(&self.directory, &place).context(OPERATION, place.display())?;
         self.directory = place;
+        self.before = None;
         Ok(())
     }
 
@@ -137,8 +175,15 @@ impl Pins {
 
     /// Detaches what is attached and removes everything that is pinned.
     pub(super) fn clear(&self) -> Result<(), KernelError> {
-        for path in entries(&self.directory.join("links")) {
-            // Of a cgroup that is gone: nothing is attached any more.
+        // Whoever refuses must not outlive whoever counts.
+        let mut links = entries(&self.directory.join("links"));
+        links.sort_by_key(|link| match link {
+            link if is_of(link, PROGRAM_XDP) => 0,
+            link if is_of(link, PROGRAM_ENFORCE) => 1,
+            _ => 2,
+        });
+        for path in links {
+            // Of a cgroup or an interface that is gone: nothing is attached any more.
             if let Ok(link) = Link::open(&path) {
                 let _ = link.detach();
             }
@@ -202,6 +247,15 @@ pub fn remove(instance: &Instance) -> Result<bool, KernelError> {
 
 fn directory_in(root: &Path, instance: &Instance) -> PathBuf {
     root.join("limiter").join(instance.name())
+}
+
+/// Whether a link is of this program.
+fn is_of(link: &Path, program: &str) -> bool {
+    let name = link.file_name().map(|name| name.to_string_lossy());
+    name.is_some_and(|name| {
+        name.strip_prefix(program)
+            .is_some_and(|rest| rest.starts_with('-'))
+    })
 }
 
 fn entries(directory: &Path) -> Vec<PathBuf> {

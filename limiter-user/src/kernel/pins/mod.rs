@@ -11,53 +11,25 @@
 //! The directory of the instance is locked while a daemon runs, so that two never write the same
 //! maps. The kernel gives the lock up when the process ends, however it ends.
 
+mod instance;
 mod mount;
 mod record;
 
 use std::{
-    fmt,
     fs::{self, File, TryLockError},
     io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
-use limiter_common::names::{PROGRAM_ENFORCE, PROGRAM_XDP};
+use limiter_common::names::{MAP_RECORD, PROGRAM_ENFORCE, PROGRAM_XDP};
 
+pub use self::instance::Instance;
 pub(super) use self::record::{Record, RecordMap, RecordedServer, RecordedZone};
 use super::{
     error::{Context, KernelError},
     link::Link,
 };
-
-/// Name of an instance: letters, digits, `-` and `_`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Instance(String);
-
-impl Instance {
-    /// The one that has no name of its own.
-    pub const DEFAULT: &str = "default";
-    /// Characters at the most.
-    pub const MAX_CHARS: usize = 64;
-
-    /// Checks a name. (The bpf filesystem allows no dots.)
-    pub fn new(name: &str) -> Option<Self> {
-        let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        let fits = (1..=Self::MAX_CHARS).contains(&name.len());
-        (fits && name.bytes().all(good)).then(|| Self(name.to_owned()))
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Instance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// The directory of one instance, locked.
 pub(super) struct Pins {
@@ -66,12 +38,14 @@ pub(super) struct Pins {
     before: Option<PathBuf>,
     /// Inode number of the network namespace that the interfaces are in.
     netns: u64,
-    _lock: File,
+    lock: File,
     /// Whether what is pinned stays when this is dropped.
     stays: bool,
 }
 
 const OPERATION: &str = "pin to";
+/// Directories in that of an instance.
+const PARTS: [&str; 2] = ["maps", "links"];
 const NETNS: &str = "/proc/self/ns/net";
 
 impl Pins {
@@ -81,20 +55,50 @@ impl Pins {
         let Some(root) = mount::find_or_mount() else {
             return Ok(None);
         };
-        Self::open_in(directory_in(&root, instance)).map(Some)
+        let mut pins = Self::open_in(directory_in(&root, instance))?;
+        pins.finish()?;
+        Ok(Some(pins))
+    }
+
+    /// Goes on where a daemon that began beside another one was killed.
+    fn finish(&mut self) -> Result<(), KernelError> {
+        let directory = self.directory_beside();
+        if !directory.exists() {
+            return Ok(());
+        }
+        let mut beside = Self::open_in(directory)?;
+        // Written last. With it, the set is whole; it may be all that there is.
+        if RecordMap::pinned(&beside.map(MAP_RECORD)).is_some() {
+            let place = Self {
+                directory: self.directory.clone(),
+                before: None,
+                netns: self.netns,
+                lock: self
+                    .lock
+                    .try_clone()
+                    .context("lock", self.directory.display())?,
+                stays: true,
+            };
+            beside.take_place_of(place)?;
+            *self = beside;
+        } else {
+            beside.stay(false);
+        }
+        Ok(())
     }
 
     fn open_in(directory: PathBuf) -> Result<Self, KernelError> {
-        for part in ["maps", "links"] {
+        let lock = lock(&directory)?;
+        // While nobody else removes them.
+        for part in PARTS {
             let part = directory.join(part);
             fs::create_dir_all(&part).context(OPERATION, part.display())?;
         }
-        let lock = lock(&directory)?;
         Ok(Self {
             directory,
             before: None,
             netns: fs::metadata(NETNS).context("read", NETNS)?.ino(),
-            _lock: lock,
+            lock,
             // What is there is somebody's until it is known to be unusable.
             stays: true,
         })
@@ -147,21 +151,28 @@ impl Pins {
 
     /// A second directory of the same instance, empty.
     pub(super) fn beside(&self) -> Result<Self, KernelError> {
-        let mut directory = self.directory.clone().into_os_string();
-        directory.push("+new");
-        let mut beside = Self::open_in(directory.into())?;
-        // Of one that did not get so far.
-        beside.clear()?;
+        let mut beside = Self::open_in(self.directory_beside())?;
         beside.before = Some(self.directory.clone());
         Ok(beside)
     }
 
-    /// Detaches what is pinned in the other directory, and moves here.
-    pub(super) fn take_place_of(&mut self, mut other: Self) -> Result<(), KernelError> {
-        let place = other.directory.clone();
+    fn directory_beside(&self) -> PathBuf {
+        let mut directory = self.directory.clone().into_os_string();
+        // No instance can have this name.
+        directory.push("+new");
+        directory.into()
+    }
+
+    /// Detaches what is pinned in the other directory, and moves here. If this is interrupted,
+    /// [`Self::open`] goes on with it.
+    pub(super) fn take_place_of(&mut self, other: Self) -> Result<(), KernelError> {
         other.clear()?;
-        other.stay(false);
-        drop(other);
+        let place = other.directory.clone();
+        for part in PARTS {
+            let part = place.join(part);
+            fs::remove_dir(&part).context("unpin", part.display())?;
+        }
+        // Both are locked: nobody else finds the place empty.
         fs::rename(&self.directory, &place).context(OPERATION, place.display())?;
         self.directory = place;
         self.before = None;
@@ -205,10 +216,11 @@ impl Drop for Pins {
             tracing::warn!("{error}");
             return;
         }
-        for part in ["maps", "links", ""] {
-            // Whoever comes next makes it anew.
+        // Whoever comes next makes it anew.
+        for part in PARTS {
             let _ = fs::remove_dir(self.directory.join(part));
         }
+        let _ = fs::remove_dir(&self.directory);
     }
 }
 
@@ -218,8 +230,8 @@ pub fn is_pinned(instance: &Instance) -> bool {
 }
 
 fn is_empty(directory: &Path) -> bool {
-    let parts = ["maps", "links"].iter();
-    parts
+    PARTS
+        .iter()
         .map(|part| entries(&directory.join(part)))
         .all(|entries| entries.is_empty())
 }
@@ -264,33 +276,33 @@ fn entries(directory: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).collect()
 }
 
+/// Makes and locks a directory.
 fn lock(directory: &Path) -> Result<File, KernelError> {
-    let file = File::open(directory).context(OPERATION, directory.display())?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(KernelError::new(
-            "start",
-            format_args!("the instance of {}", directory.display()),
-            "a limiter of this name runs already",
-        )
-        .hint("stop it, or give this one another name with --instance")),
-        Err(TryLockError::Error(error)) => {
-            Err::<_, io::Error>(error).context(OPERATION, directory.display())
+    loop {
+        fs::create_dir_all(directory).context(OPERATION, directory.display())?;
+        let file = match File::open(directory) {
+            // Whoever has it at the moment removes it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            file => file.context(OPERATION, directory.display())?,
+        };
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(KernelError::new(
+                    "start",
+                    format_args!("the instance of {}", directory.display()),
+                    "a limiter of this name runs already",
+                )
+                .hint("stop it, or give this one another name with --instance"));
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(error).context(OPERATION, directory.display());
+            }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_a_directory_of_the_bpf_filesystem() {
-        for name in ["default", "a-b_C9", &"x".repeat(64)] {
-            assert!(Instance::new(name).is_some(), "{name}");
-        }
-        for name in ["", ".", "..", "a.b", "a/b", "a b", "ä", &"x".repeat(65)] {
-            assert!(Instance::new(name).is_none(), "{name}");
+        let inode = |metadata: io::Result<fs::Metadata>| metadata.map(|it| it.ino()).ok();
+        // Else it was removed, or another has taken its place, before we had the lock.
+        if inode(file.metadata()) == inode(fs::metadata(directory)) {
+            return Ok(file);
         }
     }
 }

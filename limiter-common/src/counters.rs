@@ -52,6 +52,56 @@ impl ZoneCounters {
         }
     }
 
+    /// All of them, in the order of the fields.
+    pub const fn to_array(&self) -> [u64; 12] {
+        [
+            self.passed,
+            self.skipped,
+            self.rejected,
+            self.rejected_dry_run,
+            self.exhausted,
+            self.exhausted_dry_run,
+            self.syn_retransmits,
+            self.evicted,
+            self.opened,
+            self.closed,
+            self.excess,
+            self.untracked,
+        ]
+    }
+
+    /// From [`Self::to_array`].
+    pub const fn from_array(counters: [u64; 12]) -> Self {
+        let [
+            passed,
+            skipped,
+            rejected,
+            rejected_dry_run,
+            exhausted,
+            exhausted_dry_run,
+            syn_retransmits,
+            evicted,
+            opened,
+            closed,
+            excess,
+            untracked,
+        ] = counters;
+        Self {
+            passed,
+            skipped,
+            rejected,
+            rejected_dry_run,
+            exhausted,
+            exhausted_dry_run,
+            syn_retransmits,
+            evicted,
+            opened,
+            closed,
+            excess,
+            untracked,
+        }
+    }
+
     /// What has been counted since `other` was read. Never below zero: the CPUs' counters are not
     /// read at one moment.
     #[must_use]

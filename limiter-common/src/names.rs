@@ -82,8 +82,12 @@ pub const MAP_WAITING: &str = "WAITING";
 pub const MAP_TARGET: &str = "TARGET";
 /// What [`PROGRAM_DIVERT`] goes on with: [`PROGRAM_LOOKUP`].
 pub const MAP_NEXT: &str = "NEXT";
+/// What the next daemon has to know to go on where this one ends.
+pub const MAP_RECORD: &str = "RECORD";
+/// Bytes of the only value of [`MAP_RECORD`]: their number (4, in the machine's order), then JSON.
+pub const RECORD_BYTES: usize = 256 * 1024;
 /// Every map of the object that the daemon opens by name.
-pub const MAPS: [&str; 25] = [
+pub const MAPS: [&str; 26] = [
     MAP_CONTROL,
     MAP_PORTS,
     MAP_LISTENERS,
@@ -109,4 +113,5 @@ pub const MAPS: [&str; 25] = [
     MAP_WAITING,
     MAP_TARGET,
     MAP_NEXT,
+    MAP_RECORD,
 ];

@@ -99,6 +99,17 @@ pub struct PortEntry {
     pub class: u16,
 }
 
+impl PortEntry {
+    /// From the four bytes in memory.
+    pub const fn from_word(word: u32) -> Self {
+        let [a, b, c, d] = word.to_ne_bytes();
+        Self {
+            server: u16::from_ne_bytes([a, b]),
+            class: u16::from_ne_bytes([c, d]),
+        }
+    }
+}
+
 /// Key of [`crate::names::MAP_LISTENERS`]. The value is the server's index plus one.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -167,6 +178,13 @@ impl Network {
     #[inline(always)]
     pub const fn bits(leading: u8) -> u32 {
         u32::BITS + leading as u32
+    }
+
+    /// Half of the policy, limit (or [`EXEMPT`]), index of the server, and address.
+    pub const fn parts(&self) -> (u8, u8, u16, Addr) {
+        let addr = Addr::from_v6_words(self.addr);
+        let scope = self.scope;
+        ((scope >> 24) as u8, (scope >> 16) as u8, scope as u16, addr)
     }
 
     /// Of the limit at this position of the server, or [`EXEMPT`].

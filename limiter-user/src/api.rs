@@ -29,6 +29,9 @@ pub struct Status {
     pub uptime_s: u64,
     /// What is attached where.
     pub attached: Vec<Attached>,
+    /// Directory in which maps and links are pinned: the kernel goes on if the daemon is killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<String>,
     /// The policy in force, server by server.
     pub servers: Vec<ServerStatus>,
     /// All zones.

@@ -9,8 +9,8 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    cgroup::Cgroup, client, interface, netns::NetNs, peer::Server, privilege::require_root,
-    sockdiag, waiting::Waiting,
+    cgroup::Cgroup, client, interface, limiter, netns::NetNs, peer::Server,
+    privilege::require_root, sockdiag, waiting::Waiting,
 };
 
 /// A network namespace, a cgroup and a directory that no other test sees.
@@ -21,6 +21,18 @@ pub struct World {
     /// What the limiter is attached to; servers are started in it.
     pub cgroup: Cgroup,
     dir: TempDir,
+}
+
+/// A limiter that was killed leaves its programs, and what they count, in the kernel.
+impl Drop for World {
+    fn drop(&mut self) {
+        for control in self.controls() {
+            let output = limiter::cli(&control, &["detach"]);
+            if output.code != Some(0) && !std::thread::panicking() {
+                panic!("detach: {}", output.stderr);
+            }
+        }
+    }
 }
 
 impl World {
@@ -38,6 +50,18 @@ impl World {
             cgroup: Cgroup::new(),
             dir: tempfile::tempdir().expect("make a temporary directory"),
         }
+    }
+
+    /// Control sockets that a limiter has had in the test's directory: each leaves a lock beside it.
+    fn controls(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.dir.path())
+            .into_iter()
+            .flatten()
+            .flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        names
+            .filter_map(|name| Some(self.path(name.strip_suffix(".lock")?)))
+            .collect()
     }
 
     /// A path in the test's directory.

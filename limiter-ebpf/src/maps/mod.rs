@@ -10,6 +10,7 @@ pub mod listening;
 pub mod networks;
 pub mod packets;
 pub mod policy;
+pub mod record;
 pub mod targets;
 pub mod tokens;
 pub mod waiters;

@@ -1,15 +1,16 @@
 //! The command line: one file per verb, each with its arguments and what it does.
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use self::failure::Failure;
-use crate::control::{DEFAULT_SOCKET, client::Client};
+use self::{failure::Failure, place::Place};
+use crate::control::client::Client;
 
 mod action;
 mod check;
 mod demo;
+mod detach;
 mod dry_run;
 mod events;
 mod exempt;
@@ -19,6 +20,7 @@ mod level;
 mod limit;
 mod log_level;
 mod output;
+mod place;
 mod policy_source;
 mod reload;
 mod reset;
@@ -30,15 +32,8 @@ mod zones;
 #[derive(Debug, Parser)]
 #[command(name = "limiter", version, arg_required_else_help = true)]
 struct Cli {
-    /// The daemon's control socket [default: /run/limiter/limiter.sock]
-    #[arg(
-        long,
-        global = true,
-        value_name = "PATH",
-        env = "LIMITER_CONTROL",
-        hide_env_values = true
-    )]
-    control: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
     #[command(subcommand)]
     command: Command,
 }
@@ -58,6 +53,7 @@ enum Command {
     Limit(limit::Args),
     Exempt(exempt::Args),
     Reload(reload::Args),
+    Detach(detach::Args),
     Demo(demo::Args),
     #[command(hide = true)]
     DemoPeer(demo::PeerArgs),
@@ -76,10 +72,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn execute(cli: Cli) -> Result<(), Failure> {
-    let Cli { control, command } = cli;
-    let client = || Client::new(control.clone().unwrap_or_else(|| DEFAULT_SOCKET.into()));
+    let Cli { place, command } = cli;
+    let client = || Client::new(place.socket(None));
     match command {
-        Command::Run(args) => run::run(args, control),
+        Command::Run(args) => run::run(args, &place),
         Command::Check(args) => check::run(args),
         Command::Import(args) => import::run(&args),
         Command::Status(args) => block_on(status::run(&args, &client())),
@@ -92,6 +88,7 @@ fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Limit(args) => block_on(limit::run(args, &client())),
         Command::Exempt(args) => block_on(exempt::run(args, &client())),
         Command::Reload(args) => block_on(reload::run(args, &client())),
+        Command::Detach(args) => detach::run(args, &place),
         Command::Demo(args) => demo::run(&args),
         Command::DemoPeer(args) => demo::run_peer(args),
     }
@@ -183,7 +180,7 @@ mod tests {
             "limiter run --control /x --limit 3",
         ] {
             let cli = Cli::try_parse_from(line.split(' ')).expect(line);
-            assert_eq!(cli.control, Some(PathBuf::from("/x")), "{line}");
+            assert_eq!(cli.place.control, Some("/x".into()), "{line}");
         }
     }
 }

@@ -9,12 +9,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     failure::Failure,
+    place::Place,
     policy_source::{self, ACTIONS, Flags},
 };
 use crate::{
-    control::{DEFAULT_SOCKET, socket::ControlSocket},
-    daemon::{self, Signals, clock::SystemClock, log, reload::Source},
-    policy::Policy,
+    control::socket::ControlSocket,
+    daemon::{self, Mission, Signals, clock::SystemClock, log},
 };
 
 /// Enforce a policy until SIGINT or SIGTERM
@@ -28,25 +28,33 @@ pub(super) struct Args {
     /// Configuration file
     #[arg(long, value_name = "FILE", conflicts_with = "Flags")]
     config: Option<PathBuf>,
+    /// Have the kernel go on with the policy when the daemon stops
+    #[arg(long)]
+    keep: bool,
     #[command(flatten)]
     flags: Flags,
 }
 
-pub(super) fn run(args: Args, control: Option<PathBuf>) -> Result<(), Failure> {
+pub(super) fn run(args: Args, place: &Place) -> Result<(), Failure> {
     let (policy, source) = policy_source::choose(args.config, args.flags)?;
-    let path = control
-        .or_else(|| policy.control.clone())
-        .unwrap_or_else(|| DEFAULT_SOCKET.into());
+    let path = place.socket(policy.control.clone());
+    let instance = place.instance(&path)?;
     // Written out last of all, when everybody who logs is gone.
     let _log = log::install(&policy.error_log)?;
+    let mission = Mission {
+        policy,
+        source,
+        instance: Some(instance),
+        keep: args.keep,
+    };
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(Failure::Runtime)?
-        .block_on(enforce(policy, source, &path))
+        .block_on(enforce(mission, &path))
 }
 
-async fn enforce(policy: Policy, source: Source, path: &Path) -> Result<(), Failure> {
+async fn enforce(mission: Mission, path: &Path) -> Result<(), Failure> {
     // From here on a signal is a clean stop, also one that comes before everything is up.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
@@ -61,7 +69,7 @@ async fn enforce(policy: Policy, source: Source, path: &Path) -> Result<(), Fail
     let socket = ControlSocket::claim(path)?;
     let signals = Signals { stop, reload };
     let clock = Arc::new(SystemClock);
-    daemon::run(policy, socket, clock, signals, source, || {
+    daemon::run(mission, socket, clock, signals, || {
         eprintln!("ready");
     })
     .await?;

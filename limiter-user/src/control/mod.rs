@@ -11,7 +11,10 @@
 //! | [`refusal`] | answers that are not a success |
 //! | [`client`] | the command line's end |
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 pub mod client;
 mod limits;
@@ -25,6 +28,11 @@ pub mod subscription;
 
 /// Where the daemon listens if neither the command line nor the configuration names a socket.
 pub const DEFAULT_SOCKET: &str = "/run/limiter/limiter.sock";
+
+/// Where the daemon of a named instance listens.
+pub fn socket_of(instance: &str) -> PathBuf {
+    Path::new(DEFAULT_SOCKET).with_file_name(format!("{instance}.sock"))
+}
 
 /// Connections to the control socket at the most.
 pub const MAX_CONNECTIONS: usize = 1024;

@@ -49,7 +49,7 @@ impl ControlSocket {
             cause,
             hint,
         };
-        if path == Path::new(DEFAULT_SOCKET) {
+        if path.parent() == Path::new(DEFAULT_SOCKET).parent() {
             create_default_directory(path).map_err(|e| error(e.to_string(), None))?;
         }
         let lock = Lock::take(path).map_err(|(cause, hint)| error(cause, hint))?;

@@ -1,9 +1,47 @@
 //! Counters since the last reset. The kernel's only grow; a reset is a subtraction here, so that
 //! no increment is lost to a writer in user space.
 
+use std::collections::HashMap;
+
 use limiter_common::counters::ZoneCounters;
+use serde::{Deserialize, Serialize};
 
 use crate::{api::ZoneStatus, kernel::ZoneReading, policy::Zone};
+
+/// The books of all zones, by name, as the next daemon reads them.
+pub fn to_json<'a>(books: impl Iterator<Item = (&'a str, &'a ZoneBook)>) -> serde_json::Value {
+    let zones = books.map(|(name, book)| {
+        let written = Written {
+            baseline: book.baseline.to_array(),
+            past: book.past.to_array(),
+            drift: book.drift,
+        };
+        (name, written)
+    });
+    // Numbers and strings have a form in JSON.
+    serde_json::to_value(zones.collect::<HashMap<_, _>>()).unwrap_or_default()
+}
+
+/// From [`to_json`]. What cannot be read is none: counters start with the kernel's.
+pub fn from_json(books: &serde_json::Value) -> HashMap<String, ZoneBook> {
+    let written = HashMap::<String, Written>::deserialize(books).unwrap_or_default();
+    let books = written.into_iter().map(|(name, written)| {
+        let book = ZoneBook {
+            baseline: ZoneCounters::from_array(written.baseline),
+            past: ZoneCounters::from_array(written.past),
+            drift: written.drift,
+        };
+        (name, book)
+    });
+    books.collect()
+}
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    baseline: [u64; 12],
+    past: [u64; 12],
+    drift: u64,
+}
 
 /// What the daemon keeps of one zone.
 #[derive(Clone, Copy, Debug, Default)]
@@ -132,6 +170,28 @@ mod tests {
         let again = moved.moved(&counters(104, 206, 206), counters(0, 0, 0));
         let status = again.status(zone, &reading(counters(1, 6, 0)));
         assert_eq!((status.passed, status.connections), (8 + 4 + 1, 6));
+    }
+
+    #[test]
+    fn books_are_read_as_they_were_written() {
+        let mut counters = [0; 12];
+        for (index, counter) in counters.iter_mut().enumerate() {
+            *counter = u64::MAX - index as u64;
+        }
+        let book = ZoneBook {
+            baseline: ZoneCounters::from_array(counters),
+            past: ZoneCounters {
+                passed: 7,
+                ..ZoneCounters::default()
+            },
+            drift: 3,
+        };
+        let json = to_json([("addr", &book)].into_iter());
+        let text = serde_json::to_string(&json).expect("JSON");
+        let read = from_json(&serde_json::from_str(&text).expect("JSON"));
+        assert_eq!(read["addr"].baseline.to_array(), counters);
+        assert_eq!((read["addr"].past, read["addr"].drift), (book.past, 3));
+        assert!(from_json(&serde_json::Value::Null).is_empty());
     }
 
     #[test]

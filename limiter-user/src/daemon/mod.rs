@@ -28,7 +28,7 @@ use tokio::{signal::unix::Signal, sync::broadcast, task::JoinHandle, time::timeo
 use self::{clock::Clock, log::notice, reload::Source, service::Daemon};
 use crate::{
     control::{server, socket::ControlSocket},
-    kernel::{Adopted, Kernel, KernelError, sock_diag},
+    kernel::{Adopted, How, Instance, Kernel, KernelError, Started, sock_diag},
     policy::Policy,
 };
 
@@ -64,27 +64,44 @@ pub struct Signals<Stop> {
     pub reload: Option<Signal>,
 }
 
-/// Enforces `policy`, which `source` reads again on request, and serves `socket` until it is to
-/// stop, then detaches everything. `ready` is called once everything is enforced and the socket
-/// answers.
+/// What to enforce, and how it lasts.
+pub struct Mission {
+    /// The policy to begin with.
+    pub policy: Policy,
+    /// Reads it again on request.
+    pub source: Source,
+    /// Name under which the kernel goes on if the daemon is killed. None: it does not.
+    pub instance: Option<Instance>,
+    /// Whether it also goes on after a clean stop.
+    pub keep: bool,
+}
+
+/// Enforces a policy, and serves `socket` until it is to stop, then detaches everything unless it is
+/// to be kept. `ready` is called once everything is enforced and the socket answers.
 pub async fn run(
-    policy: Policy,
+    mission: Mission,
     socket: ControlSocket,
     clock: Arc<dyn Clock>,
     signals: Signals<impl Future<Output = ()>>,
-    source: Source,
     ready: impl FnOnce(),
 ) -> Result<(), KernelError> {
-    let (mut kernel, adopted) = Kernel::start(&policy)?;
+    let Mission {
+        policy,
+        source,
+        instance,
+        keep,
+    } = mission;
+    let mut started = Kernel::start(&policy, instance.as_ref())?;
+    let kernel = &mut started.kernel;
     let events = kernel.take_events()?;
     let housekeeping = tokio::spawn(kernel.take_housekeeping()?);
     let new_listeners = kernel.take_new_listeners()?;
     let watch = kernel.take_interface_watch()?;
-    announce(&policy, &kernel, &adopted);
+    announce(&policy, &started);
 
     let (feed, _) = broadcast::channel(FEED_CAPACITY);
     let daemon = Arc::new(Daemon::new(
-        kernel,
+        started,
         policy,
         source,
         feed.clone(),
@@ -102,6 +119,8 @@ pub async fn run(
         .reload
         .map(|signal| tokio::spawn(reload::on_signal(signal, Arc::clone(&daemon))));
 
+    // From here on there is something to be kept.
+    daemon.keep(true).await;
     ready();
     let guard = socket.guard();
     server::serve(socket.listener(), guard, Arc::clone(&daemon), signals.stop).await;
@@ -115,20 +134,28 @@ pub async fn run(
     end(listeners).await;
     end(interfaces).await;
     match timeout(STOP_TIMEOUT, daemon.stop()).await {
-        Ok(Some(state)) => {
+        Ok(Some(mut state)) => {
             state.log_summary();
+            let is_kept = keep && state.pinned_at().is_some();
+            state.keep(keep);
             // Detaches. Only then is the socket's path free for the next daemon.
             drop(state);
-            notice!("stopped, nothing is limited any more");
+            if is_kept {
+                notice!("stopped, the kernel goes on with the policy in force");
+            } else {
+                notice!("stopped, nothing is limited any more");
+            }
         }
-        // Something holds the kernel side for seconds; the kernel detaches when the process ends.
-        Ok(None) | Err(_) => tracing::warn!("stopped in the middle of a request"),
+        // Something holds the kernel side for seconds.
+        Ok(None) | Err(_) => tracing::warn!(
+            "stopped in the middle of a request; what is pinned stays, `limiter detach` removes it"
+        ),
     }
     drop(socket);
     Ok(())
 }
 
-fn announce(policy: &Policy, kernel: &Kernel, adopted: &Adopted) {
+fn announce(policy: &Policy, started: &Started) {
     notice!(
         "limiter {}, pid {}, servers: {}, zones: {}",
         env!("CARGO_PKG_VERSION"),
@@ -136,13 +163,29 @@ fn announce(policy: &Policy, kernel: &Kernel, adopted: &Adopted) {
         policy.servers.len(),
         policy.zones.len()
     );
-    let attached = kernel.attached();
+    match started.how {
+        How::Fresh => {}
+        How::TakenOver => notice!("took over what another daemon has left, with all its counts"),
+        How::InPlace => notice!(
+            "took the place of what another daemon has left, which was of another kind or at other \
+             cgroups: connections are counted anew, counters begin at zero"
+        ),
+    }
+    if let Some(place) = started.kernel.pinned_at() {
+        notice!("pinned at {}", place.display());
+    }
+    let attached = started.kernel.attached();
     attached.iter().for_each(interfaces::log_attachment);
     interfaces::log_present(&attached);
     for server in policy.servers.iter().filter(|server| server.dry_run) {
         notice!("server {:?}: dry run, nobody is refused", server.name);
     }
-    log_adopted(adopted);
+    if started.how == How::TakenOver {
+        let Adopted { connections, .. } = started.applied.adopted;
+        notice!("open connections: {connections}");
+    } else {
+        log_adopted(&started.applied.adopted);
+    }
     match sock_diag::can_destroy() {
         Ok(true) => {}
         Ok(false) => tracing::warn!(

@@ -11,7 +11,7 @@ use tokio::{
 };
 use tracing::error;
 
-use super::{change, clock::Clock, in_force::InForce, reload::Source, state::State, view};
+use super::{books, change, clock::Clock, in_force::InForce, reload::Source, state::State, view};
 use crate::{
     api::{
         EventStatus, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt,
@@ -23,7 +23,7 @@ use crate::{
         service::Service,
         subscription::{Published, Subscription},
     },
-    kernel::{Kernel, KernelError, Target},
+    kernel::{KernelError, Started, Target},
     policy::Policy,
 };
 
@@ -42,15 +42,22 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Takes over a kernel that enforces `policy`.
+    /// Takes a kernel that enforces `policy`.
     pub fn new(
-        kernel: Kernel,
+        started: Started,
         policy: Policy,
         source: Source,
         subscribers: broadcast::Sender<Arc<Published>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let (state, policy) = State::new(kernel, policy);
+        let Started {
+            kernel,
+            applied,
+            books,
+            ..
+        } = started;
+        let books = books::from_json(&books);
+        let (state, policy) = State::new(kernel, policy, &applied, &books);
         let ready_ns = clock.monotonic_ns();
         Self {
             state: Arc::new(Mutex::new(Some(state))),
@@ -76,6 +83,13 @@ impl Daemon {
     /// Looks again where the servers listen, if that matters.
     pub async fn follow_listeners(&self) -> Result<(), Refusal> {
         self.with(State::follow_listeners).await
+    }
+
+    /// The kernel goes on counting and refusing if the process ends from here on, or does not.
+    pub async fn keep(&self, keep: bool) {
+        if let Some(state) = self.state.lock().await.as_mut() {
+            state.keep(keep);
+        }
     }
 
     /// Takes the state away: requests that come later are refused.
@@ -130,6 +144,7 @@ impl Service for Daemon {
                 pid: std::process::id(),
                 uptime_s: Duration::from_nanos(uptime_ns).as_secs(),
                 attached: state.attached(),
+                pinned: state.pinned_at().map(|path| path.display().to_string()),
                 servers: state.servers(),
                 zones: state.zones()?,
                 events: EventStatus {

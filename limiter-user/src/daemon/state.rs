@@ -1,12 +1,12 @@
 //! The kernel's side together with the policy in force and the books. They change together.
 
-use std::sync::Arc;
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use limiter_common::counters::{EventCounters, PacketCounters};
 use tokio::sync::watch;
 
 use super::{
-    books::ZoneBook,
+    books::{self, ZoneBook},
     change, differences,
     in_force::InForce,
     interfaces,
@@ -35,20 +35,38 @@ pub struct State {
 }
 
 impl State {
-    /// Takes over a kernel that enforces `policy`; the receiver follows its changes.
-    pub fn new(kernel: Kernel, policy: Policy) -> (Self, watch::Receiver<Arc<InForce>>) {
-        let books = vec![ZoneBook::default(); policy.zones.len()];
+    /// Takes a kernel that enforces `policy`; the receiver follows its changes. `books` are those of
+    /// the daemon before, by the names of zones.
+    pub fn new(
+        kernel: Kernel,
+        policy: Policy,
+        applied: &Applied,
+        books: &HashMap<String, ZoneBook>,
+    ) -> (Self, watch::Receiver<Arc<InForce>>) {
+        let book_of = |name: &str| books.get(name).copied().unwrap_or_default();
+        let books = next_books(&policy, applied, book_of);
         let loaded = Arc::new(policy.clone());
         let in_force = InForce::new(policy, kernel.indices());
         let (policy, follower) = watch::channel(Arc::new(in_force));
-        let state = Self {
+        let mut state = Self {
             kernel,
             policy,
             loaded,
             books,
             passed_wanted: 0,
         };
+        state.record_books();
         (state, follower)
+    }
+
+    /// The kernel goes on without us, or does not, when this is dropped.
+    pub fn keep(&mut self, keep: bool) {
+        self.kernel.keep(keep);
+    }
+
+    /// Where maps and links are pinned.
+    pub fn pinned_at(&self) -> Option<&Path> {
+        self.kernel.pinned_at()
     }
 
     /// The policy in force.
@@ -162,16 +180,21 @@ impl State {
             let position = before.zones.iter().position(|zone| zone.name == name);
             position.map_or_else(ZoneBook::default, |position| self.books[position])
         };
-        let zones = policy.zones.iter().zip(&applied.zones);
-        let books = zones.map(|(zone, applied)| match applied.origin {
-            Origin::Kept => book_of(&zone.name),
-            Origin::Resized { .. } => book_of(&zone.name).moved(&applied.past, applied.start),
-            Origin::OtherKey | Origin::New => ZoneBook::starting_at(applied.start),
-        });
-        self.books = books.collect();
+        self.books = next_books(&policy, &applied, book_of);
         let in_force = before.followed_by(policy, self.kernel.indices());
         self.policy.send_replace(Arc::new(in_force));
+        self.record_books();
         Ok(applied)
+    }
+
+    /// For the next daemon. If that fails, it begins with the kernel's counters.
+    fn record_books(&mut self) {
+        let policy = self.policy();
+        let names = policy.zones.iter().map(|zone| zone.name.as_str());
+        let books = books::to_json(names.zip(&self.books));
+        if let Err(error) = self.kernel.set_books(books) {
+            tracing::warn!("{error}");
+        }
     }
 
     /// Looks again where the servers listen, if that matters.
@@ -204,6 +227,7 @@ impl State {
             self.books[zone].reset(reading.counters);
             notice!("zone {:?}: counters reset", policy.zones[zone].name);
         }
+        self.record_books();
         Ok(())
     }
 
@@ -246,6 +270,21 @@ impl State {
         let reading = self.kernel.read_zone(zone).map_err(failed)?;
         Ok(self.books[zone].status(&policy.zones[zone], &reading))
     }
+}
+
+/// The books of a policy's zones, from those of the zones of before.
+fn next_books(
+    policy: &Policy,
+    applied: &Applied,
+    book_of: impl Fn(&str) -> ZoneBook,
+) -> Vec<ZoneBook> {
+    let zones = policy.zones.iter().zip(&applied.zones);
+    let books = zones.map(|(zone, applied)| match applied.origin {
+        Origin::Kept => book_of(&zone.name),
+        Origin::Resized { .. } => book_of(&zone.name).moved(&applied.past, applied.start),
+        Origin::OtherKey | Origin::New => ZoneBook::starting_at(applied.start),
+    });
+    books.collect()
 }
 
 fn failed(error: KernelError) -> Refusal {

@@ -53,7 +53,13 @@ pub(super) struct Candidates(HashMap<MapData, u64, Raw<Connection>>);
 
 impl Candidates {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
-        Ok(Self(take(ebpf, MAP_CANDIDATES)?))
+        let mut map: HashMap<MapData, u64, Raw<Connection>> = take(ebpf, MAP_CANDIDATES)?;
+        // Of a daemon that ended in the middle of it.
+        let left: Vec<u64> = map.keys().filter_map(Result::ok).collect();
+        for cookie in left {
+            map.remove(&cookie).context("write map", MAP_CANDIDATES)?;
+        }
+        Ok(Self(map))
     }
 
     /// Looks at the sockets of every network namespace, and adopts what `compiled` counts and

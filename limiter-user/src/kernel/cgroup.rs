@@ -80,6 +80,13 @@ impl Cgroup {
         root().is_ok_and(|root| root == self.path)
     }
 
+    /// Its id: the inode number of its directory (kernel/cgroup/cgroup.c, cgroup_id).
+    pub(super) fn id(&self) -> u64 {
+        self.directory
+            .metadata()
+            .map_or(0, |metadata| metadata.ino())
+    }
+
     /// Ids of this cgroup and of everything below it. The id of a cgroup is the inode number of its
     /// directory (kernel/cgroup/cgroup.c, cgroup_id).
     pub(super) fn ids(&self) -> Vec<u64> {

@@ -48,6 +48,17 @@ pub struct AppliedZone {
     pub past: ZoneCounters,
 }
 
+impl AppliedZone {
+    /// One that has counted nothing.
+    pub fn new(origin: Origin) -> Self {
+        Self {
+            origin,
+            start: ZoneCounters::default(),
+            past: ZoneCounters::default(),
+        }
+    }
+}
+
 impl Kernel {
     /// Puts another policy in force, in one switch. Zones and servers are known by their names.
     ///
@@ -58,10 +69,13 @@ impl Kernel {
         compile::check(policy)?;
         self.check_cgroups(policy)?;
         // Those that are new, before anything is in force; those that are gone, when it is.
-        self.interfaces.add(policy.interfaces())?;
+        let pins = self.pins.as_ref();
+        self.interfaces.add(policy.interfaces(), pins)?;
         let result = self.apply_to_zones(policy);
         match &result {
-            Ok(_) => self.interfaces.keep_only(policy.interfaces()),
+            Ok(_) => self
+                .interfaces
+                .keep_only(policy.interfaces(), self.pins.as_ref()),
             Err(_) => self.interfaces.withdraw(),
         }
         result
@@ -106,6 +120,9 @@ impl Kernel {
         });
         // Of the policy that is in force now, whichever it is.
         self.servers.keep_only(&self.indices.servers);
+        if let Err(error) = self.write_record() {
+            tracing::warn!("{error}");
+        }
         result
     }
 
@@ -127,6 +144,8 @@ impl Kernel {
         // Before a program wants it; what is not wanted any more does no harm for a moment.
         self.follow_listeners(policy)?;
         self.policy.prepare(&compiled)?;
+        // Whoever comes after a sudden end has to know what there is.
+        self.write_record()?;
         let counts_alike = self.is_settled && compiled.counts_alike(&self.compiled);
         let mut adopted = Adopted::default();
         if !counts_alike {

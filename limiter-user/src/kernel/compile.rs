@@ -37,6 +37,18 @@ pub(super) struct Compiled {
 }
 
 impl Compiled {
+    /// Of no policy.
+    pub(super) fn nothing() -> Self {
+        Self {
+            ports: vec![PortEntry::default(); PORTS as usize],
+            listeners: HashMap::new(),
+            servers: Vec::new(),
+            exempt: HashMap::new(),
+            networks: Networks::new(),
+            named: Vec::new(),
+        }
+    }
+
     /// Whether a connection counts, as the programs decide it.
     pub(super) fn counts(&self, connection: &Connection) -> bool {
         let Some(index) = self.server_at(connection.local, connection.local_port) else {

@@ -60,6 +60,14 @@ impl Dispenser {
         Ok(index as u16)
     }
 
+    /// Takes this index, which somebody has from before.
+    pub(super) fn reserve(&mut self, index: u16) {
+        if let Some(taken) = self.taken.get_mut(usize::from(index)) {
+            *taken = true;
+            self.next = (usize::from(index) + 1) % self.taken.len();
+        }
+    }
+
     /// Takes an index back.
     pub(super) fn give_back(&mut self, index: u16) {
         self.taken[usize::from(index)] = false;
@@ -78,6 +86,20 @@ impl ServerIndices {
             dispenser: Dispenser::of_servers(),
             names: Vec::new(),
         }
+    }
+
+    /// Those that servers have from before.
+    pub(super) fn take_over(names: Vec<(String, u16)>) -> Self {
+        let mut dispenser = Dispenser::of_servers();
+        names
+            .iter()
+            .for_each(|(_, index)| dispenser.reserve(*index));
+        Self { dispenser, names }
+    }
+
+    /// Every server with its index.
+    pub(super) fn names(&self) -> &[(String, u16)] {
+        &self.names
     }
 
     /// Indices for the servers of these names. Those that are not named any more keep theirs until

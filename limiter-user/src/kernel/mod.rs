@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`Kernel`] | the loaded and attached programs, as the daemon sees them |
 //! | `object` | the embedded object and how it is loaded |
+//! | `start` | from nothing, or from what another daemon has left |
+//! | [`pins`], `link` | what outlives the daemon |
 //! | `cgroup` | finding, checking and locking cgroups |
 //! | `interface` | the XDP program on network interfaces, which come and go |
 //! | `attachment` | what is attached where |
@@ -31,24 +33,29 @@ mod error;
 mod events;
 mod indices;
 mod interface;
+mod link;
 mod netns;
 mod networks;
 mod object;
+pub mod pins;
 mod policy;
 mod privilege;
 mod raw;
 mod scope;
 pub mod sock_diag;
+mod start;
 mod syscall;
 mod twin;
 mod zones;
 
-use aya::{Ebpf, programs::Xdp};
+use std::path::Path;
+
+use aya::Ebpf;
 use limiter_common::{
     counters::{EventCounters, PacketCounters, ZoneCounters},
     entry::ZoneEntry,
     key::ZoneKey,
-    names::{PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_XDP},
+    names::{PROGRAM_COUNT, PROGRAM_ENFORCE},
 };
 
 pub use self::{
@@ -61,15 +68,25 @@ pub use self::{
     events::{EventStream, NewListeners},
     indices::Indices,
     interface::{AttachedInterface, InterfaceWatch, interface_names},
+    pins::Instance,
     privilege::check as check_privileges,
+    start::{How, Started},
     zones::{Origin, possible_cpus},
 };
 use self::{
-    adopt::Candidates, cgroup::Cgroup, compile::Compiled, divert::Diversion,
-    indices::ServerIndices, interface::Interfaces, interface::Transmitters, policy::PolicyMaps,
+    adopt::Candidates,
+    cgroup::Cgroup,
+    compile::Compiled,
+    divert::Diversion,
+    indices::ServerIndices,
+    interface::Interfaces,
+    interface::Transmitters,
+    link::Link,
+    pins::{Pins, Record, RecordMap, RecordedServer},
+    policy::PolicyMaps,
     zones::ZoneMaps,
 };
-use crate::policy::{LogLevel, Policy};
+use crate::policy::Policy;
 
 /// Counts of one zone as the kernel has them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,12 +99,19 @@ pub struct ZoneReading {
     pub memory_bytes: u64,
 }
 
-/// The loaded and attached programs. Dropping it detaches everything.
+/// The loaded and attached programs. Dropping it detaches everything that is not pinned.
 pub struct Kernel {
     // Goes first: what refuses early must not outlive what counts.
     interfaces: Interfaces,
     transmitters: Transmitters,
-    // Holds the programs and the links to cgroups; the maps below were taken from it.
+    /// Removes what is pinned, if that is wanted.
+    pins: Option<Pins>,
+    record: RecordMap,
+    /// The daemon's part of the record.
+    books: serde_json::Value,
+    /// Of the programs at cgroups.
+    _links: Vec<Link>,
+    // Holds the programs; the maps below were taken from it.
     ebpf: Ebpf,
     policy: PolicyMaps,
     /// The policy in force.
@@ -103,64 +127,6 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Loads the programs, makes the zones, writes the policy, attaches to every cgroup of the
-    /// policy (the root of the cgroup2 hierarchy if it names none), adopts open connections, and
-    /// attaches to the interfaces of the policy that are there. Enforcement is in force when this
-    /// returns.
-    ///
-    /// # Errors
-    ///
-    /// Nothing stays loaded or attached then. That an interface is missing is no error.
-    pub fn start(policy: &Policy) -> Result<(Self, Adopted), KernelError> {
-        privilege::check()?;
-        privilege::raise_descriptor_limit()?;
-        let cgroups = cgroup::open_all(policy)?;
-        compile::check(policy)?;
-        let mut ebpf = object::load(policy.error_log.level == LogLevel::Debug)?;
-        let mut zones = ZoneMaps::take(&mut ebpf)?;
-        let mut servers = ServerIndices::new();
-        let placed = zones.place(&policy.zones)?;
-        let indices = Indices {
-            zones: placed.iter().map(|one| one.index).collect(),
-            servers: servers.assign(policy.servers.iter().map(|it| it.name.as_str()))?,
-        };
-        let compiled = compile::compile(policy, &indices)?;
-        let policy_maps = PolicyMaps::write(&mut ebpf, &compiled)?;
-        object::load_programs(&mut ebpf)?;
-
-        // Count first, so that from here on no connection is missed; then add those that were
-        // open before; refuse only when the counts are true.
-        for cgroup in &cgroups {
-            object::attach_count(&mut ebpf, cgroup)?;
-        }
-        let mut candidates = Candidates::take(&mut ebpf)?;
-        let adopted = candidates.adopt(&mut ebpf, &cgroups, &compiled, None)?;
-        for cgroup in &cgroups {
-            object::attach_enforce(&mut ebpf, cgroup)?;
-        }
-        let mut diversion = Diversion::new(&mut ebpf)?;
-        diversion.refresh(&mut ebpf, &cgroups, policy)?;
-        let xdp = object::program::<Xdp>(&mut ebpf, PROGRAM_XDP)?;
-        let interfaces = Interfaces::attach(xdp, policy.interfaces())?;
-        let mut transmitters = Transmitters::take(&mut ebpf)?;
-        transmitters.set(interfaces.attached())?;
-        let kernel = Self {
-            interfaces,
-            transmitters,
-            ebpf,
-            policy: policy_maps,
-            compiled,
-            indices,
-            zones,
-            servers,
-            candidates,
-            is_settled: true,
-            cgroups,
-            diversion,
-        };
-        Ok((kernel, adopted))
-    }
-
     /// Which indices the zones and servers of the policy in force have.
     pub fn indices(&self) -> &Indices {
         &self.indices
@@ -174,8 +140,49 @@ impl Kernel {
     /// Refused attempts may be dropped instead then. What fails in one network namespace only is
     /// no error, but logged.
     pub fn follow_listeners(&mut self, policy: &Policy) -> Result<(), KernelError> {
+        let pins = self.pins.as_ref();
         self.diversion
-            .refresh(&mut self.ebpf, &self.cgroups, policy)
+            .refresh(&mut self.ebpf, pins, &self.cgroups, policy)
+    }
+
+    /// Where maps and links are pinned.
+    pub fn pinned_at(&self) -> Option<&Path> {
+        self.pins.as_ref().map(Pins::directory)
+    }
+
+    /// Whether the kernel goes on counting and refusing when this is dropped, as it does if the
+    /// process is killed. Only if there are pins.
+    pub fn keep(&mut self, keep: bool) {
+        if let Some(pins) = &mut self.pins {
+            pins.stay(keep);
+        }
+    }
+
+    /// Has the next daemon know these books.
+    ///
+    /// # Errors
+    ///
+    /// If the map cannot be written.
+    pub fn set_books(&mut self, books: serde_json::Value) -> Result<(), KernelError> {
+        self.books = books;
+        self.write_record()
+    }
+
+    fn write_record(&self) -> Result<(), KernelError> {
+        let servers = self.servers.names().iter();
+        self.record.write(&Record {
+            layout: object::layout(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            cgroups: self.cgroups.iter().map(Cgroup::id).collect(),
+            zones: self.zones.record(),
+            servers: servers
+                .map(|(name, index)| RecordedServer {
+                    index: *index,
+                    name: name.clone(),
+                })
+                .collect(),
+            books: self.books.clone(),
+        })
     }
 
     /// Sockets to which refused attempts are brought since the last call. Whoever takes one accepts
@@ -221,7 +228,7 @@ impl Kernel {
     ///
     /// If the kernel does not tell what is there.
     pub fn refresh_interfaces(&mut self) -> Result<Vec<Attachment>, KernelError> {
-        let changed = self.interfaces.refresh()?;
+        let changed = self.interfaces.refresh(self.pins.as_ref())?;
         self.transmitters.set(self.interfaces.attached())?;
         Ok(changed)
     }

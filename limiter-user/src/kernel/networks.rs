@@ -88,6 +88,23 @@ impl NetworkMap {
         }
     }
 
+    /// The map, in which another daemon has written.
+    pub(super) fn take_over(map: LpmTrie<MapData, Raw<Network>, u32>) -> Result<Self, KernelError> {
+        let mut halves = [Networks::new(), Networks::new()];
+        for entry in map.iter() {
+            let (key, value) = entry.context("read map", MAP_NETWORKS)?;
+            let (half, limit, server, addr) = key.data().0.parts();
+            let place = Place {
+                server,
+                limit,
+                addr,
+                bits: (key.prefix_len() - Network::bits(0)) as u8,
+            };
+            halves[usize::from(half & 1)].insert(place, value);
+        }
+        Ok(Self { map, halves })
+    }
+
     /// Writes what differs from what stands there.
     pub(super) fn write(&mut self, half: u8, networks: &Networks) -> Result<(), KernelError> {
         let known = &mut self.halves[usize::from(half)];

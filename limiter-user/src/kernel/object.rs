@@ -1,28 +1,32 @@
 //! The embedded object, and how it is loaded and attached.
 
-use std::os::fd::AsFd as _;
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    iter,
+    os::fd::AsFd as _,
+};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{HashMap, IterableMap as _, Map, MapData},
-    programs::{
-        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, Iter, Program, ProgramError, SkLookup,
-        SkReuseport, SockOps, Xdp, sock_ops::SockOpsLink,
-    },
+    programs::{CgroupSkb, Iter, Program, ProgramError, SkLookup, SkReuseport, SockOps, Xdp},
 };
 use limiter_common::{
     entry::ZoneEntry,
     key::ZoneKeyWords,
     names::{
-        MAP_EVENTS, MAP_EXCESS, MAP_NEW_LISTENERS, MAP_TOKENS, MAP_WAITERS, MAPS, PROGRAM_ADOPT,
-        PROGRAM_COUNT, PROGRAM_DIVERT, PROGRAM_ENFORCE, PROGRAM_LOOKUP, PROGRAM_REFUSE,
-        PROGRAM_WAIT, PROGRAM_XDP,
+        MAP_EVENTS, MAP_EXCESS, MAP_NEW_LISTENERS, MAP_NEXT, MAP_TARGET, MAP_TOKENS, MAP_WAITERS,
+        MAPS, PROGRAM_ADOPT, PROGRAM_COUNT, PROGRAM_DIVERT, PROGRAM_ENFORCE, PROGRAM_LOOKUP,
+        PROGRAM_REFUSE, PROGRAM_WAIT, PROGRAM_XDP,
     },
 };
 
 use super::{
     cgroup::Cgroup,
     error::{Context, KernelError},
+    link::{Hook, Link},
+    pins::Pins,
     raw::Raw,
     twin,
 };
@@ -33,13 +37,47 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("object/limiter.bpf.o");
 /// One page; the loader rounds up where pages are larger.
 const SMALLEST_RING_BYTES: u32 = 4096;
 
-/// Makes the maps of the object. With `debug` the programs write debug output.
-pub(super) fn load(debug: bool) -> Result<Ebpf, KernelError> {
-    loader(debug)
+/// Makes the maps of the object, or takes those that are pinned. With `debug` the programs write
+/// debug output.
+pub(super) fn load(debug: bool, pins: Option<&Pins>) -> Result<Ebpf, KernelError> {
+    let mut loader = loader(debug);
+    // Those of one network namespace live as long as the daemon's socket there.
+    let outlive = MAPS
+        .iter()
+        .filter(|map| !matches!(**map, MAP_TARGET | MAP_NEXT));
+    for (map, pins) in outlive.zip(iter::repeat(pins)) {
+        if let Some(pins) = pins {
+            loader.map_pin_path(map, pins.map(map));
+        }
+    }
+    loader
         .load(OBJECT)
         .context("load", "the eBPF object")
         .map_err(explain)
 }
+
+/// What the maps are like: a number that changes whenever one of them does. Maps of another layout
+/// cannot be taken over.
+pub(super) fn layout() -> u64 {
+    let mut hasher = DefaultHasher::new();
+    LAYOUT.hash(&mut hasher);
+    let object = aya_obj::Object::parse(OBJECT);
+    let maps = object.iter().flat_map(|object| &object.maps);
+    let mut maps: Vec<_> = maps
+        .filter(|(name, _)| MAPS.contains(&name.as_str()))
+        .map(|(name, map)| {
+            let sizes = [map.key_size(), map.value_size(), map.max_entries()];
+            (name.clone(), map.map_type(), sizes)
+        })
+        .collect();
+    maps.sort_unstable();
+    maps.hash(&mut hasher);
+    (size_of::<ZoneEntry>(), size_of::<ZoneKeyWords>()).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// To be counted up when a map gets another meaning with the same sizes.
+const LAYOUT: u32 = 1;
 
 /// Makes the map of one zone.
 pub(super) fn create_zone_map(
@@ -129,37 +167,40 @@ pub(super) fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
     )
 }
 
-/// Attaches the program that counts.
-pub(super) fn attach_count(ebpf: &mut Ebpf, cgroup: &Cgroup) -> Result<(), KernelError> {
-    // Links refuse the flag for several programs: several links always coexist.
-    program::<SockOps>(ebpf, PROGRAM_COUNT)?
-        .attach(cgroup, CgroupAttachMode::Single)
-        .context("attach to cgroup", cgroup.path.display())
+/// Attaches a program to a cgroup, or puts it in place of the one whose link is pinned there.
+pub(super) fn attach(
+    ebpf: &Ebpf,
+    name: &'static str,
+    cgroup: &Cgroup,
+    pins: Option<&Pins>,
+) -> Result<Link, KernelError> {
+    const OPERATION: &str = "attach to cgroup";
+    let program = ebpf
+        .program(name)
+        .ok_or_else(|| KernelError::new("find program", name, "the object does not have it"))?;
+    let program = program.fd().context("find program", name)?.as_fd();
+    let hook = match name {
+        PROGRAM_ENFORCE => Hook::CgroupIngress,
+        _ => Hook::CgroupSockOps,
+    };
+    let place = cgroup.path.display();
+    let pin = pins.map(|pins| pins.link(name, cgroup.id()));
+    if let Some(pin) = &pin
+        && let Ok(link) = Link::open(pin)
+    {
+        if link.replace(program).is_ok() {
+            return Ok(link);
+        }
+        // Of a cgroup that is gone, whose number this one has now.
+        fs::remove_file(pin).context("unpin", pin.display())?;
+    }
+    let link = Link::to_cgroup(program, cgroup.as_fd(), hook)
+        .context(OPERATION, &place)
         .map_err(explain)?;
-    Ok(())
-}
-
-/// Attaches the program that counts what waits to be closed.
-pub(super) fn attach_wait(ebpf: &mut Ebpf, cgroup: &Cgroup) -> Result<SockOpsLink, KernelError> {
-    let program = program::<SockOps>(ebpf, PROGRAM_WAIT)?;
-    program
-        .attach(cgroup, CgroupAttachMode::Single)
-        .and_then(|link| program.take_link(link))
-        .context("attach to cgroup", cgroup.path.display())
-        .map_err(explain)
-}
-
-/// Attaches the program that refuses.
-pub(super) fn attach_enforce(ebpf: &mut Ebpf, cgroup: &Cgroup) -> Result<(), KernelError> {
-    program::<CgroupSkb>(ebpf, PROGRAM_ENFORCE)?
-        .attach(
-            cgroup,
-            CgroupSkbAttachType::Ingress,
-            CgroupAttachMode::Single,
-        )
-        .context("attach to cgroup", cgroup.path.display())
-        .map_err(explain)?;
-    Ok(())
+    if let Some(pin) = &pin {
+        link.pin(pin).context("pin to", pin.display())?;
+    }
+    Ok(link)
 }
 
 /// The program of this name.

@@ -4,6 +4,8 @@
 //! the other one is written in peace and put in force by one write. Before a half is written again,
 //! every program that may still read it has ended: [`super::zones::ZoneMaps::wait_for_programs`].
 
+use std::{collections::HashSet, io, os::fd::AsFd as _};
+
 use aya::{
     Ebpf,
     maps::{Array, HashMap, Map, MapData, MapError},
@@ -20,6 +22,7 @@ use super::{
     error::{Context, KernelError},
     networks::NetworkMap,
     raw::Raw,
+    syscall::read_words,
 };
 
 /// The maps, and what stands in them.
@@ -71,6 +74,61 @@ impl PolicyMaps {
         maps.prepare(compiled)?;
         maps.switch()?;
         Ok(maps)
+    }
+
+    /// Takes the maps that another daemon has written. What it had in force stays; what it was about
+    /// to put in force is withdrawn.
+    pub(super) fn take_over(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+        let words = match ebpf.map(MAP_PORTS) {
+            Some(Map::Array(ports)) => read_words(ports.fd().as_fd(), 2 * PORTS),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        };
+        let words = words.context("read map", MAP_PORTS)?;
+        let control: Array<MapData, Raw<Control>> = take(ebpf, MAP_CONTROL)?;
+        let ports: Array<MapData, Raw<PortEntry>> = take(ebpf, MAP_PORTS)?;
+        let listeners: HashMap<MapData, Raw<ListenerKey>, u32> = take(ebpf, MAP_LISTENERS)?;
+        let mut halves = [Half::empty(), Half::empty()];
+        for (half, words) in halves.iter_mut().zip(words.chunks(PORTS as usize)) {
+            let entries = words.iter().map(|word| PortEntry::from_word(*word));
+            half.ports = entries.collect();
+        }
+        for entry in listeners.iter() {
+            let (Raw(key), server) = entry.context("read map", MAP_LISTENERS)?;
+            let half = &mut halves[key.half as usize & 1];
+            half.listeners.insert((key.class as u16, key.addr), server);
+        }
+        let switches = control.get(&0, 0).context("read map", MAP_CONTROL)?.0;
+        let mut maps = Self {
+            control,
+            ports,
+            listeners,
+            servers: take(ebpf, MAP_SERVERS)?,
+            networks: NetworkMap::take_over(take(ebpf, MAP_NETWORKS)?)?,
+            switches: Control {
+                // Its subscribers are gone with it.
+                report_passed: 0,
+                ticks_per_second: ticks_per_second()?,
+                max_waiting: max_waiting()?,
+                ..switches
+            },
+            halves,
+        };
+        maps.withdraw()?;
+        Ok(maps)
+    }
+
+    /// Indices of the zones that limits of these servers name in the policy in force.
+    pub(super) fn zones_in_force(&self, servers: &[u16]) -> Result<HashSet<u16>, KernelError> {
+        let half = self.switches.halves.active();
+        let mut zones = HashSet::new();
+        for server in servers {
+            let place = half * MAX_SERVER_INDICES + u32::from(*server);
+            let server = self.servers.get(&place, 0);
+            let server = server.context("read map", MAP_SERVERS)?.0;
+            let limits = server.limits.iter().take(server.limit_count.into());
+            zones.extend(limits.map(|limit| limit.zone));
+        }
+        Ok(zones)
     }
 
     /// Writes the half that is not in force.

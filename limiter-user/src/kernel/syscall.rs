@@ -10,10 +10,17 @@ use std::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Command {
     MapCreate = 0,
+    MapLookup = 1,
+    MapUpdate = 2,
+    ObjectPin = 6,
+    ObjectGet = 7,
     ObjectGetInfoByFd = 15,
     BtfGetFdById = 19,
+    MapLookupBatch = 24,
     MapUpdateBatch = 26,
     LinkCreate = 28,
+    LinkUpdate = 29,
+    LinkDetach = 34,
 }
 
 /// The system call. What it returns is not negative.
@@ -37,6 +44,46 @@ pub(super) unsafe fn bpf<T>(command: Command, attributes: &mut T) -> io::Result<
     Ok(result as i32)
 }
 
+/// The members of union bpf_attr for single elements.
+#[repr(C)]
+struct Element {
+    map_fd: u32,
+    padding: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+impl Element {
+    fn first(map: BorrowedFd<'_>, key: &u32, value: *const u8) -> Self {
+        Self {
+            map_fd: map.as_raw_fd() as u32,
+            padding: 0,
+            key: std::ptr::from_ref(key) as u64,
+            value: value as u64,
+            flags: 0,
+        }
+    }
+}
+
+/// Reads the first value of an array whose values have `bytes` bytes: too many for the stack.
+pub(super) fn read_first(map: BorrowedFd<'_>, bytes: usize) -> io::Result<Vec<u8>> {
+    let mut value = vec![0; bytes];
+    let key = 0;
+    let mut element = Element::first(map, &key, value.as_mut_ptr());
+    // SAFETY: a key of four bytes, and room for the value.
+    unsafe { bpf(Command::MapLookup, &mut element) }?;
+    Ok(value)
+}
+
+/// Writes the first value of an array, all of it.
+pub(super) fn write_first(map: BorrowedFd<'_>, value: &[u8]) -> io::Result<()> {
+    let key = 0;
+    let mut element = Element::first(map, &key, value.as_ptr());
+    // SAFETY: a key of four bytes, and a whole value.
+    unsafe { bpf(Command::MapUpdate, &mut element) }.map(drop)
+}
+
 /// The member `batch` of union bpf_attr.
 #[repr(C)]
 struct Batch {
@@ -48,6 +95,35 @@ struct Batch {
     map_fd: u32,
     elem_flags: u64,
     flags: u64,
+}
+
+/// Reads the first `count` values of an array of 32-bit words, all at once.
+pub(super) fn read_words(map: BorrowedFd<'_>, count: u32) -> io::Result<Vec<u32>> {
+    let (mut keys, mut values) = (vec![0_u32; count as usize], vec![0_u32; count as usize]);
+    let mut next = 0_u32;
+    let mut batch = Batch {
+        in_batch: 0,
+        out_batch: (&raw mut next) as u64,
+        keys: keys.as_mut_ptr() as u64,
+        values: values.as_mut_ptr() as u64,
+        count,
+        map_fd: map.as_raw_fd() as u32,
+        elem_flags: 0,
+        flags: 0,
+    };
+    // SAFETY: room for as many keys and values of four bytes as it says.
+    match unsafe { bpf(Command::MapLookupBatch, &mut batch) } {
+        // There are no more than these.
+        Err(error) if error.raw_os_error() != Some(libc::ENOENT) => return Err(error),
+        _ => {}
+    }
+    let mut words = vec![0; count as usize];
+    for (key, value) in keys.iter().zip(&values).take(batch.count as usize) {
+        if let Some(word) = words.get_mut(*key as usize) {
+            *word = *value;
+        }
+    }
+    Ok(words)
 }
 
 /// Puts maps into places of an array of maps, and waits once until every program that is running

@@ -6,7 +6,7 @@
 //! connection holds a slot of it any more.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs, io,
     os::fd::{AsFd as _, AsRawFd, OwnedFd},
 };
@@ -28,6 +28,7 @@ use super::{
     error::{Context, KernelError},
     indices::Dispenser,
     object::{ZoneMap, create_zone_map},
+    pins::RecordedZone,
     policy::take,
     raw::Raw,
     syscall::put_maps,
@@ -102,6 +103,37 @@ impl ZoneMaps {
             zones: HashMap::new(),
             vacant: take(ebpf, MAP_ZONE_TEMPLATE)?,
         })
+    }
+
+    /// Takes the maps that another daemon has made. Zones that are not in force are retired.
+    pub(super) fn take_over(
+        ebpf: &mut Ebpf,
+        recorded: &[RecordedZone],
+        in_force: &HashSet<u16>,
+    ) -> Result<Self, KernelError> {
+        let mut maps = Self::take(ebpf)?;
+        for one in recorded {
+            let map = maps.outer.get(&one.index.into(), 0);
+            let map: ZoneMap = map.context("read map", MAP_ZONES)?;
+            maps.dispenser.reserve(one.index);
+            let zone = OneZone {
+                zone: one.zone(),
+                max_entries: one.max_entries,
+                memory_bytes: memory(map.map())?,
+                map,
+                is_retired: !in_force.contains(&one.index),
+            };
+            maps.zones.insert(one.index, zone);
+        }
+        Ok(maps)
+    }
+
+    /// Every zone that there is, for the next daemon.
+    pub(super) fn record(&self) -> Vec<RecordedZone> {
+        let zones = self.zones.iter();
+        zones
+            .map(|(&index, one)| RecordedZone::new(index, &one.zone, one.max_entries))
+            .collect()
     }
 
     /// Finds or makes each of these zones. Those that are not among them stay as they are.

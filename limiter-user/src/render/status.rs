@@ -14,6 +14,9 @@ pub fn status(status: &Status) -> String {
     for attached in &status.attached {
         text.push_str(&attachment(attached));
     }
+    if let Some(place) = &status.pinned {
+        text.push_str(&format!("pinned at {place}\n"));
+    }
     let events = &status.events;
     text.push_str(&format!(
         "events: {} sent, {} lost, {} suppressed\n",
@@ -106,6 +109,7 @@ mod tests {
                 mode: None,
                 waiting: None,
             }],
+            pinned: Some("/sys/fs/bpf/limiter/default".to_owned()),
             servers: Vec::new(),
             zones: Vec::new(),
             events: EventStatus {
@@ -121,6 +125,7 @@ mod tests {
         });
         let head = "limiter 0.1.0, pid 4711, up 1 min 1 s\n\
              attached to cgroup /sys/fs/cgroup: limiter_count, limiter_enforce\n\
+             pinned at /sys/fs/bpf/limiter/default\n\
              events: 3 sent, 0 lost, 42 suppressed\n\
              packets let pass unread: 7 not IP, 1 fragments\n\nSERVER";
         assert!(text.starts_with(head), "{text}");

@@ -3,20 +3,10 @@
 use std::{
     io::{Read, Write},
     net::{Shutdown, TcpStream},
-    thread,
 };
 
-use nix::sys::signal::Signal;
 use tests::{
-    Limiter, Server, World,
-    churn::{Churn, Ending, churn},
-    client,
-    programs::Programs,
-    settle,
-    settle::PATIENCE,
-    sockdiag,
-    tun::Tun,
-    world::address,
+    Limiter, Server, World, client, settle, settle::PATIENCE, sockdiag, tun::Tun, world::address,
 };
 
 use crate::{CLIENT, LIMIT_10, PORT, SERVER, ZONE};
@@ -104,64 +94,6 @@ fn connections_of_ipv6_and_mapped_clients_are_adopted_under_their_real_addresses
     assert_eq!(limiter.connections_of(ZONE, address(CLIENT)), 2);
     assert_eq!(limiter.connections_of(ZONE, address("::1")), 3);
     assert_eq!(limiter.zone(ZONE).connections, 5);
-}
-
-#[test]
-fn after_kill_9_the_next_start_adopts_what_is_open_and_trips_over_nothing() {
-    let world = World::new();
-    let server = world.serve(&[SERVER]);
-    let limiter = Limiter::start(&world, &LIMIT_10);
-    let mut open = world.open_many(CLIENT, server.address(), 5);
-    let (status, _) = limiter.end(Signal::SIGKILL);
-    assert!(!status.success());
-    for stream in &mut open {
-        echo(stream);
-    }
-    open.extend(world.open_many(CLIENT, server.address(), 2));
-
-    let limiter = Limiter::start(&world, &LIMIT_10);
-    assert_eq!(
-        Programs::attached(world.cgroup.path()),
-        Programs::ONE_LIMITER
-    );
-    assert_eq!(limiter.zone(ZONE).connections, 7);
-    open.extend(world.open_many(CLIENT, server.address(), 3));
-    world.must_be_refused(CLIENT, server.address());
-    drop(open);
-    settle("connections", 0, || limiter.zone(ZONE).connections);
-    limiter.must_be_exact(ZONE);
-    let (status, said) = limiter.end(Signal::SIGTERM);
-    assert!(status.success(), "{said}");
-    assert_eq!(Programs::attached(world.cgroup.path()), Programs::NONE);
-}
-
-#[test]
-fn after_kill_9_in_the_middle_of_traffic_the_count_is_right_again() {
-    let _heavy = crate::heavy();
-    let world = World::new();
-    let server = world.serve(&[SERVER]);
-    let plan = Churn {
-        connections: 20_000,
-        threads: 4,
-        from: (1..=8).map(|n| [127, 0, 1, n].into()).collect(),
-        to: vec![server.address()],
-        endings: Ending::ALL.to_vec(),
-        patience: PATIENCE,
-    };
-    let limiter = Limiter::start(&world, &LIMIT_10);
-    let limiter = thread::scope(|scope| {
-        let traffic = scope.spawn(|| world.netns.run(|| churn(&plan)));
-        settle("traffic", true, || limiter.zone(ZONE).passed > 1_000);
-        limiter.end(Signal::SIGKILL);
-        let limiter = Limiter::start(&world, &LIMIT_10);
-        let report = traffic.join().expect("the traffic");
-        assert_eq!(report.failures, Vec::<String>::new());
-        limiter
-    });
-    settle("connections", 0, || limiter.zone(ZONE).connections);
-    let zone = limiter.zone(ZONE);
-    assert_eq!((zone.keys, zone.rejected), (0, 0));
-    limiter.must_be_exact(ZONE);
 }
 
 fn echo(stream: &mut TcpStream) {

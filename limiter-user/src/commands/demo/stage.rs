@@ -31,7 +31,7 @@ use crate::{
         route::EventFilter,
         socket::ControlSocket,
     },
-    daemon::{self, Signals, clock::SystemClock},
+    daemon::{self, Mission, Signals, clock::SystemClock},
     kernel::KernelError,
 };
 
@@ -76,11 +76,18 @@ impl Stage {
             },
             reload: None,
         };
+        let mission = Mission {
+            policy,
+            source,
+            // It is gone with us.
+            instance: None,
+            keep: false,
+        };
         let clock = Arc::new(SystemClock);
         let ready = || {
             let _ = ready.send(());
         };
-        let mut running = tokio::spawn(daemon::run(policy, socket, clock, signals, source, ready));
+        let mut running = tokio::spawn(daemon::run(mission, socket, clock, signals, ready));
         if is_ready.await.is_err() {
             ended(&mut running).await?;
             return Err(Failure::DaemonStopped);

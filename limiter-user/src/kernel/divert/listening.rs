@@ -80,8 +80,15 @@ impl Known {
 pub(super) struct ListeningMap(BpfHashMap<MapData, Raw<Listening>, u32>);
 
 impl ListeningMap {
-    pub(super) fn new(map: BpfHashMap<MapData, Raw<Listening>, u32>) -> Self {
-        Self(map)
+    /// Empties the map: what stands there is about sockets of a daemon that is gone.
+    pub(super) fn new(
+        mut map: BpfHashMap<MapData, Raw<Listening>, u32>,
+    ) -> Result<Self, KernelError> {
+        let known: Vec<_> = map.keys().filter_map(Result::ok).collect();
+        for key in known {
+            map.remove(&key).context("write map", MAP_LISTENING)?;
+        }
+        Ok(Self(map))
     }
 
     /// Makes what is known that of `table`. If that fails, `known` is what stands there, so that

@@ -20,7 +20,7 @@ mod target;
 
 use std::collections::{HashMap, HashSet};
 
-use aya::{Ebpf, programs::sock_ops::SockOpsLink};
+use aya::Ebpf;
 use limiter_common::names::{
     MAP_LISTENING, MAP_WAITERS, PROGRAM_DIVERT, PROGRAM_LOOKUP, PROGRAM_REFUSE, PROGRAM_WAIT,
 };
@@ -34,8 +34,10 @@ use super::{
     attachment::{Attachment, Place},
     cgroup::{self, Cgroup},
     error::{Context, KernelError},
+    link::Link,
     netns::{self, NetNs, NetNsId},
-    object::{attach_wait, load_divert},
+    object::{attach, load_divert},
+    pins::Pins,
     policy::take,
     scope::Scope,
     sock_diag,
@@ -51,7 +53,7 @@ pub(super) struct Diversion {
     fresh: Vec<Target>,
     /// `limiter_wait` at our own cgroup, from the first post on. It stays when there are none any
     /// more: places are given back as connections close, which may be later.
-    wait: Option<(Cgroup, SockOpsLink)>,
+    wait: Option<(Cgroup, Link)>,
     /// `limiter_divert` for the next post.
     spare: Option<Ebpf>,
     /// What went wrong in a namespace the last time. It is said once.
@@ -61,7 +63,7 @@ pub(super) struct Diversion {
 impl Diversion {
     pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
         Ok(Self {
-            listening: ListeningMap::new(take(ebpf, MAP_LISTENING)?),
+            listening: ListeningMap::new(take(ebpf, MAP_LISTENING)?)?,
             places: Places::new(take(ebpf, MAP_WAITERS)?),
             posts: HashMap::new(),
             fresh: Vec::new(),
@@ -80,6 +82,7 @@ impl Diversion {
     pub(super) fn refresh(
         &mut self,
         ebpf: &mut Ebpf,
+        pins: Option<&Pins>,
         cgroups: &[Cgroup],
         policy: &Policy,
     ) -> Result<(), KernelError> {
@@ -89,7 +92,7 @@ impl Diversion {
             .iter()
             .any(|server| server.action != Action::Drop)
         {
-            self.prepare(ebpf)?;
+            self.prepare(ebpf, pins)?;
             let scope = Scope::of(cgroups);
             netns::in_each(|netns| {
                 let id = netns.id;
@@ -138,11 +141,11 @@ impl Diversion {
     }
 
     /// Does what is the same for all namespaces: if that fails, it is in vain everywhere.
-    fn prepare(&mut self, ebpf: &mut Ebpf) -> Result<(), KernelError> {
+    fn prepare(&mut self, ebpf: &mut Ebpf, pins: Option<&Pins>) -> Result<(), KernelError> {
         if self.wait.is_none() {
             self.spare = Some(load_divert()?);
             let cgroup = cgroup::own()?;
-            let link = attach_wait(ebpf, &cgroup)?;
+            let link = attach(ebpf, PROGRAM_WAIT, &cgroup, pins)?;
             self.wait = Some((cgroup, link));
         }
         Ok(())

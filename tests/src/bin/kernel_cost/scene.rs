@@ -75,7 +75,7 @@ impl Scene {
         netns.enter();
         let cgroup = Cgroup::new();
         let inside = cgroup.enter();
-        let (mut kernel, _) = Kernel::start(&policy(cgroup.path()))?;
+        let mut kernel = Kernel::start(&policy(cgroup.path()), None)?.kernel;
         let programs = Programs::find()?;
         let directory = File::open(cgroup.path()).context("open the cgroup")?;
         let empty_skb = EmptyProgram::attach(CGROUP_SKB_INGRESS, &directory)?;

@@ -65,6 +65,7 @@ impl Service for Canned {
             pid: 1,
             uptime_s: 2,
             attached: Vec::new(),
+            pinned: None,
             servers: Vec::new(),
             zones: Vec::new(),
             events: EventStatus::default(),

@@ -1,0 +1,22 @@
+//! `limiter detach`
+
+use super::{failure::Failure, place::Place};
+use crate::kernel::pins;
+
+/// Remove what a daemon has left in the kernel
+///
+/// After `limiter run --keep`, or when the daemon was killed, the kernel goes on counting and
+/// refusing. This detaches the programs and removes the maps. A daemon that runs has to be stopped
+/// instead.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {}
+
+pub(super) fn run(_: Args, place: &Place) -> Result<(), Failure> {
+    let instance = place.instance(&place.socket(None))?;
+    if pins::remove(&instance)? {
+        eprintln!("instance {instance}: detached, nothing is limited any more");
+    } else {
+        eprintln!("instance {instance}: nothing is attached");
+    }
+    Ok(())
+}

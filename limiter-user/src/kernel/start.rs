@@ -1,0 +1,246 @@
+//! How a daemon begins: from nothing, with what another one has left, or beside it.
+//!
+//! | what is pinned | then |
+//! |---|---|
+//! | nothing | the programs are loaded and attached, what is open is adopted |
+//! | maps of this layout, at the same cgroups | maps, links and counts are taken over. The programs are put in place of the old ones, link by link; nothing is attached anew, so nobody gets by |
+//! | anything else | a second set is made beside the first, and adopts what is open; only when it counts and refuses, the first one is removed |
+
+use aya::{Ebpf, programs::Xdp};
+use limiter_common::names::{MAP_RECORD, PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_XDP};
+
+use super::{
+    Kernel,
+    adopt::Candidates,
+    cgroup::{self, Cgroup},
+    change::{Applied, AppliedZone},
+    compile::{self, Compiled},
+    divert::Diversion,
+    error::KernelError,
+    indices::{Indices, ServerIndices},
+    interface::{Interfaces, Transmitters},
+    object,
+    pins::{Instance, Pins, Record, RecordMap},
+    policy::PolicyMaps,
+    privilege,
+    zones::{Origin, ZoneMaps},
+};
+use crate::policy::{LogLevel, Policy};
+
+/// How a daemon began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// There was nothing.
+    Fresh,
+    /// With what another daemon has left.
+    TakenOver,
+    /// In place of what another daemon has left, which could not be taken over.
+    InPlace,
+}
+
+/// A kernel that enforces.
+pub struct Started {
+    /// It.
+    pub kernel: Kernel,
+    /// What came of the policy.
+    pub applied: Applied,
+    /// Books of the daemon before, as it has written them.
+    pub books: serde_json::Value,
+    /// How it began.
+    pub how: How,
+}
+
+impl Kernel {
+    /// Loads the programs, makes the zones, writes the policy, attaches to every cgroup of the
+    /// policy (the root of the cgroup2 hierarchy if it names none), counts open connections, and
+    /// attaches to the interfaces of the policy that are there. Enforcement is in force when this
+    /// returns. What it makes is pinned under the name of the instance, if there is one and a bpf
+    /// filesystem; what is pinned there is taken over.
+    ///
+    /// # Errors
+    ///
+    /// What was not there before is not there then. That an interface is missing is no error.
+    pub fn start(policy: &Policy, instance: Option<&Instance>) -> Result<Started, KernelError> {
+        privilege::check()?;
+        privilege::raise_descriptor_limit()?;
+        let cgroups = cgroup::open_all(policy)?;
+        compile::check(policy)?;
+        let pins = match instance {
+            Some(instance) => Pins::open(instance)?,
+            None => None,
+        };
+        let Some(pins) = pins else {
+            if let Some(instance) = instance {
+                tracing::warn!(
+                    "there is no bpf filesystem, and none can be mounted at /sys/fs/bpf: nothing is \
+                     limited any more when the daemon of instance {instance} ends, however it ends"
+                );
+            }
+            return Self::fresh(policy, cgroups, None);
+        };
+        if pins.is_empty() {
+            return Self::fresh(policy, cgroups, Some(pins));
+        }
+        let record = RecordMap::pinned(&pins.map(MAP_RECORD));
+        let here: Vec<u64> = cgroups.iter().map(Cgroup::id).collect();
+        match record {
+            Some(record) if record.layout == object::layout() && record.cgroups == here => {
+                Self::take_over(policy, cgroups, pins, record)
+            }
+            _ => Self::beside(policy, cgroups, pins),
+        }
+    }
+
+    /// There is nothing yet.
+    fn fresh(
+        policy: &Policy,
+        cgroups: Vec<Cgroup>,
+        mut pins: Option<Pins>,
+    ) -> Result<Started, KernelError> {
+        // Until it is complete.
+        if let Some(pins) = &mut pins {
+            pins.stay(false);
+        }
+        let mut ebpf = load(policy, pins.as_ref())?;
+        let mut zones = ZoneMaps::take(&mut ebpf)?;
+        let mut servers = ServerIndices::new();
+        let placed = zones.place(&policy.zones)?;
+        let indices = Indices {
+            zones: placed.iter().map(|one| one.index).collect(),
+            servers: servers.assign(policy.servers.iter().map(|it| it.name.as_str()))?,
+        };
+        let compiled = compile::compile(policy, &indices)?;
+        let policy_maps = PolicyMaps::write(&mut ebpf, &compiled)?;
+        object::load_programs(&mut ebpf)?;
+
+        // Count first, so that from here on no connection is missed; then add those that were
+        // open before; refuse only when the counts are true.
+        let mut links = Vec::new();
+        for cgroup in &cgroups {
+            links.push(object::attach(&ebpf, PROGRAM_COUNT, cgroup, pins.as_ref())?);
+        }
+        let mut candidates = Candidates::take(&mut ebpf)?;
+        let adopted = candidates.adopt(&mut ebpf, &cgroups, &compiled, None)?;
+        for cgroup in &cgroups {
+            links.push(object::attach(
+                &ebpf,
+                PROGRAM_ENFORCE,
+                cgroup,
+                pins.as_ref(),
+            )?);
+        }
+        let mut diversion = Diversion::new(&mut ebpf)?;
+        diversion.refresh(&mut ebpf, pins.as_ref(), &cgroups, policy)?;
+        let interfaces = interfaces(&mut ebpf, policy, pins.as_ref())?;
+        let mut transmitters = Transmitters::take(&mut ebpf)?;
+        transmitters.set(interfaces.attached())?;
+        let kernel = Self {
+            interfaces,
+            transmitters,
+            pins,
+            record: RecordMap::take(&mut ebpf)?,
+            books: serde_json::Value::Null,
+            _links: links,
+            ebpf,
+            policy: policy_maps,
+            compiled,
+            indices,
+            zones,
+            servers,
+            candidates,
+            is_settled: true,
+            cgroups,
+            diversion,
+        };
+        kernel.write_record()?;
+        let zones = policy.zones.iter().map(|_| AppliedZone::new(Origin::New));
+        Ok(Started {
+            kernel,
+            applied: Applied {
+                zones: zones.collect(),
+                adopted,
+            },
+            books: serde_json::Value::Null,
+            how: How::Fresh,
+        })
+    }
+
+    /// Goes on where another daemon has ended.
+    fn take_over(
+        policy: &Policy,
+        cgroups: Vec<Cgroup>,
+        pins: Pins,
+        record: Record,
+    ) -> Result<Started, KernelError> {
+        let mut ebpf = load(policy, Some(&pins))?;
+        let names = record.servers.into_iter().map(|it| (it.name, it.index));
+        let servers = ServerIndices::take_over(names.collect());
+        let policy_maps = PolicyMaps::take_over(&mut ebpf)?;
+        let known: Vec<u16> = servers.names().iter().map(|(_, index)| *index).collect();
+        let in_force = policy_maps.zones_in_force(&known)?;
+        let zones = ZoneMaps::take_over(&mut ebpf, &record.zones, &in_force)?;
+        object::load_programs(&mut ebpf)?;
+        // From here on our programs run, with the maps and the policy of before.
+        let mut links = Vec::new();
+        for cgroup in &cgroups {
+            for program in [PROGRAM_COUNT, PROGRAM_ENFORCE] {
+                links.push(object::attach(&ebpf, program, cgroup, Some(&pins))?);
+            }
+        }
+        let diversion = Diversion::new(&mut ebpf)?;
+        let interfaces = interfaces(&mut ebpf, policy, Some(&pins))?;
+        let mut kernel = Self {
+            interfaces,
+            transmitters: Transmitters::take(&mut ebpf)?,
+            pins: Some(pins),
+            record: RecordMap::take(&mut ebpf)?,
+            books: record.books.clone(),
+            _links: links,
+            policy: policy_maps,
+            // What the old policy counted is known by the tokens of the sockets.
+            compiled: Compiled::nothing(),
+            indices: Indices::default(),
+            zones,
+            servers,
+            candidates: Candidates::take(&mut ebpf)?,
+            is_settled: false,
+            cgroups,
+            diversion,
+            ebpf,
+        };
+        let applied = kernel.apply(policy)?;
+        kernel.transmitters.set(kernel.interfaces.attached())?;
+        Ok(Started {
+            kernel,
+            applied,
+            books: record.books,
+            how: How::TakenOver,
+        })
+    }
+
+    /// Begins beside what another daemon has left, and then takes its place.
+    fn beside(policy: &Policy, cgroups: Vec<Cgroup>, old: Pins) -> Result<Started, KernelError> {
+        let new = old.beside()?;
+        let mut started = Self::fresh(policy, cgroups, Some(new))?;
+        if let Some(new) = &mut started.kernel.pins {
+            new.take_place_of(old)?;
+        }
+        Ok(Started {
+            how: How::InPlace,
+            ..started
+        })
+    }
+}
+
+fn load(policy: &Policy, pins: Option<&Pins>) -> Result<Ebpf, KernelError> {
+    object::load(policy.error_log.level == LogLevel::Debug, pins)
+}
+
+fn interfaces(
+    ebpf: &mut Ebpf,
+    policy: &Policy,
+    pins: Option<&Pins>,
+) -> Result<Interfaces, KernelError> {
+    let xdp = object::program::<Xdp>(ebpf, PROGRAM_XDP)?;
+    Interfaces::attach(xdp, policy.interfaces(), pins)
+}

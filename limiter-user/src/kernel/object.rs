@@ -1,11 +1,6 @@
 //! The embedded object, and how it is loaded and attached.
 
-use std::{
-    fs,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-    iter,
-    os::fd::AsFd as _,
-};
+use std::{fs, iter, os::fd::AsFd as _};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
@@ -56,28 +51,16 @@ pub(super) fn load(debug: bool, pins: Option<&Pins>) -> Result<Ebpf, KernelError
         .map_err(explain)
 }
 
-/// What the maps are like: a number that changes whenever one of them does. Maps of another layout
-/// cannot be taken over.
-pub(super) fn layout() -> u64 {
-    let mut hasher = DefaultHasher::new();
-    LAYOUT.hash(&mut hasher);
-    let object = aya_obj::Object::parse(OBJECT);
-    let maps = object.iter().flat_map(|object| &object.maps);
-    let mut maps: Vec<_> = maps
-        .filter(|(name, _)| MAPS.contains(&name.as_str()))
-        .map(|(name, map)| {
-            let sizes = [map.key_size(), map.value_size(), map.max_entries()];
-            (name.clone(), map.map_type(), sizes)
-        })
-        .collect();
-    maps.sort_unstable();
-    maps.hash(&mut hasher);
-    (size_of::<ZoneEntry>(), size_of::<ZoneKeyWords>()).hash(&mut hasher);
-    hasher.finish()
+/// The BTF of the object. None: it cannot be read.
+pub(super) fn btf() -> Option<Vec<u8>> {
+    let object = aya_obj::Object::parse(OBJECT).ok()?;
+    Some(object.btf?.to_bytes())
 }
 
-/// To be counted up when a map gets another meaning with the same sizes.
-const LAYOUT: u32 = 1;
+/// The object.
+pub(super) fn bytes() -> &'static [u8] {
+    OBJECT
+}
 
 /// Makes the map of one zone.
 pub(super) fn create_zone_map(

@@ -19,6 +19,7 @@ use super::{
     error::KernelError,
     indices::{Indices, ServerIndices},
     interface::{Interfaces, Transmitters},
+    layout::layout,
     object,
     pins::{Instance, Pins, Record, RecordMap},
     policy::PolicyMaps,
@@ -84,7 +85,7 @@ impl Kernel {
         let record = RecordMap::pinned(&pins.map(MAP_RECORD));
         let here: Vec<u64> = cgroups.iter().map(Cgroup::id).collect();
         match record {
-            Some(record) if record.layout == object::layout() && record.cgroups == here => {
+            Some(record) if record.layout == layout().all && record.cgroups == here => {
                 Self::take_over(policy, cgroups, pins, record)
             }
             _ => Self::beside(policy, cgroups, pins),

@@ -18,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(super) use self::record::{Record, RecordMap, RecordedServer, RecordedZone};
+pub(super) use self::record::{RECORD_FORM, Record, RecordMap, RecordedServer, RecordedZone};
 use super::{
     error::{Context, KernelError},
     link::Link,

@@ -20,12 +20,17 @@ use crate::{
     policy::{Key, OnFull, Prefixes, Zone},
 };
 
+/// To be counted up when what stands in the record gets another meaning under the same name.
+pub(in crate::kernel) const RECORD_FORM: u32 = 1;
+
 /// Written before anything of it is in force, and again when something is no more: it may name more
 /// than there is, never less.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::kernel) struct Record {
-    /// What the maps are like, see `object::layout`. Another one: nothing here can be read.
+    /// What the maps are like, see [`crate::kernel::layout`]. Another one: nothing here can be read.
     pub(in crate::kernel) layout: u64,
+    /// What the zones' counters are like, which can be read if only the rest is another.
+    pub(in crate::kernel) counters: u64,
     /// Version of the daemon that wrote it.
     pub(in crate::kernel) version: String,
     /// Inode numbers of the cgroups attached to.

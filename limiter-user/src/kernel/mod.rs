@@ -6,6 +6,7 @@
 //! | `object` | the embedded object and how it is loaded |
 //! | `start` | from nothing, or from what another daemon has left |
 //! | [`pins`], `link` | what outlives the daemon |
+//! | `left` | what another daemon has left, and whether it can be taken over |
 //! | `layout`, `btf` | whether the maps of another version mean the same |
 //! | `cgroup` | finding, checking and locking cgroups |
 //! | `interface` | the XDP program on network interfaces, which come and go |
@@ -36,6 +37,7 @@ mod events;
 mod indices;
 mod interface;
 mod layout;
+mod left;
 mod link;
 mod netns;
 mod networks;

@@ -1,6 +1,6 @@
 //! The embedded object, and how it is loaded and attached.
 
-use std::{fs, iter, os::fd::AsFd as _};
+use std::{fs, os::fd::AsFd as _};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
@@ -23,6 +23,7 @@ use super::{
     link::{Hook, Link},
     pins::Pins,
     raw::Raw,
+    syscall::MapInfo,
     twin,
 };
 
@@ -36,12 +37,8 @@ const SMALLEST_RING_BYTES: u32 = 4096;
 /// debug output.
 pub(super) fn load(debug: bool, pins: Option<&Pins>) -> Result<Ebpf, KernelError> {
     let mut loader = loader(debug);
-    // Those of one network namespace live as long as the daemon's socket there.
-    let outlive = MAPS
-        .iter()
-        .filter(|map| !matches!(**map, MAP_TARGET | MAP_NEXT));
-    for (map, pins) in outlive.zip(iter::repeat(pins)) {
-        if let Some(pins) = pins {
+    if let Some(pins) = pins {
+        for map in MAPS.iter().filter(|map| outlives(map)) {
             loader.map_pin_path(map, pins.map(map));
         }
     }
@@ -49,6 +46,29 @@ pub(super) fn load(debug: bool, pins: Option<&Pins>) -> Result<Ebpf, KernelError
         .load(OBJECT)
         .context("load", "the eBPF object")
         .map_err(explain)
+}
+
+/// The maps of one network namespace live as long as the daemon's socket there.
+fn outlives(map: &str) -> bool {
+    MAPS.contains(&map) && !matches!(map, MAP_TARGET | MAP_NEXT)
+}
+
+/// Every map that outlives the daemon, with its kind and size.
+pub(super) fn lasting_maps() -> Vec<(String, MapInfo)> {
+    let object = aya_obj::Object::parse(OBJECT);
+    let maps = object.into_iter().flat_map(|object| object.maps);
+    maps.filter(|(name, _)| outlives(name))
+        .map(|(name, map)| {
+            let info = MapInfo {
+                map_type: map.map_type(),
+                key_size: map.key_size(),
+                value_size: map.value_size(),
+                max_entries: map.max_entries(),
+                ..MapInfo::default()
+            };
+            (name, info)
+        })
+        .collect()
 }
 
 /// The BTF of the object. None: it cannot be read.

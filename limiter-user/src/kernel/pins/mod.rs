@@ -5,11 +5,14 @@
 //! /sys/fs/bpf/limiter/INSTANCE/links/PROGRAM-ID   the programs, at the cgroup with this inode number
 //! ```
 //!
+//! While one set takes the place of another, the new one is in the directory `INSTANCE+new`.
+//!
 //! The directory of the instance is locked while a daemon runs, so that two never write the same
 //! maps. The kernel gives the lock up when the process ends, however it ends.
 
 mod mount;
 mod record;
+mod unfinished;
 
 use std::{
     fmt,
@@ -19,6 +22,9 @@ use std::{
 };
 
 pub(super) use self::record::{RECORD_FORM, Record, RecordMap, RecordedServer, RecordedZone};
+use limiter_common::names::MAP_RECORD;
+use nix::unistd::{AccessFlags, access};
+
 use super::{
     error::{Context, KernelError},
     link::Link,
@@ -62,19 +68,37 @@ pub(super) struct Pins {
 }
 
 const OPERATION: &str = "pin to";
+const PARTS: [&str; 2] = ["maps", "links"];
 
 impl Pins {
-    /// Opens the directory of an instance; makes it if there is none. None: there is no bpf
-    /// filesystem, and none can be mounted.
+    /// Opens the directory of an instance; makes it if there is none. None, with a warning: nothing
+    /// can be pinned, and nothing is.
+    ///
+    /// # Errors
+    ///
+    /// If another daemon has it, or if there is something in it that cannot be changed.
     pub(super) fn open(instance: &Instance) -> Result<Option<Self>, KernelError> {
-        let Some(root) = mount::find_or_mount() else {
-            return Ok(None);
+        let why = match mount::find_or_mount() {
+            Err(why) => why,
+            Ok(root) => {
+                let directory = directory_in(&root, instance);
+                match writable(&root) {
+                    Ok(()) => {
+                        return Self::open_in(directory)
+                            .and_then(unfinished::finish)
+                            .map(Some);
+                    }
+                    Err(error) if is_pinned_in(&directory) => return Err(error),
+                    Err(error) => error.to_string(),
+                }
+            }
         };
-        Self::open_in(directory_in(&root, instance)).map(Some)
+        tracing::warn!("{why}: nothing is limited any more when the daemon ends, however it ends");
+        Ok(None)
     }
 
     fn open_in(directory: PathBuf) -> Result<Self, KernelError> {
-        for part in ["maps", "links"] {
+        for part in PARTS {
             let part = directory.join(part);
             fs::create_dir_all(&part).context(OPERATION, part.display())?;
         }
@@ -97,11 +121,24 @@ impl Pins {
         self.directory.join("maps").join(name)
     }
 
+    /// Other instances that have a link of this program at this cgroup pinned, sorted.
+    pub(super) fn others_at(&self, program: &str, cgroup: u64) -> Vec<String> {
+        let name = link_name(program, cgroup);
+        let root = self.directory.parent().map(entries).unwrap_or_default();
+        let others = root.iter().filter(|other| {
+            let own = [self.directory.clone(), unfinished::beside(&self.directory)];
+            !own.contains(other) && other.join("links").join(&name).exists()
+        });
+        let names = others.filter_map(|other| Some(other.file_name()?.to_string_lossy().into()));
+        let mut names: Vec<String> = names.collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Where the link of a program at a cgroup is pinned.
     pub(super) fn link(&self, program: &str, cgroup: u64) -> PathBuf {
-        self.directory
-            .join("links")
-            .join(format!("{program}-{cgroup}"))
+        let links = self.directory.join("links");
+        links.join(link_name(program, cgroup))
     }
 
     /// Whether nothing is pinned yet.
@@ -111,9 +148,7 @@ impl Pins {
 
     /// A second directory of the same instance, empty.
     pub(super) fn beside(&self) -> Result<Self, KernelError> {
-        let mut directory = self.directory.clone().into_os_string();
-        directory.push("+new");
-        let beside = Self::open_in(directory.into())?;
+        let beside = Self::open_in(unfinished::beside(&self.directory))?;
         // Of one that did not get so far.
         beside.clear()?;
         Ok(beside)
@@ -123,8 +158,9 @@ impl Pins {
     pub(super) fn take_place_of(&mut self, mut other: Self) -> Result<(), KernelError> {
         let place = other.directory.clone();
         other.clear()?;
-        other.stay(false);
-        drop(other);
+        // What is there from here on is ours. Its lock is held until then.
+        other.stay(true);
+        remove_directories(&place, &PARTS);
         fs::rename(&self.directory, &place).context(OPERATION, place.display())?;
         self.directory = place;
         Ok(())
@@ -137,15 +173,20 @@ impl Pins {
 
     /// Detaches what is attached and removes everything that is pinned.
     pub(super) fn clear(&self) -> Result<(), KernelError> {
+        // First: without it, nobody takes the rest for whole.
+        let record = self.map(MAP_RECORD);
+        if record.exists() {
+            remove(&record)?;
+        }
         for path in entries(&self.directory.join("links")) {
             // Of a cgroup that is gone: nothing is attached any more.
             if let Ok(link) = Link::open(&path) {
                 let _ = link.detach();
             }
-            fs::remove_file(&path).context("unpin", path.display())?;
+            remove(&path)?;
         }
         for path in entries(&self.directory.join("maps")) {
-            fs::remove_file(&path).context("unpin", path.display())?;
+            remove(&path)?;
         }
         Ok(())
     }
@@ -160,21 +201,17 @@ impl Drop for Pins {
             tracing::warn!("{error}");
             return;
         }
-        for part in ["maps", "links", ""] {
-            // Whoever comes next makes it anew.
-            let _ = fs::remove_dir(self.directory.join(part));
-        }
+        remove_directories(&self.directory, &["maps", "links", ""]);
     }
 }
 
-/// Whether anything is pinned for an instance.
-pub fn is_pinned(instance: &Instance) -> bool {
-    mount::find().is_some_and(|root| !is_empty(&directory_in(&root, instance)))
+fn is_pinned_in(directory: &Path) -> bool {
+    !is_empty(directory) || unfinished::is_there(directory)
 }
 
 fn is_empty(directory: &Path) -> bool {
-    let parts = ["maps", "links"].iter();
-    parts
+    PARTS
+        .iter()
         .map(|part| entries(&directory.join(part)))
         .all(|entries| entries.is_empty())
 }
@@ -184,24 +221,49 @@ fn is_empty(directory: &Path) -> bool {
 /// # Errors
 ///
 /// If a daemon of the instance runs, or the kernel refuses.
-pub fn remove(instance: &Instance) -> Result<bool, KernelError> {
-    let Some(root) = mount::find() else {
-        return Ok(false);
-    };
-    if !directory_in(&root, instance).exists() {
+pub fn detach(instance: &Instance) -> Result<bool, KernelError> {
+    let root = mount::find();
+    if !root.is_some_and(|root| is_pinned_in(&directory_in(&root, instance))) {
         return Ok(false);
     }
     let Some(mut pins) = Pins::open(instance)? else {
         return Ok(false);
     };
-    let any = is_pinned(instance);
     pins.clear()?;
     pins.stay(false);
-    Ok(any)
+    Ok(true)
+}
+
+fn link_name(program: &str, cgroup: u64) -> String {
+    format!("{program}-{cgroup}")
 }
 
 fn directory_in(root: &Path, instance: &Instance) -> PathBuf {
     root.join("limiter").join(instance.name())
+}
+
+/// The only obstacle that root meets.
+fn writable(root: &Path) -> Result<(), KernelError> {
+    access(root, AccessFlags::W_OK)
+        .context("write to the bpf filesystem at", root.display())
+        .map_err(|error| error.hint("mount it writable: mount -o remount,rw PLACE"))
+}
+
+/// Whatever it is that somebody has put there.
+fn remove(path: &Path) -> Result<(), KernelError> {
+    let removed = if path.is_dir() && !path.is_symlink() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    };
+    removed.context("unpin", path.display())
+}
+
+/// Those that are empty. Whoever comes next makes them anew.
+fn remove_directories(directory: &Path, parts: &[&str]) {
+    for part in parts {
+        let _ = fs::remove_dir(directory.join(part));
+    }
 }
 
 fn entries(directory: &Path) -> Vec<PathBuf> {

@@ -84,11 +84,21 @@ impl Failure {
         }
     }
 
+    /// Whether a daemon was asked, and there is none.
+    pub(super) fn is_no_daemon(&self) -> bool {
+        matches!(self, Self::Client(ClientError::NoDaemon { .. }))
+    }
+
     /// Says on standard error what went wrong.
-    pub(super) fn report(&self) -> ExitCode {
+    ///
+    /// `more` is a hint that only the caller can give.
+    pub(super) fn report(&self, more: Option<String>) -> ExitCode {
         let code = self.exit_code();
         if code != 0 {
             eprint!("{}", self.message());
+            if let Some(more) = more {
+                eprintln!("hint: {more}");
+            }
         }
         ExitCode::from(code)
     }

@@ -65,9 +65,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return parse_error(&error),
     };
+    let place = cli.place.clone();
     match execute(cli) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => {
+            let more = failure.is_no_daemon().then(|| place.left_behind());
+            failure.report(more.flatten())
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use crate::{
     control::{DEFAULT_SOCKET, socket_of},
     fnv::fnv1a,
-    kernel::Instance,
+    kernel::{Instance, pins},
 };
 
 /// Options of every command that has to do with a daemon.
@@ -54,6 +54,17 @@ impl Place {
         Instance::new(&name).ok_or(Failure::Usage {
             text: "--instance: not a name",
             hint: "use letters, digits, - and _, 64 at the most",
+        })
+    }
+
+    /// What to do about what is left of a daemon that does not answer.
+    pub(super) fn left_behind(&self) -> Option<String> {
+        let instance = self.instance(&self.socket(None)).ok()?;
+        pins::is_pinned(&instance).then(|| {
+            format!(
+                "instance {instance} goes on counting and refusing without a daemon: `limiter run` \
+                 takes over, `limiter detach` ends it"
+            )
         })
     }
 }

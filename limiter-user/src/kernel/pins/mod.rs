@@ -10,6 +10,7 @@
 //! The directory of the instance is locked while a daemon runs, so that two never write the same
 //! maps. The kernel gives the lock up when the process ends, however it ends.
 
+mod left_behind;
 mod mount;
 mod record;
 mod unfinished;
@@ -21,6 +22,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use self::left_behind::{detach, instances, is_pinned};
 pub(super) use self::record::{RECORD_FORM, Record, RecordMap, RecordedServer, RecordedZone};
 use limiter_common::names::MAP_RECORD;
 use nix::unistd::{AccessFlags, access};
@@ -216,24 +218,6 @@ fn is_empty(directory: &Path) -> bool {
         .all(|entries| entries.is_empty())
 }
 
-/// Detaches and removes what an instance has left behind. `false`: there is nothing.
-///
-/// # Errors
-///
-/// If a daemon of the instance runs, or the kernel refuses.
-pub fn detach(instance: &Instance) -> Result<bool, KernelError> {
-    let root = mount::find();
-    if !root.is_some_and(|root| is_pinned_in(&directory_in(&root, instance))) {
-        return Ok(false);
-    }
-    let Some(mut pins) = Pins::open(instance)? else {
-        return Ok(false);
-    };
-    pins.clear()?;
-    pins.stay(false);
-    Ok(true)
-}
-
 fn link_name(program: &str, cgroup: u64) -> String {
     format!("{program}-{cgroup}")
 }
@@ -246,7 +230,12 @@ fn directory_in(root: &Path, instance: &Instance) -> PathBuf {
 fn writable(root: &Path) -> Result<(), KernelError> {
     access(root, AccessFlags::W_OK)
         .context("write to the bpf filesystem at", root.display())
-        .map_err(|error| error.hint("mount it writable: mount -o remount,rw PLACE"))
+        .map_err(|error| {
+            let root = root.display();
+            error.hint(format_args!(
+                "mount it writable: mount -o remount,rw {root}"
+            ))
+        })
 }
 
 /// Whatever it is that somebody has put there.

@@ -1,11 +1,6 @@
 //! Killed at random moments, over and over.
 
-use std::{
-    process::Stdio,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-    thread,
-    time::Duration,
-};
+use std::{process::Stdio, sync::atomic::AtomicBool, thread, time::Duration};
 
 use nix::sys::signal::Signal;
 use tests::{
@@ -14,7 +9,7 @@ use tests::{
     settle, sockdiag,
 };
 
-use super::load::{come_and_go, storm};
+use super::load::{EndOfLoad, come_and_go, storm};
 use crate::{PORT, SERVER, ZONE};
 
 const KILLS: usize = 100;
@@ -36,6 +31,7 @@ fn after_a_hundred_kills_under_load_the_count_is_right_and_the_limit_has_held() 
     let held = world.open_many("127.0.0.77", server.address(), LIMIT - 1);
     let (limiter, count, most) = thread::scope(|scope| {
         let mut limiter = limiter;
+        let end_of_load = EndOfLoad(&done);
         let churn = scope.spawn(|| world.netns.run(|| come_and_go(&done)));
         let storm = scope.spawn(|| world.netns.run(|| storm(LIMIT, &done)));
         for _ in 0..KILLS {
@@ -60,7 +56,7 @@ fn after_a_hundred_kills_under_load_the_count_is_right_and_the_limit_has_held() 
             }
             limiter = Limiter::start(&world, &flags);
         }
-        done.store(true, Relaxed);
+        drop(end_of_load);
         (
             limiter,
             churn.join().expect("those who come and go"),

@@ -14,6 +14,16 @@ use tests::{
 
 use crate::{CLIENT, SERVER};
 
+/// Has them come to an end when it is dropped, also by a panic of the test: whoever waits for their
+/// threads would wait for ever.
+pub struct EndOfLoad<'a>(pub &'a AtomicBool);
+
+impl Drop for EndOfLoad<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// Never more than six of a client at a time: nobody may be refused. Returns how many connections
 /// there were.
 pub fn come_and_go(done: &AtomicBool) -> u64 {

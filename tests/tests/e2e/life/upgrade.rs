@@ -5,7 +5,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::atomic::AtomicBool,
     thread,
     time::Duration,
 };
@@ -16,7 +16,7 @@ use tests::{
     world::address,
 };
 
-use super::load::{come_and_go, storm};
+use super::load::{EndOfLoad, come_and_go, storm};
 use crate::{CLIENT, PORT, SERVER, ZONE};
 
 const LIMIT: usize = 10;
@@ -47,6 +47,7 @@ fn up_and_down(version: &str) {
     let limiter = start(&world, OURS, false);
     let held = world.open_many(HOLDER, server.address(), LIMIT);
     let (limiter, count, most) = thread::scope(|scope| {
+        let end_of_load = EndOfLoad(&done);
         let churn = scope.spawn(|| world.netns.run(|| come_and_go(&done)));
         let storm = scope.spawn(|| world.netns.run(|| storm(LIMIT, &done)));
         let mut before = limiter;
@@ -75,7 +76,7 @@ fn up_and_down(version: &str) {
                 Signal::SIGKILL
             };
         }
-        done.store(true, Relaxed);
+        drop(end_of_load);
         let count = churn.join().expect("those who come and go");
         (before, count, storm.join().expect("the storm"))
     });

@@ -37,6 +37,7 @@ pub mod netns;
 pub mod nginx;
 pub mod packet;
 pub mod peer;
+pub mod pinned;
 pub mod privilege;
 pub mod process;
 pub mod programs;

@@ -6,6 +6,7 @@ mod bench;
 mod build_ebpf;
 mod command;
 mod lint;
+mod other_versions;
 mod test;
 mod toolchain;
 

@@ -13,7 +13,7 @@ pub(super) struct Args {}
 
 pub(super) fn run(_: Args, place: &Place) -> Result<(), Failure> {
     let instance = place.instance(&place.socket(None))?;
-    if pins::remove(&instance)? {
+    if pins::detach(&instance)? {
         eprintln!("instance {instance}: detached, nothing is limited any more");
     } else {
         eprintln!("instance {instance}: nothing is attached");

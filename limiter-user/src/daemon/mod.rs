@@ -163,13 +163,20 @@ fn announce(policy: &Policy, started: &Started) {
         policy.servers.len(),
         policy.zones.len()
     );
-    match started.how {
+    match &started.how {
         How::Fresh => {}
         How::TakenOver => notice!("took over what another daemon has left, with all its counts"),
-        How::InPlace => notice!(
-            "took the place of what another daemon has left, which was of another kind or at other \
-             cgroups: connections are counted anew, counters begin at zero"
-        ),
+        How::InPlace { why, carried } => {
+            let counters = if *carried {
+                "counters of zones go on, those of single keys begin at zero"
+            } else {
+                "counters begin at zero"
+            };
+            notice!(
+                "took the place of what another daemon has left, which could not be taken over: \
+                 {why}. Connections were counted anew, {counters}"
+            );
+        }
     }
     if let Some(place) = started.kernel.pinned_at() {
         notice!("pinned at {}", place.display());

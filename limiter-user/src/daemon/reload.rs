@@ -54,7 +54,7 @@ pub(super) fn reloaded(
         .map(|(zone, applied)| ReloadedZone {
             zone: zone.name.clone(),
             change: match applied.origin {
-                Origin::Kept => ZoneChange::Kept,
+                Origin::Kept | Origin::Carried => ZoneChange::Kept,
                 Origin::Resized { .. } => ZoneChange::Resized,
                 Origin::OtherKey => ZoneChange::OtherKey,
                 Origin::New => ZoneChange::New,

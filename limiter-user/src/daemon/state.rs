@@ -281,7 +281,9 @@ fn next_books(
     let zones = policy.zones.iter().zip(&applied.zones);
     let books = zones.map(|(zone, applied)| match applied.origin {
         Origin::Kept => book_of(&zone.name),
-        Origin::Resized { .. } => book_of(&zone.name).moved(&applied.past, applied.start),
+        Origin::Resized { .. } | Origin::Carried => {
+            book_of(&zone.name).moved(&applied.past, applied.start)
+        }
         Origin::OtherKey | Origin::New => ZoneBook::starting_at(applied.start),
     });
     books.collect()

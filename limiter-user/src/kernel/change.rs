@@ -172,7 +172,9 @@ impl Kernel {
         }
         let past = |one: &Placed| match one.origin {
             Origin::Resized { from } => self.zones.read_counters(from),
-            Origin::Kept | Origin::OtherKey | Origin::New => Ok(ZoneCounters::default()),
+            Origin::Kept | Origin::Carried | Origin::OtherKey | Origin::New => {
+                Ok(ZoneCounters::default())
+            }
         };
         let past: Vec<_> = placed.iter().map(past).collect();
         self.zones.keep_only(&self.indices.zones);

@@ -6,6 +6,8 @@
 //! | `object` | the embedded object and how it is loaded |
 //! | `start` | from nothing, or from what another daemon has left |
 //! | [`pins`], `link` | what outlives the daemon |
+//! | `left` | what another daemon has left, and whether it can be taken over |
+//! | `layout`, `btf` | whether the maps of another version mean the same |
 //! | `cgroup` | finding, checking and locking cgroups |
 //! | `interface` | the XDP program on network interfaces, which come and go |
 //! | `attachment` | what is attached where |
@@ -25,6 +27,7 @@
 
 mod adopt;
 mod attachment;
+mod btf;
 mod cgroup;
 mod change;
 mod compile;
@@ -33,6 +36,8 @@ mod error;
 mod events;
 mod indices;
 mod interface;
+mod layout;
+mod left;
 mod link;
 mod netns;
 mod networks;
@@ -81,6 +86,7 @@ use self::{
     indices::ServerIndices,
     interface::Interfaces,
     interface::Transmitters,
+    layout::layout,
     link::Link,
     pins::{Pins, Record, RecordMap, RecordedServer},
     policy::PolicyMaps,
@@ -171,7 +177,8 @@ impl Kernel {
     fn write_record(&self) -> Result<(), KernelError> {
         let servers = self.servers.names().iter();
         self.record.write(&Record {
-            layout: object::layout(),
+            layout: layout().all,
+            counters: layout().counters,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             cgroups: self.cgroups.iter().map(Cgroup::id).collect(),
             zones: self.zones.record(),

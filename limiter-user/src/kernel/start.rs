@@ -3,11 +3,11 @@
 //! | what is pinned | then |
 //! |---|---|
 //! | nothing | the programs are loaded and attached, what is open is adopted |
-//! | maps of this layout, at the same cgroups | maps, links and counts are taken over. The programs are put in place of the old ones, link by link; nothing is attached anew, so nobody gets by |
+//! | all maps and links, of this layout, at the same cgroups | maps, links and counts are taken over. The programs are put in place of the old ones, link by link; nothing is attached anew, so nobody gets by |
 //! | anything else | a second set is made beside the first, and adopts what is open; only when it counts and refuses, the first one is removed |
 
 use aya::{Ebpf, programs::Xdp};
-use limiter_common::names::{MAP_RECORD, PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_XDP};
+use limiter_common::names::{PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_XDP};
 
 use super::{
     Kernel,
@@ -19,23 +19,29 @@ use super::{
     error::KernelError,
     indices::{Indices, ServerIndices},
     interface::{Interfaces, Transmitters},
+    left::{Counted, Left},
     object,
     pins::{Instance, Pins, Record, RecordMap},
     policy::PolicyMaps,
     privilege,
-    zones::{Origin, ZoneMaps},
+    zones::{Origin, Placed, ZoneMaps},
 };
-use crate::policy::{LogLevel, Policy};
+use crate::policy::{LogLevel, Policy, Zone};
 
 /// How a daemon began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum How {
     /// There was nothing.
     Fresh,
     /// With what another daemon has left.
     TakenOver,
     /// In place of what another daemon has left, which could not be taken over.
-    InPlace,
+    InPlace {
+        /// Why not.
+        why: String,
+        /// Whether the zones' counters could be read, and go on.
+        carried: bool,
+    },
 }
 
 /// A kernel that enforces.
@@ -70,32 +76,25 @@ impl Kernel {
             None => None,
         };
         let Some(pins) = pins else {
-            if let Some(instance) = instance {
-                tracing::warn!(
-                    "there is no bpf filesystem, and none can be mounted at /sys/fs/bpf: nothing is \
-                     limited any more when the daemon of instance {instance} ends, however it ends"
-                );
-            }
-            return Self::fresh(policy, cgroups, None);
+            return Self::fresh(policy, cgroups, None, None);
         };
+        warn_of_others(&pins, &cgroups);
         if pins.is_empty() {
-            return Self::fresh(policy, cgroups, Some(pins));
+            return Self::fresh(policy, cgroups, Some(pins), None);
         }
-        let record = RecordMap::pinned(&pins.map(MAP_RECORD));
-        let here: Vec<u64> = cgroups.iter().map(Cgroup::id).collect();
-        match record {
-            Some(record) if record.layout == object::layout() && record.cgroups == here => {
-                Self::take_over(policy, cgroups, pins, record)
-            }
-            _ => Self::beside(policy, cgroups, pins),
+        match Left::look(&pins, &cgroups) {
+            Left::Whole(record) => Self::take_over(policy, cgroups, pins, record),
+            Left::Other { why, counted } => Self::beside(policy, cgroups, pins, why, counted),
         }
     }
 
-    /// There is nothing yet.
+    /// There is nothing yet, or what there is stays as it is. `counted` is what it counts, for the
+    /// counters to go on.
     fn fresh(
         policy: &Policy,
         cgroups: Vec<Cgroup>,
         mut pins: Option<Pins>,
+        counted: Option<&Counted>,
     ) -> Result<Started, KernelError> {
         // Until it is complete.
         if let Some(pins) = &mut pins {
@@ -121,6 +120,7 @@ impl Kernel {
         }
         let mut candidates = Candidates::take(&mut ebpf)?;
         let adopted = candidates.adopt(&mut ebpf, &cgroups, &compiled, None)?;
+        let applied_zones = carry(policy, &placed, &zones, counted)?;
         for cgroup in &cgroups {
             links.push(object::attach(
                 &ebpf,
@@ -153,14 +153,13 @@ impl Kernel {
             diversion,
         };
         kernel.write_record()?;
-        let zones = policy.zones.iter().map(|_| AppliedZone::new(Origin::New));
         Ok(Started {
             kernel,
             applied: Applied {
-                zones: zones.collect(),
+                zones: applied_zones,
                 adopted,
             },
-            books: serde_json::Value::Null,
+            books: counted.map_or(serde_json::Value::Null, |it| it.books().clone()),
             how: How::Fresh,
         })
     }
@@ -218,18 +217,61 @@ impl Kernel {
         })
     }
 
-    /// Begins beside what another daemon has left, and then takes its place.
-    fn beside(policy: &Policy, cgroups: Vec<Cgroup>, old: Pins) -> Result<Started, KernelError> {
+    /// Begins beside what another daemon has left, and then takes its place. Until then both count
+    /// what is established, each for itself, and what is open is adopted; the old one refuses alone
+    /// before the new one knows of all, and then both do.
+    fn beside(
+        policy: &Policy,
+        cgroups: Vec<Cgroup>,
+        old: Pins,
+        why: String,
+        counted: Option<Counted>,
+    ) -> Result<Started, KernelError> {
         let new = old.beside()?;
-        let mut started = Self::fresh(policy, cgroups, Some(new))?;
+        let mut started = Self::fresh(policy, cgroups, Some(new), counted.as_ref())?;
         if let Some(new) = &mut started.kernel.pins {
             new.take_place_of(old)?;
         }
+        let carried = counted.is_some();
         Ok(Started {
-            how: How::InPlace,
+            how: How::InPlace { why, carried },
             ..started
         })
     }
+}
+
+/// They have no daemon: nobody else has one of these cgroups.
+fn warn_of_others(pins: &Pins, cgroups: &[Cgroup]) {
+    for cgroup in cgroups {
+        for other in pins.others_at(PROGRAM_ENFORCE, cgroup.id()) {
+            tracing::warn!(
+                "instance {other}, which has no daemon any more, goes on refusing at {} as well; \
+                 `limiter detach --instance {other}` ends that",
+                cgroup.path.display()
+            );
+        }
+    }
+}
+
+/// Where each zone comes from. Read at one moment, when both sets count and the new one is about to
+/// refuse: what is counted before is the old one's, what is counted after is the new one's.
+fn carry(
+    policy: &Policy,
+    placed: &[Placed],
+    zones: &ZoneMaps,
+    counted: Option<&Counted>,
+) -> Result<Vec<AppliedZone>, KernelError> {
+    let one = |(zone, placed): (&Zone, &Placed)| {
+        let Some(past) = counted.and_then(|counted| counted.of(zone)) else {
+            return Ok(AppliedZone::new(Origin::New));
+        };
+        Ok(AppliedZone {
+            origin: Origin::Carried,
+            start: zones.read_counters(placed.index)?,
+            past,
+        })
+    };
+    policy.zones.iter().zip(placed).map(one).collect()
 }
 
 fn load(policy: &Policy, pins: Option<&Pins>) -> Result<Ebpf, KernelError> {

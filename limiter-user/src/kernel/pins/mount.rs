@@ -1,6 +1,7 @@
 //! Where the bpf filesystem is.
 
 use std::{
+    fmt,
     fs::{self, File},
     path::{Path, PathBuf},
 };
@@ -15,25 +16,28 @@ pub(super) fn find() -> Option<PathBuf> {
     find_in(&mountinfo)
 }
 
-/// Mounts it in the usual place if it is nowhere. None: that is not possible.
-pub(super) fn find_or_mount() -> Option<PathBuf> {
+/// Mounts it in the usual place if it is nowhere.
+///
+/// # Errors
+///
+/// Says why that is not possible.
+pub(super) fn find_or_mount() -> Result<PathBuf, String> {
     if let Some(found) = find() {
-        return Some(found);
+        return Ok(found);
     }
+    let why = |error: &dyn fmt::Display| {
+        format!("there is no bpf filesystem, and none can be mounted at {USUAL}: {error}")
+    };
     // Two that begin at the same time must not mount it twice, one upon the other.
-    let place = File::open(USUAL).ok()?;
-    place.lock().ok()?;
+    let place = File::open(USUAL).map_err(|error| why(&error))?;
+    place.lock().map_err(|error| why(&error))?;
     if let Some(found) = find() {
-        return Some(found);
+        return Ok(found);
     }
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    match mount(Some("bpf"), USUAL, Some("bpf"), flags, Some("mode=0700")) {
-        Ok(()) => Some(PathBuf::from(USUAL)),
-        Err(error) => {
-            tracing::debug!("mount the bpf filesystem at {USUAL}: {error}");
-            None
-        }
-    }
+    mount(Some("bpf"), USUAL, Some("bpf"), flags, Some("mode=0700"))
+        .map_err(|error| why(&error))?;
+    Ok(PathBuf::from(USUAL))
 }
 
 /// proc_pid_mountinfo(5), see [`crate::kernel::cgroup`].

@@ -33,6 +33,7 @@ pub mod interface;
 pub mod limiter;
 pub mod link;
 pub mod mib;
+pub mod mounts;
 pub mod netns;
 pub mod nginx;
 pub mod packet;

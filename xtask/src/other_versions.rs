@@ -33,22 +33,33 @@ struct Version {
 type Replacement = (&'static str, &'static str, &'static str);
 
 const ENTRY: &str = "limiter-common/src/entry.rs";
+const TOKEN: &str = "limiter-common/src/token.rs";
 const COUNTERS: &str = "limiter-common/src/counters.rs";
 
 const VERSIONS: [Version; 2] = [
-    // A field more in the middle of a value. The counters are as they were.
+    // Fields more in the middle of values. The counters are as they were.
     Version {
         name: "longer",
         replacements: &[
             (
                 ENTRY,
-                "    pub rejected: u64,\n",
-                "    pub rejected: u64,\n    /// Of another version.\n    pub added: u64,\n",
+                "    pub entries: u64,\n",
+                "    pub entries: u64,\n    /// Of another version.\n    pub added: u64,\n",
             ),
             (
                 ENTRY,
-                "size_of::<ZoneEntry>() == 40",
-                "size_of::<ZoneEntry>() == 48",
+                "size_of::<ZoneState>() == 56",
+                "size_of::<ZoneState>() == 64",
+            ),
+            (
+                TOKEN,
+                "    pub flags: u32,\n",
+                "    pub flags: u32,\n    /// Of another version.\n    pub added: u64,\n",
+            ),
+            (
+                TOKEN,
+                "size_of::<Token>() == 48",
+                "size_of::<Token>() == 56",
             ),
         ],
     },
@@ -89,6 +100,9 @@ const COPIED: [&str; 7] = [
     "xtask",
 ];
 
+const MANIFEST: &str = "Cargo.toml";
+/// Of the workspace, as they stand in Cargo.lock.
+const CRATES: [&str; 4] = ["limiter-common", "limiter-user", "tests", "xtask"];
 const OBJECT: &str = "limiter-user/src/kernel/object/limiter.bpf.o";
 
 /// Builds every version, and puts the binaries, `limiter-NAME`, into a directory.
@@ -143,6 +157,11 @@ fn copy_sources(root: &Path, copy: &Path, version: &Version) -> Result<()> {
             }
             bytes = text.replace(from, to).into_bytes();
         }
+        if path.file_name().is_some_and(|name| name == "Cargo.lock") || path == Path::new(MANIFEST)
+        {
+            let text = String::from_utf8(bytes).context("read a manifest")?;
+            bytes = with_version(text, version.name).into_bytes();
+        }
         // It has one of its own.
         if path != Path::new(OBJECT) {
             write_if_changed(&copy.join(path), &bytes)?;
@@ -157,6 +176,20 @@ fn copy_sources(root: &Path, copy: &Path, version: &Version) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Gives the crates of the workspace a version of their own. Without it, cargo would take crates of two
+/// copies for the same one, and use what it has built of the other.
+fn with_version(mut text: String, name: &str) -> String {
+    const OURS: &str = env!("CARGO_PKG_VERSION");
+    for before in ["[workspace.package]".to_owned()]
+        .into_iter()
+        .chain(CRATES.map(|name| format!("name = \"{name}\"")))
+    {
+        let line = |version: &str| format!("{before}\nversion = \"{version}\"\n");
+        text = text.replace(&line(OURS), &line(&format!("{OURS}-{name}")));
+    }
+    text
 }
 
 /// The files below a path, relative to the root.

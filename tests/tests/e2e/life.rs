@@ -5,4 +5,5 @@ mod damage;
 mod ends;
 mod kills;
 mod load;
+mod unpinned;
 mod upgrade;

@@ -27,8 +27,7 @@ fn with_the_daemon_dead_the_limit_holds_and_opens_and_closes_count() {
     world.must_be_refused(CLIENT, server.address());
 
     let limiter = Limiter::start(&world, &LIMIT_3);
-    let said = limiter.stderr();
-    assert!(said.contains("took over"), "{said}");
+    limiter.must_say("took over");
     let zone = limiter.zone(ZONE);
     assert_eq!((zone.connections, zone.passed, zone.rejected), (3, 5, 2));
     assert_eq!(

@@ -1,6 +1,7 @@
 //! Another version goes on where this one ends, and back. Those that lay out their maps in another way
-//! are built by xtask (xtask/src/other_versions.rs): `longer` has a field more in the entries of a zone,
-//! in `swapped` fields of entries and counters have changed places and every size is the same.
+//! are built by xtask (xtask/src/other_versions.rs): `longer` has a field more in the state of a zone
+//! and in the tokens of sockets; in `swapped` fields of entries and counters have changed places, and
+//! every size is the same.
 
 use std::{
     fs,
@@ -60,7 +61,7 @@ fn up_and_down(version: &str) {
             let keep = round % 2 == 0;
             before = start(&world, [version, OURS][round % 2], keep);
             before.must_say("took the place of what another daemon has left");
-            before.must_say("maps of another layout");
+            before.must_say("has made it, with maps of another layout");
             // What is open counts, exactly; and the other set is gone.
             let counted = before.connections_of(ZONE, address(HOLDER));
             assert_eq!(counted as usize, LIMIT, "round {round}");
@@ -126,6 +127,7 @@ fn counters_go_on_if_they_mean_the_same_and_begin_at_zero_otherwise() {
     };
     let limiter = start(&world, "longer", false);
     limiter.must_say("counters of zones go on");
+    assert!(limiter.status().version.ends_with("-longer"));
     assert_eq!(counters(&limiter), (13, 3, 2));
     let _fourth = world.open("127.0.0.6", server.address());
     limiter.end(Signal::SIGKILL);
@@ -134,6 +136,7 @@ fn counters_go_on_if_they_mean_the_same_and_begin_at_zero_otherwise() {
     limiter.end(Signal::SIGKILL);
     let limiter = start(&world, "swapped", false);
     limiter.must_say("counters begin at zero");
+    assert!(limiter.status().version.ends_with("-swapped"));
     assert_eq!(counters(&limiter), (14, 0, 0));
     world.must_be_refused(CLIENT, server.address());
     assert_eq!(counters(&limiter), (14, 0, 1));

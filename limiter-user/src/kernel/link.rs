@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use super::syscall::{Command, bpf};
+use super::syscall::{Command, bpf, info};
 
 /// Of enum bpf_attach_type, include/uapi/linux/bpf.h
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,19 @@ struct Pin {
     path: u64,
     fd: u32,
     flags: u32,
+}
+
+/// struct bpf_link_info of a link to a cgroup.
+#[repr(C)]
+#[derive(Default)]
+struct CgroupInfo {
+    kind: u32,
+    id: u32,
+    program: u32,
+    padding: u32,
+    cgroup: u64,
+    hook: u32,
+    more_padding: u32,
 }
 
 impl Link {
@@ -97,6 +110,14 @@ impl Link {
         };
         // SAFETY: there is no pointer in it.
         unsafe { bpf(Command::LinkUpdate, &mut update) }.map(drop)
+    }
+
+    /// Id of the cgroup that the program is attached to; 0 if the kernel has detached it, because
+    /// the cgroup is gone and all its sockets are (kernel/bpf/cgroup.c,
+    /// bpf_cgroup_link_fill_link_info).
+    pub(super) fn cgroup(&self) -> io::Result<u64> {
+        // SAFETY: any bytes are numbers.
+        unsafe { info::<CgroupInfo>(self.0.as_fd()) }.map(|info| info.cgroup)
     }
 
     /// Detaches the program, whoever else has the link.

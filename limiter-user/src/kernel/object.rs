@@ -4,7 +4,7 @@ use std::{
     fs,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     iter,
-    os::fd::AsFd as _,
+    os::fd::{AsFd as _, BorrowedFd},
 };
 
 use aya::{
@@ -175,10 +175,7 @@ pub(super) fn attach(
     pins: Option<&Pins>,
 ) -> Result<Link, KernelError> {
     const OPERATION: &str = "attach to cgroup";
-    let program = ebpf
-        .program(name)
-        .ok_or_else(|| KernelError::new("find program", name, "the object does not have it"))?;
-    let program = program.fd().context("find program", name)?.as_fd();
+    let program = descriptor(ebpf, name)?;
     let hook = match name {
         PROGRAM_ENFORCE => Hook::CgroupIngress,
         _ => Hook::CgroupSockOps,
@@ -201,6 +198,17 @@ pub(super) fn attach(
         link.pin(pin).context("pin to", pin.display())?;
     }
     Ok(link)
+}
+
+/// The loaded program of this name.
+pub(super) fn descriptor<'a>(
+    ebpf: &'a Ebpf,
+    name: &'static str,
+) -> Result<BorrowedFd<'a>, KernelError> {
+    let program = ebpf
+        .program(name)
+        .ok_or_else(|| KernelError::new("find program", name, "the object does not have it"))?;
+    Ok(program.fd().context("find program", name)?.as_fd())
 }
 
 /// The program of this name.

@@ -3,16 +3,16 @@
 //! | what is pinned | then |
 //! |---|---|
 //! | nothing | the programs are loaded and attached, what is open is adopted |
-//! | maps of this layout, at the same cgroups | maps, links and counts are taken over. The programs are put in place of the old ones, link by link; nothing is attached anew, so nobody gets by |
+//! | maps of this layout, for cgroups with the same paths | maps, links and counts are taken over. The programs are put in place of the old ones, link by link, so nobody gets by; only to cgroups that have appeared meanwhile they are attached anew |
 //! | anything else | a second set is made beside the first, and adopts what is open; only when it counts and refuses, the first one is removed |
 
 use aya::{Ebpf, programs::Xdp};
-use limiter_common::names::{MAP_RECORD, PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_XDP};
+use limiter_common::names::{MAP_RECORD, PROGRAM_XDP};
 
 use super::{
     Kernel,
     adopt::Candidates,
-    cgroup::{self, Cgroup},
+    cgroup::Cgroups,
     change::{Applied, AppliedZone},
     compile::{self, Compiled},
     divert::Diversion,
@@ -52,18 +52,19 @@ pub struct Started {
 
 impl Kernel {
     /// Loads the programs, makes the zones, writes the policy, attaches to every cgroup of the
-    /// policy (the root of the cgroup2 hierarchy if it names none), counts open connections, and
-    /// attaches to the interfaces of the policy that are there. Enforcement is in force when this
+    /// policy that is there (the root of the cgroup2 hierarchy if it names none), counts open
+    /// connections, and attaches to the interfaces of the policy that are there. Enforcement is in force when this
     /// returns. What it makes is pinned under the name of the instance, if there is one and a bpf
     /// filesystem; what is pinned there is taken over.
     ///
     /// # Errors
     ///
-    /// What was not there before is not there then. That an interface is missing is no error.
+    /// What was not there before is not there then. That a cgroup or an interface is missing is no
+    /// error.
     pub fn start(policy: &Policy, instance: Option<&Instance>) -> Result<Started, KernelError> {
         privilege::check()?;
         privilege::raise_descriptor_limit()?;
-        let cgroups = cgroup::open_all(policy)?;
+        let cgroups = Cgroups::open(policy)?;
         compile::check(policy)?;
         let pins = match instance {
             Some(instance) => Pins::open(instance)?,
@@ -82,9 +83,10 @@ impl Kernel {
             return Self::fresh(policy, cgroups, Some(pins));
         }
         let record = RecordMap::pinned(&pins.map(MAP_RECORD));
-        let here: Vec<u64> = cgroups.iter().map(Cgroup::id).collect();
         match record {
-            Some(record) if record.layout == object::layout() && record.cgroups == here => {
+            Some(record)
+                if record.layout == object::layout() && record.cgroups == cgroups.paths() =>
+            {
                 Self::take_over(policy, cgroups, pins, record)
             }
             _ => Self::beside(policy, cgroups, pins),
@@ -94,7 +96,7 @@ impl Kernel {
     /// There is nothing yet.
     fn fresh(
         policy: &Policy,
-        cgroups: Vec<Cgroup>,
+        mut cgroups: Cgroups,
         mut pins: Option<Pins>,
     ) -> Result<Started, KernelError> {
         // Until it is complete.
@@ -115,20 +117,14 @@ impl Kernel {
 
         // Count first, so that from here on no connection is missed; then add those that were
         // open before; refuse only when the counts are true.
-        let mut links = Vec::new();
-        for cgroup in &cgroups {
-            links.push(object::attach(&ebpf, PROGRAM_COUNT, cgroup, pins.as_ref())?);
-        }
+        cgroups.count(&ebpf, pins.as_ref());
+        cgroups.check()?;
         let mut candidates = Candidates::take(&mut ebpf)?;
-        let adopted = candidates.adopt(&mut ebpf, &cgroups, &compiled, None)?;
-        for cgroup in &cgroups {
-            links.push(object::attach(
-                &ebpf,
-                PROGRAM_ENFORCE,
-                cgroup,
-                pins.as_ref(),
-            )?);
-        }
+        let adopted = candidates.adopt(&mut ebpf, &cgroups.scope(), &compiled, None)?;
+        cgroups.enforce(&ebpf, pins.as_ref());
+        cgroups.check()?;
+        // Whoever comes or goes from here on is news.
+        cgroups.report();
         let mut diversion = Diversion::new(&mut ebpf)?;
         diversion.refresh(&mut ebpf, pins.as_ref(), &cgroups, policy)?;
         let interfaces = interfaces(&mut ebpf, policy)?;
@@ -140,7 +136,7 @@ impl Kernel {
             pins,
             record: RecordMap::take(&mut ebpf)?,
             books: serde_json::Value::Null,
-            _links: links,
+            cgroups,
             ebpf,
             policy: policy_maps,
             compiled,
@@ -149,7 +145,6 @@ impl Kernel {
             servers,
             candidates,
             is_settled: true,
-            cgroups,
             diversion,
         };
         kernel.write_record()?;
@@ -168,7 +163,7 @@ impl Kernel {
     /// Goes on where another daemon has ended.
     fn take_over(
         policy: &Policy,
-        cgroups: Vec<Cgroup>,
+        mut cgroups: Cgroups,
         pins: Pins,
         record: Record,
     ) -> Result<Started, KernelError> {
@@ -181,12 +176,7 @@ impl Kernel {
         let zones = ZoneMaps::take_over(&mut ebpf, &record.zones, &in_force)?;
         object::load_programs(&mut ebpf)?;
         // From here on our programs run, with the maps and the policy of before.
-        let mut links = Vec::new();
-        for cgroup in &cgroups {
-            for program in [PROGRAM_COUNT, PROGRAM_ENFORCE] {
-                links.push(object::attach(&ebpf, program, cgroup, Some(&pins))?);
-            }
-        }
+        cgroups.take_over(&ebpf, &pins)?;
         let diversion = Diversion::new(&mut ebpf)?;
         let interfaces = interfaces(&mut ebpf, policy)?;
         let mut kernel = Self {
@@ -195,7 +185,7 @@ impl Kernel {
             pins: Some(pins),
             record: RecordMap::take(&mut ebpf)?,
             books: record.books.clone(),
-            _links: links,
+            cgroups,
             policy: policy_maps,
             // What the old policy counted is known by the tokens of the sockets.
             compiled: Compiled::nothing(),
@@ -204,11 +194,14 @@ impl Kernel {
             servers,
             candidates: Candidates::take(&mut ebpf)?,
             is_settled: false,
-            cgroups,
             diversion,
             ebpf,
         };
         let applied = kernel.apply(policy)?;
+        // Where nobody was refused before: now what is open counts.
+        kernel.cgroups.enforce(&kernel.ebpf, kernel.pins.as_ref());
+        kernel.cgroups.check()?;
+        kernel.cgroups.report();
         kernel.transmitters.set(kernel.interfaces.attached())?;
         Ok(Started {
             kernel,
@@ -219,7 +212,7 @@ impl Kernel {
     }
 
     /// Begins beside what another daemon has left, and then takes its place.
-    fn beside(policy: &Policy, cgroups: Vec<Cgroup>, old: Pins) -> Result<Started, KernelError> {
+    fn beside(policy: &Policy, cgroups: Cgroups, old: Pins) -> Result<Started, KernelError> {
         let new = old.beside()?;
         let mut started = Self::fresh(policy, cgroups, Some(new))?;
         if let Some(new) = &mut started.kernel.pins {

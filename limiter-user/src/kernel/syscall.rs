@@ -44,6 +44,31 @@ pub(super) unsafe fn bpf<T>(command: Command, attributes: &mut T) -> io::Result<
     Ok(result as i32)
 }
 
+/// The member `info` of union bpf_attr.
+#[repr(C)]
+struct GetInfo {
+    bpf_fd: u32,
+    info_len: u32,
+    info: u64,
+}
+
+/// What the kernel tells of a map, a program or a link.
+///
+/// # Safety
+///
+/// `T` is the beginning of the struct for it, and any bytes are a value of it.
+pub(super) unsafe fn info<T: Default>(object: BorrowedFd<'_>) -> io::Result<T> {
+    let mut info = T::default();
+    let mut get_info = GetInfo {
+        bpf_fd: object.as_raw_fd() as u32,
+        info_len: size_of::<T>() as u32,
+        info: (&raw mut info) as u64,
+    };
+    // SAFETY: the kernel writes `info_len` bytes to `info` at the most.
+    unsafe { bpf(Command::ObjectGetInfoByFd, &mut get_info) }?;
+    Ok(info)
+}
+
 /// The members of union bpf_attr for single elements.
 #[repr(C)]
 struct Element {

@@ -9,7 +9,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
 };
 
-use super::syscall::{Command, bpf};
+use super::syscall::{Command, bpf, info};
 
 /// struct bpf_map_info
 #[repr(C)]
@@ -49,14 +49,6 @@ struct MapCreate {
     btf_value_type_id: u32,
 }
 
-/// The member `info` of union bpf_attr.
-#[repr(C)]
-struct GetInfo {
-    bpf_fd: u32,
-    info_len: u32,
-    info: u64,
-}
-
 /// The members of union bpf_attr for the descriptor of a BTF.
 #[repr(C)]
 struct GetById {
@@ -67,14 +59,8 @@ struct GetById {
 
 /// A map like this one, with room for so many elements.
 pub(super) fn of(map: BorrowedFd<'_>, max_entries: u32) -> io::Result<OwnedFd> {
-    let mut info = MapInfo::default();
-    let mut get_info = GetInfo {
-        bpf_fd: map.as_raw_fd() as u32,
-        info_len: size_of::<MapInfo>() as u32,
-        info: (&raw mut info) as u64,
-    };
-    // SAFETY: the kernel writes `info_len` bytes to `info` at the most.
-    unsafe { bpf(Command::ObjectGetInfoByFd, &mut get_info) }?;
+    // SAFETY: any bytes are numbers.
+    let info = unsafe { info::<MapInfo>(map) }?;
     let mut get_btf = GetById {
         id: info.btf_id,
         next_id: 0,

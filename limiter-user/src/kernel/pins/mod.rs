@@ -104,6 +104,16 @@ impl Pins {
             .join(format!("{program}-{cgroup}"))
     }
 
+    /// Ids of the cgroups at which a link of this program is pinned.
+    pub(super) fn cgroups(&self, program: &str) -> Vec<u64> {
+        let links = entries(&self.directory.join("links")).into_iter();
+        let cgroup = |link: PathBuf| {
+            let name = link.file_name()?.to_str()?;
+            name.strip_prefix(program)?.strip_prefix('-')?.parse().ok()
+        };
+        links.filter_map(cgroup).collect()
+    }
+
     /// Whether nothing is pinned yet.
     pub(super) fn is_empty(&self) -> bool {
         is_empty(&self.directory)

@@ -28,8 +28,9 @@ pub(in crate::kernel) struct Record {
     pub(in crate::kernel) layout: u64,
     /// Version of the daemon that wrote it.
     pub(in crate::kernel) version: String,
-    /// Inode numbers of the cgroups attached to.
-    pub(in crate::kernel) cgroups: Vec<u64>,
+    /// Where the cgroups of the policy are or will be. Which of them there are changes at any time,
+    /// and the pins tell.
+    pub(in crate::kernel) cgroups: Vec<String>,
     /// Every zone that there is in the kernel.
     pub(in crate::kernel) zones: Vec<RecordedZone>,
     /// Every server.

@@ -140,3 +140,38 @@ impl AsRawFd for Watcher {
         self.0.as_fd().as_raw_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Far longer than it takes.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn there_is_notice_of_each_directory_on_the_way() {
+        let directory = tempfile::tempdir().expect("make a directory");
+        let outer = directory.path().join("outer");
+        let inner = outer.join("inner");
+        let mut watch = CgroupWatch::new(vec![inner.clone()]);
+        watch.changed().await.expect("the first look");
+        assert!(!watch.watch_anew());
+        for (way, is_new) in [(&outer, true), (&inner, false)] {
+            fs::create_dir(way).expect("make a directory");
+            must_notice(&watch).await;
+            assert_eq!(watch.watch_anew(), is_new);
+        }
+        fs::remove_dir(&inner).expect("remove a directory");
+        must_notice(&watch).await;
+        fs::remove_dir(&outer).expect("remove a directory");
+        must_notice(&watch).await;
+        assert!(watch.watch_anew());
+    }
+
+    async fn must_notice(watch: &CgroupWatch) {
+        let noticed = timeout(PATIENCE, notice(watch.inotify.as_ref())).await;
+        noticed.expect("in time").expect("a notice");
+    }
+}

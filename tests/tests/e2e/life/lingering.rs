@@ -186,7 +186,11 @@ fn a_service_that_restarts_under_load_is_counted_right_each_time() {
     settle("open", 0, || world.open_at(PORT));
     settle("connections", 0, || limiter.zone(ZONE).connections);
     assert_eq!(limiter.zone(ZONE).keys, 0);
-    must_be_attached(&limiter, &world);
+    is_attached(&limiter, &world.cgroup);
+    settle("links", 2, || links(&limiter).len());
+    let server = world.serve(&[SERVER]);
+    let _open = world.open_many(CLIENT, server.address(), 10);
+    world.must_be_refused(CLIENT, server.address());
     limiter.must_be_exact(ZONE);
 }
 

@@ -63,13 +63,11 @@ impl CgroupWatch {
         let mut result = Ok(());
         // What was not watched may have changed unseen.
         if !self.watch_anew() {
-            match timeout(LOOK, notice(self.inotify.as_ref())).await {
-                Ok(Err(error)) => {
-                    self.inotify = None;
-                    result = Err(error).context(OPERATION, OBJECT);
-                }
-                // There is some, or it is time.
-                Ok(Ok(())) | Err(_) => {}
+            let waited = timeout(LOOK, notice(self.inotify.as_ref())).await;
+            // Otherwise there is notice, or it is time.
+            if let Ok(Err(error)) = waited {
+                self.inotify = None;
+                result = Err(error).context(OPERATION, OBJECT);
             }
         }
         self.earliest = Instant::now() + PAUSE;

@@ -66,10 +66,13 @@ impl Kernel {
         compile::check(policy)?;
         self.cgroups.check_unchanged(policy)?;
         // Those that are new, before anything is in force; those that are gone, when it is.
-        self.interfaces.add(policy.interfaces())?;
+        let pins = self.pins.as_ref();
+        self.interfaces.add(policy.interfaces(), pins)?;
         let result = self.apply_to_zones(policy);
         match &result {
-            Ok(_) => self.interfaces.keep_only(policy.interfaces()),
+            Ok(_) => self
+                .interfaces
+                .keep_only(policy.interfaces(), self.pins.as_ref()),
             Err(_) => self.interfaces.withdraw(),
         }
         result

@@ -17,6 +17,7 @@ use super::syscall::{Command, bpf, info};
 pub(super) enum Hook {
     CgroupIngress = 0,
     CgroupSockOps = 3,
+    Xdp = 37,
 }
 
 /// The program is attached as long as this lives or is pinned.
@@ -63,16 +64,36 @@ struct CgroupInfo {
 
 impl Link {
     /// Attaches a program to a cgroup, beside others (kernel/bpf/cgroup.c, cgroup_bpf_link_attach).
-    pub(super) fn create(
+    pub(super) fn to_cgroup(
         program: BorrowedFd<'_>,
         cgroup: BorrowedFd<'_>,
         hook: Hook,
     ) -> io::Result<Self> {
+        Self::create(program, cgroup.as_raw_fd() as u32, hook, 0)
+    }
+
+    /// Attaches an XDP program to an interface of the calling thread's network namespace, with
+    /// XDP_FLAGS_SKB_MODE or XDP_FLAGS_DRV_MODE. Fails with what net/core/dev.c, dev_xdp_attach, or
+    /// the driver answers: EBUSY and EEXIST if another program is in the way, EINVAL also if there is
+    /// no such interface.
+    ///
+    /// aya's `Xdp::attach` is of no use here. Where the kernel answers EINVAL, which is also what
+    /// drivers answer to an MTU that they do not like, it tries once more through netlink. What is
+    /// attached that way replaces what is there, and outlives a process that is killed.
+    pub(super) fn to_interface(
+        program: BorrowedFd<'_>,
+        index: u32,
+        flags: u32,
+    ) -> io::Result<Self> {
+        Self::create(program, index, Hook::Xdp, flags)
+    }
+
+    fn create(program: BorrowedFd<'_>, target: u32, hook: Hook, flags: u32) -> io::Result<Self> {
         let mut create = Create {
             program: program.as_raw_fd() as u32,
-            target: cgroup.as_raw_fd() as u32,
+            target,
             hook: hook as u32,
-            flags: 0,
+            flags,
         };
         // SAFETY: there is no pointer in it; what comes back is a new descriptor.
         Ok(Self(unsafe {
@@ -100,7 +121,8 @@ impl Link {
     }
 
     /// Puts another program in place of the attached one: each event runs either, none runs neither
-    /// (kernel/bpf/cgroup.c, cgroup_bpf_replace).
+    /// (kernel/bpf/cgroup.c, cgroup_bpf_replace; net/core/dev.c, bpf_xdp_link_update). Fails with
+    /// ENOLINK if what it was attached to is gone.
     pub(super) fn replace(&self, program: BorrowedFd<'_>) -> io::Result<()> {
         let mut update = Update {
             link: self.0.as_raw_fd() as u32,

@@ -221,7 +221,7 @@ impl Kernel {
     ///
     /// If the kernel does not tell what is there.
     pub fn refresh_interfaces(&mut self) -> Result<Vec<Attachment>, KernelError> {
-        let changed = self.interfaces.refresh()?;
+        let changed = self.interfaces.refresh(self.pins.as_ref())?;
         self.transmitters.set(self.interfaces.attached())?;
         Ok(changed)
     }

@@ -191,7 +191,7 @@ pub(super) fn attach(
         // Of a cgroup that is gone, whose number this one has now.
         fs::remove_file(pin).context("unpin", pin.display())?;
     }
-    let link = Link::create(program, cgroup.as_fd(), hook)
+    let link = Link::to_cgroup(program, cgroup.as_fd(), hook)
         .context(OPERATION, &place)
         .map_err(explain)?;
     if let Some(pin) = &pin {

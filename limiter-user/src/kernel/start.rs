@@ -127,7 +127,7 @@ impl Kernel {
         cgroups.report();
         let mut diversion = Diversion::new(&mut ebpf)?;
         diversion.refresh(&mut ebpf, pins.as_ref(), &cgroups, policy)?;
-        let interfaces = interfaces(&mut ebpf, policy)?;
+        let interfaces = interfaces(&mut ebpf, policy, pins.as_ref())?;
         let mut transmitters = Transmitters::take(&mut ebpf)?;
         transmitters.set(interfaces.attached())?;
         let kernel = Self {
@@ -178,7 +178,7 @@ impl Kernel {
         // From here on our programs run, with the maps and the policy of before.
         cgroups.take_over(&ebpf, &pins)?;
         let diversion = Diversion::new(&mut ebpf)?;
-        let interfaces = interfaces(&mut ebpf, policy)?;
+        let interfaces = interfaces(&mut ebpf, policy, Some(&pins))?;
         let mut kernel = Self {
             interfaces,
             transmitters: Transmitters::take(&mut ebpf)?,
@@ -229,7 +229,11 @@ fn load(policy: &Policy, pins: Option<&Pins>) -> Result<Ebpf, KernelError> {
     object::load(policy.error_log.level == LogLevel::Debug, pins)
 }
 
-fn interfaces(ebpf: &mut Ebpf, policy: &Policy) -> Result<Interfaces, KernelError> {
+fn interfaces(
+    ebpf: &mut Ebpf,
+    policy: &Policy,
+    pins: Option<&Pins>,
+) -> Result<Interfaces, KernelError> {
     let xdp = object::program::<Xdp>(ebpf, PROGRAM_XDP)?;
-    Interfaces::attach(xdp, policy.interfaces())
+    Interfaces::attach(xdp, policy.interfaces(), pins)
 }

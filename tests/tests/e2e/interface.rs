@@ -9,7 +9,6 @@ use tests::{
     limiter::{self, Failed},
     link::{self, AttachedXdp, XdpMode},
     programs::Programs,
-    settle,
 };
 
 use crate::{CLIENT, LIMIT_10, SERVER};
@@ -53,19 +52,6 @@ fn a_veth_runs_it_in_its_driver_and_loopback_in_the_network_stack() {
     assert!(status.success(), "{stderr}");
     assert_eq!(link::xdp(&world.netns, "edge0"), []);
     assert_eq!(link::xdp(&world.netns, "lo"), []);
-}
-
-#[test]
-fn a_killed_limiter_leaves_no_program_on_an_interface() {
-    let world = with_veth();
-    let limiter = Limiter::start(
-        &world,
-        &flags(&["--interface", "edge0", "--interface", "lo"]),
-    );
-    limiter.end(Signal::SIGKILL);
-    for device in ["edge0", "lo"] {
-        settle("programs", Vec::new(), || link::xdp(&world.netns, device));
-    }
 }
 
 #[test]

@@ -13,7 +13,14 @@ use netlink_packet_route::{
 };
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 
-use super::bpf_link::Mode;
+/// Where on the interface the program runs; include/uapi/linux/if_link.h, XDP_FLAGS_SKB_MODE and
+/// XDP_FLAGS_DRV_MODE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(super) enum Mode {
+    Generic = 1 << 1,
+    Native = 1 << 2,
+}
 
 /// What decides whether and how a program can be attached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,34 +6,29 @@
 //! | room | holds |
 //! |---|---|
 //! | `attach` | attaching to one device |
-//! | `bpf_link` | the system call that attaches |
 //! | `device` | one device, as rtnetlink shows it |
 //! | `refusal` | why it cannot be attached, and what to do |
+//! | `slot` | one interface of the policy |
 //! | `transmit` | where the program may answer |
 //! | `watch` | waiting for changes of devices |
 
 mod attach;
-mod bpf_link;
 mod device;
 mod refusal;
+mod slot;
 mod transmit;
 mod watch;
 
 use aya::programs::Xdp;
-use limiter_common::names::PROGRAM_XDP;
 
 pub(super) use self::transmit::Transmitters;
 pub use self::watch::InterfaceWatch;
 use self::{
-    attach::{Link, Program, attach},
-    device::Device,
-    refusal::{OPERATION, Refusal},
+    attach::Program,
+    slot::{Slot, State},
     watch::Subscription,
 };
-use super::{
-    attachment::{Attachment, Place},
-    error::{Context, KernelError},
-};
+use super::{attachment::Attachment, error::KernelError, pins::Pins};
 use crate::policy::{Interface, XdpMode};
 
 /// A device that the program is attached to.
@@ -47,7 +42,8 @@ pub struct AttachedInterface {
     pub can_transmit: bool,
 }
 
-/// The interfaces of the policy, in its order. Dropping it detaches from all.
+/// The interfaces of the policy, in its order. Dropping it detaches from those that are not pinned.
+/// What is pinned is pinned as long as it is attached.
 pub(super) struct Interfaces {
     program: Program,
     slots: Vec<Slot>,
@@ -57,14 +53,17 @@ pub(super) struct Interfaces {
 }
 
 impl Interfaces {
-    /// Attaches the loaded program to every interface that is there.
+    /// Attaches the loaded program to every interface that is there, or puts it in place of what is
+    /// pinned for it.
     ///
     /// # Errors
     ///
-    /// If the program cannot be attached to one of them. Nothing stays attached then.
+    /// If the program cannot be attached to one of them. Nothing stays attached then but what was
+    /// before.
     pub(super) fn attach<'a>(
         program: &Xdp,
         wanted: impl Iterator<Item = &'a Interface>,
+        pins: Option<&Pins>,
     ) -> Result<Self, KernelError> {
         let mut interfaces = Self {
             program: Program::new(program)?,
@@ -73,7 +72,7 @@ impl Interfaces {
             // Before the first look, so that no change is missed.
             subscription: Some(Subscription::new()?),
         };
-        interfaces.add(wanted)?;
+        interfaces.add(wanted, pins)?;
         interfaces.added = 0;
         for slot in &mut interfaces.slots {
             slot.report();
@@ -90,13 +89,15 @@ impl Interfaces {
     pub(super) fn add<'a>(
         &mut self,
         wanted: impl Iterator<Item = &'a Interface>,
+        pins: Option<&Pins>,
     ) -> Result<(), KernelError> {
         for wanted in wanted {
             if self.slots.iter().any(|it| it.wanted.name == wanted.name) {
                 continue;
             }
             let mut slot = Slot::new(wanted);
-            let attached = slot.attach(&self.program).and_then(|()| match &slot.state {
+            let attached = slot.attach(&self.program, pins);
+            let attached = attached.and_then(|()| match &slot.state {
                 State::Refused { error, .. } => Err(error.clone()),
                 State::Attached(_) | State::Absent => Ok(()),
             });
@@ -112,13 +113,22 @@ impl Interfaces {
 
     /// Detaches from those that were added last.
     pub(super) fn withdraw(&mut self) {
-        self.slots.truncate(self.slots.len() - self.added);
+        for slot in self.slots.drain(self.slots.len() - self.added..) {
+            match slot.state {
+                State::Attached(attached) if !attached.is_taken_over => attached.detach(),
+                _ => {}
+            }
+        }
         self.added = 0;
     }
 
     /// Detaches from all but these. One that is to have another mode is attached anew, at the next
     /// [`Self::refresh`].
-    pub(super) fn keep_only<'a>(&mut self, wanted: impl Iterator<Item = &'a Interface>) {
+    pub(super) fn keep_only<'a>(
+        &mut self,
+        wanted: impl Iterator<Item = &'a Interface>,
+        pins: Option<&Pins>,
+    ) {
         self.added = 0;
         let mut before = std::mem::take(&mut self.slots);
         for wanted in wanted {
@@ -129,6 +139,14 @@ impl Interfaces {
             };
             self.slots.push(slot);
         }
+        before.iter_mut().for_each(Slot::detach);
+        // Of a daemon before, whose policy had other interfaces.
+        let ours: Vec<_> = self.slots.iter().filter_map(Slot::pin).collect();
+        let pinned = pins.map(Pins::interface_links).unwrap_or_default();
+        pinned
+            .iter()
+            .filter(|pin| !ours.contains(&pin.as_path()))
+            .for_each(|pin| attach::detach_pinned(pin));
     }
 
     /// The changes of devices since the start; can be taken once, on the runtime.
@@ -146,13 +164,13 @@ impl Interfaces {
     ///
     /// If the kernel does not tell what is there. That an interface refuses the program is no
     /// error: it is waited for.
-    pub(super) fn refresh(&mut self) -> Result<Vec<Attachment>, KernelError> {
+    pub(super) fn refresh(&mut self, pins: Option<&Pins>) -> Result<Vec<Attachment>, KernelError> {
         // First of all: another slot may wait for the same device under its new name.
         for slot in &mut self.slots {
             slot.detach_if_stale(&self.program)?;
         }
         for slot in &mut self.slots {
-            slot.attach(&self.program)?;
+            slot.attach(&self.program, pins)?;
         }
         Ok(self.slots.iter_mut().filter_map(Slot::report).collect())
     }
@@ -181,117 +199,4 @@ pub fn interface_names() -> Vec<String> {
             names.map(Into::into).collect()
         },
     )
-}
-
-/// One interface of the policy.
-struct Slot {
-    wanted: Interface,
-    state: State,
-    /// Device and attachment when they were last reported.
-    reported: Option<(Option<u32>, Attachment)>,
-}
-
-enum State {
-    Attached(Link),
-    /// No device has the name.
-    Absent,
-    Refused {
-        error: KernelError,
-        /// The device as it was then. It is not asked again as long as it is the same: a driver may
-        /// reset a device when it is asked, which would be the next change.
-        device: Option<Box<Device>>,
-    },
-}
-
-impl Slot {
-    fn new(wanted: &Interface) -> Self {
-        Self {
-            wanted: wanted.clone(),
-            state: State::Absent,
-            reported: None,
-        }
-    }
-
-    fn find(&self) -> Result<Option<Device>, KernelError> {
-        device::find(&self.wanted.name).context(OPERATION, &self.wanted.name)
-    }
-
-    /// Detaches unless the device still has the name, and the program. A link of a device that was
-    /// removed is dead.
-    fn detach_if_stale(&mut self, program: &Program) -> Result<(), KernelError> {
-        if let State::Attached(link) = &self.state {
-            let device = self.find()?;
-            let good =
-                device.is_some_and(|it| it.index == link.interface.index && it.runs(program.id));
-            if !good {
-                self.state = State::Absent;
-            }
-        }
-        Ok(())
-    }
-
-    /// Attaches if there is a device that has not refused yet.
-    fn attach(&mut self, program: &Program) -> Result<(), KernelError> {
-        if let State::Attached(_) = self.state {
-            return Ok(());
-        }
-        let Some(device) = self.find()? else {
-            self.state = State::Absent;
-            return Ok(());
-        };
-        if let State::Refused {
-            device: Some(refused),
-            ..
-        } = &self.state
-            && **refused == device
-        {
-            return Ok(());
-        }
-        self.state = match attach(&self.wanted, &device, program) {
-            Ok(link) => State::Attached(link),
-            Err(Refusal::Gone) => State::Absent,
-            Err(Refusal::Refused(error, device)) => State::Refused { error, device },
-        };
-        Ok(())
-    }
-
-    /// What it is attached to, if that is worth another line in the log.
-    fn report(&mut self) -> Option<Attachment> {
-        let index = match &self.state {
-            State::Attached(link) => Some(link.interface.index),
-            State::Absent | State::Refused { .. } => None,
-        };
-        let seen = Some((index, self.attachment()));
-        if self.reported == seen {
-            return None;
-        }
-        self.reported = seen;
-        Some(self.attachment())
-    }
-
-    fn attachment(&self) -> Attachment {
-        let waiting = Attachment {
-            place: Place::Interface(self.wanted.name.clone()),
-            programs: Vec::new(),
-            mode: None,
-            fallback: None,
-            waiting: None,
-        };
-        match &self.state {
-            State::Attached(link) => Attachment {
-                programs: vec![PROGRAM_XDP],
-                mode: Some(link.interface.mode),
-                fallback: link.fallback.clone(),
-                ..waiting
-            },
-            State::Absent => Attachment {
-                waiting: Some("no such interface".to_owned()),
-                ..waiting
-            },
-            State::Refused { error, .. } => Attachment {
-                waiting: Some(error.cause.clone()),
-                ..waiting
-            },
-        }
-    }
 }

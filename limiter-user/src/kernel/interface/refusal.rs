@@ -1,14 +1,11 @@
 //! Why the program is not attached to a device, and what to do about it.
 
-use std::{fmt, io};
+use std::{fmt, io, path::Path};
 
 use aya::programs::loaded_programs;
 use nix::unistd::{SysconfVar, sysconf};
 
-use super::{
-    bpf_link::Mode,
-    device::{self, Device, XdpProgram},
-};
+use super::device::{self, Device, Mode, XdpProgram};
 use crate::{kernel::error::KernelError, policy::Interface};
 
 pub(super) const OPERATION: &str = "attach to interface";
@@ -54,6 +51,12 @@ impl Refusal {
             "leave it out: the cgroup programs limit what comes through it, or attach to the              interface that carries the tunnel",
         );
         Self::Refused(error, Some(Box::new(device.clone())))
+    }
+
+    /// The bpf filesystem does not take the link.
+    pub(super) fn not_pinned(wanted: &Interface, pin: &Path, error: &io::Error) -> Self {
+        let cause = format!("pin to {}: {error}", pin.display());
+        Self::Refused(failed(wanted, cause), None)
     }
 
     /// Another's program is on the device.

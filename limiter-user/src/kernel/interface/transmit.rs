@@ -22,10 +22,11 @@ pub(in crate::kernel) struct Transmitters {
 
 impl Transmitters {
     pub(in crate::kernel) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
-        Ok(Self {
-            map: take(ebpf, MAP_INTERFACES)?,
-            known: HashSet::new(),
-        })
+        let map: HashMap<MapData, u32, u32> = take(ebpf, MAP_INTERFACES)?;
+        // Those of the daemon before, if the map is its.
+        let known = map.keys().collect::<Result<_, _>>();
+        let known = known.context("read map", MAP_INTERFACES)?;
+        Ok(Self { map, known })
     }
 
     /// Only these, as far as they can.

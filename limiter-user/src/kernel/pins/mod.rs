@@ -2,66 +2,51 @@
 //!
 //! ```text
 //! /sys/fs/bpf/limiter/INSTANCE/maps/NAME          every map, the record among them
-//! /sys/fs/bpf/limiter/INSTANCE/links/PROGRAM-ID   the programs, at the cgroup with this inode number
+//! /sys/fs/bpf/limiter/INSTANCE/links/PROGRAM-ID   a program, at the cgroup with this inode number
+//! /sys/fs/bpf/limiter/INSTANCE/links/limiter_xdp-NETNS-INDEX
+//!                                                 at the interface with this index, of the network
+//!                                                 namespace with this inode number
 //! ```
 //!
 //! The directory of the instance is locked while a daemon runs, so that two never write the same
 //! maps. The kernel gives the lock up when the process ends, however it ends.
 
+mod instance;
 mod mount;
 mod record;
 
 use std::{
-    fmt,
     fs::{self, File, TryLockError},
     io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
+use limiter_common::names::{MAP_RECORD, PROGRAM_ENFORCE, PROGRAM_XDP};
+
+pub use self::instance::Instance;
 pub(super) use self::record::{Record, RecordMap, RecordedServer, RecordedZone};
 use super::{
     error::{Context, KernelError},
     link::Link,
 };
 
-/// Name of an instance: letters, digits, `-` and `_`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Instance(String);
-
-impl Instance {
-    /// The one that has no name of its own.
-    pub const DEFAULT: &str = "default";
-    /// Characters at the most.
-    pub const MAX_CHARS: usize = 64;
-
-    /// Checks a name. (The bpf filesystem allows no dots.)
-    pub fn new(name: &str) -> Option<Self> {
-        let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        let fits = (1..=Self::MAX_CHARS).contains(&name.len());
-        (fits && name.bytes().all(good)).then(|| Self(name.to_owned()))
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Instance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// The directory of one instance, locked.
 pub(super) struct Pins {
     directory: PathBuf,
-    _lock: File,
+    /// Whose place it is to take.
+    before: Option<PathBuf>,
+    /// Inode number of the network namespace that the interfaces are in.
+    netns: u64,
+    lock: File,
     /// Whether what is pinned stays when this is dropped.
     stays: bool,
 }
 
 const OPERATION: &str = "pin to";
+/// Directories in that of an instance.
+const PARTS: [&str; 2] = ["maps", "links"];
+const NETNS: &str = "/proc/self/ns/net";
 
 impl Pins {
     /// Opens the directory of an instance; makes it if there is none. None: there is no bpf
@@ -70,18 +55,50 @@ impl Pins {
         let Some(root) = mount::find_or_mount() else {
             return Ok(None);
         };
-        Self::open_in(directory_in(&root, instance)).map(Some)
+        let mut pins = Self::open_in(directory_in(&root, instance))?;
+        pins.finish()?;
+        Ok(Some(pins))
+    }
+
+    /// Goes on where a daemon that began beside another one was killed.
+    fn finish(&mut self) -> Result<(), KernelError> {
+        let directory = self.directory_beside();
+        if !directory.exists() {
+            return Ok(());
+        }
+        let mut beside = Self::open_in(directory)?;
+        // Written last. With it, the set is whole; it may be all that there is.
+        if RecordMap::pinned(&beside.map(MAP_RECORD)).is_some() {
+            let place = Self {
+                directory: self.directory.clone(),
+                before: None,
+                netns: self.netns,
+                lock: self
+                    .lock
+                    .try_clone()
+                    .context("lock", self.directory.display())?,
+                stays: true,
+            };
+            beside.take_place_of(place)?;
+            *self = beside;
+        } else {
+            beside.stay(false);
+        }
+        Ok(())
     }
 
     fn open_in(directory: PathBuf) -> Result<Self, KernelError> {
-        for part in ["maps", "links"] {
+        let lock = lock(&directory)?;
+        // While nobody else removes them.
+        for part in PARTS {
             let part = directory.join(part);
             fs::create_dir_all(&part).context(OPERATION, part.display())?;
         }
-        let lock = lock(&directory)?;
         Ok(Self {
             directory,
-            _lock: lock,
+            before: None,
+            netns: fs::metadata(NETNS).context("read", NETNS)?.ino(),
+            lock,
             // What is there is somebody's until it is known to be unusable.
             stays: true,
         })
@@ -114,6 +131,29 @@ impl Pins {
         links.filter_map(cgroup).collect()
     }
 
+    /// Where the link of the program at this interface is pinned.
+    pub(super) fn interface_link(&self, index: u32) -> PathBuf {
+        self.interface_link_in(&self.directory, index)
+    }
+
+    /// Where it may be pinned in the directory whose place this one is to take.
+    pub(super) fn earlier_interface_link(&self, index: u32) -> Option<PathBuf> {
+        let before = self.before.as_ref()?;
+        Some(self.interface_link_in(before, index))
+    }
+
+    fn interface_link_in(&self, directory: &Path, index: u32) -> PathBuf {
+        let name = format!("{PROGRAM_XDP}-{}-{index}", self.netns);
+        directory.join("links").join(name)
+    }
+
+    /// Every link that is pinned for an interface.
+    pub(super) fn interface_links(&self) -> Vec<PathBuf> {
+        let mut links = entries(&self.directory.join("links"));
+        links.retain(|link| is_of(link, PROGRAM_XDP));
+        links
+    }
+
     /// Whether nothing is pinned yet.
     pub(super) fn is_empty(&self) -> bool {
         is_empty(&self.directory)
@@ -121,22 +161,31 @@ impl Pins {
 
     /// A second directory of the same instance, empty.
     pub(super) fn beside(&self) -> Result<Self, KernelError> {
-        let mut directory = self.directory.clone().into_os_string();
-        directory.push("+new");
-        let beside = Self::open_in(directory.into())?;
-        // Of one that did not get so far.
-        beside.clear()?;
+        let mut beside = Self::open_in(self.directory_beside())?;
+        beside.before = Some(self.directory.clone());
         Ok(beside)
     }
 
-    /// Detaches what is pinned in the other directory, and moves here.
-    pub(super) fn take_place_of(&mut self, mut other: Self) -> Result<(), KernelError> {
-        let place = other.directory.clone();
+    fn directory_beside(&self) -> PathBuf {
+        let mut directory = self.directory.clone().into_os_string();
+        // No instance can have this name.
+        directory.push("+new");
+        directory.into()
+    }
+
+    /// Detaches what is pinned in the other directory, and moves here. If this is interrupted,
+    /// [`Self::open`] goes on with it.
+    pub(super) fn take_place_of(&mut self, other: Self) -> Result<(), KernelError> {
         other.clear()?;
-        other.stay(false);
-        drop(other);
+        let place = other.directory.clone();
+        for part in PARTS {
+            let part = place.join(part);
+            fs::remove_dir(&part).context("unpin", part.display())?;
+        }
+        // Both are locked: nobody else finds the place empty.
         fs::rename(&self.directory, &place).context(OPERATION, place.display())?;
         self.directory = place;
+        self.before = None;
         Ok(())
     }
 
@@ -147,8 +196,15 @@ impl Pins {
 
     /// Detaches what is attached and removes everything that is pinned.
     pub(super) fn clear(&self) -> Result<(), KernelError> {
-        for path in entries(&self.directory.join("links")) {
-            // Of a cgroup that is gone: nothing is attached any more.
+        // Whoever refuses must not outlive whoever counts.
+        let mut links = entries(&self.directory.join("links"));
+        links.sort_by_key(|link| match link {
+            link if is_of(link, PROGRAM_XDP) => 0,
+            link if is_of(link, PROGRAM_ENFORCE) => 1,
+            _ => 2,
+        });
+        for path in links {
+            // Of a cgroup or an interface that is gone: nothing is attached any more.
             if let Ok(link) = Link::open(&path) {
                 let _ = link.detach();
             }
@@ -170,10 +226,11 @@ impl Drop for Pins {
             tracing::warn!("{error}");
             return;
         }
-        for part in ["maps", "links", ""] {
-            // Whoever comes next makes it anew.
+        // Whoever comes next makes it anew.
+        for part in PARTS {
             let _ = fs::remove_dir(self.directory.join(part));
         }
+        let _ = fs::remove_dir(&self.directory);
     }
 }
 
@@ -183,8 +240,8 @@ pub fn is_pinned(instance: &Instance) -> bool {
 }
 
 fn is_empty(directory: &Path) -> bool {
-    let parts = ["maps", "links"].iter();
-    parts
+    PARTS
+        .iter()
         .map(|part| entries(&directory.join(part)))
         .all(|entries| entries.is_empty())
 }
@@ -214,39 +271,48 @@ fn directory_in(root: &Path, instance: &Instance) -> PathBuf {
     root.join("limiter").join(instance.name())
 }
 
+/// Whether a link is of this program.
+fn is_of(link: &Path, program: &str) -> bool {
+    let name = link.file_name().map(|name| name.to_string_lossy());
+    name.is_some_and(|name| {
+        name.strip_prefix(program)
+            .is_some_and(|rest| rest.starts_with('-'))
+    })
+}
+
 fn entries(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory);
     let entries = entries.into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).collect()
 }
 
+/// Makes and locks a directory.
 fn lock(directory: &Path) -> Result<File, KernelError> {
-    let file = File::open(directory).context(OPERATION, directory.display())?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(KernelError::new(
-            "start",
-            format_args!("the instance of {}", directory.display()),
-            "a limiter of this name runs already",
-        )
-        .hint("stop it, or give this one another name with --instance")),
-        Err(TryLockError::Error(error)) => {
-            Err::<_, io::Error>(error).context(OPERATION, directory.display())
+    loop {
+        fs::create_dir_all(directory).context(OPERATION, directory.display())?;
+        let file = match File::open(directory) {
+            // Whoever has it at the moment removes it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            file => file.context(OPERATION, directory.display())?,
+        };
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(KernelError::new(
+                    "start",
+                    format_args!("the instance of {}", directory.display()),
+                    "a limiter of this name runs already",
+                )
+                .hint("stop it, or give this one another name with --instance"));
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(error).context(OPERATION, directory.display());
+            }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_a_directory_of_the_bpf_filesystem() {
-        for name in ["default", "a-b_C9", &"x".repeat(64)] {
-            assert!(Instance::new(name).is_some(), "{name}");
-        }
-        for name in ["", ".", "..", "a.b", "a/b", "a b", "ä", &"x".repeat(65)] {
-            assert!(Instance::new(name).is_none(), "{name}");
+        let inode = |metadata: io::Result<fs::Metadata>| metadata.map(|it| it.ino()).ok();
+        // Else it was removed, or another has taken its place, before we had the lock.
+        if inode(file.metadata()) == inode(fs::metadata(directory)) {
+            return Ok(file);
         }
     }
 }

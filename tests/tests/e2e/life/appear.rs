@@ -1,7 +1,9 @@
 //! Cgroups that come and go while the limiter runs.
 
 use nix::sys::signal::Signal;
-use tests::{Limiter, Server, World, cgroup, cgroup::Cgroup, programs::Programs, settle};
+use tests::{
+    Limiter, Server, World, cgroup, cgroup::Cgroup, netns::NetNs, programs::Programs, settle,
+};
 
 use super::{LIMIT_3, cgroups, is_attached, is_missing, must_be_attached};
 use crate::{CLIENT, SERVER, ZONE};
@@ -138,7 +140,9 @@ fn of_two_that_wait_for_the_same_one_gets_it_and_then_the_other() {
     let world = World::new();
     world.cgroup.remove();
     let first = Limiter::start(&world, &LIMIT_3);
-    let second = Limiter::try_start(&world, &world.path("second.sock"), &LIMIT_3)
+    // It is about cgroups only: an interface would be the first one's.
+    let (elsewhere, command) = (NetNs::new(), Limiter::command(&world, &LIMIT_3));
+    let second = Limiter::try_command(&elsewhere, &world.path("second.sock"), command)
         .unwrap_or_else(|failed| panic!("{}", failed.stderr));
     first.signal(Signal::SIGSTOP);
     world.cgroup.make();

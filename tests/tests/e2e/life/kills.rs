@@ -1,6 +1,7 @@
 //! Killed at random moments, over and over.
 
 use std::{
+    path::Path,
     process::Stdio,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
@@ -12,6 +13,7 @@ use tests::{
     Limiter, World,
     churn::{Churn, Ending, churn},
     client,
+    programs::Programs,
     random::{Random, seed},
     settle,
     settle::PATIENCE,
@@ -84,6 +86,45 @@ fn after_a_hundred_kills_under_load_the_count_is_right_and_the_limit_has_held() 
     let _last = world.open("127.0.0.77", server.address());
     world.must_be_refused("127.0.0.77", server.address());
     drop(held);
+}
+
+#[test]
+fn whoever_is_killed_while_it_takes_the_place_of_another_leaves_nothing_for_ever() {
+    let _heavy = crate::heavy();
+    let (world, elsewhere) = (World::new(), World::new());
+    let server = world.serve(&[SERVER]);
+    let seed = seed();
+    eprintln!("seed {seed}");
+    let mut random = Random::new(seed);
+    let open = world.open_many(CLIENT, server.address(), 3);
+    for round in 0..30 {
+        // At one cgroup and at the other in turn, so each has to make its own set.
+        let at = if round % 2 == 0 { &world } else { &elsewhere };
+        let mut command = Limiter::command(at, &["--limit", "3"]);
+        command.arg("--control").arg(world.control());
+        let mut process = command
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("start a limiter");
+        thread::sleep(Duration::from_millis(random.below(600) as u64));
+        process.kill().expect("kill it");
+        process.wait().expect("wait for it");
+    }
+    let limiter = Limiter::start(&world, &["--limit", "3"]);
+    assert_eq!(
+        Programs::attached(world.cgroup.path()),
+        Programs::ONE_LIMITER
+    );
+    assert_eq!(Programs::attached(elsewhere.cgroup.path()), Programs::NONE);
+    world.must_be_refused(CLIENT, server.address());
+    drop(open);
+    settle("connections", 0, || limiter.zone(ZONE).connections);
+    let place = limiter.status().pinned.expect("it is pinned");
+    let (status, said) = limiter.end(Signal::SIGTERM);
+    assert!(status.success(), "{said}");
+    assert_eq!(Programs::attached(world.cgroup.path()), Programs::NONE);
+    assert!(!Path::new(&place).exists());
+    assert!(!Path::new(&(place + "+new")).exists(), "{said}");
 }
 
 /// Never more than six of a client at a time: nobody may be refused.

@@ -18,7 +18,7 @@
 //! | [`waiting`] | refused connections that are accepted and closed |
 //! | [`feed`] | events: ring → log and subscribers |
 //! | [`in_force`] | a policy with the names of what the kernel knows by index; pure |
-//! | [`interfaces`] | network interfaces that come and go |
+//! | [`cgroups`], [`interfaces`] | cgroups and network interfaces that come and go |
 //! | [`reload`] | the policy is read again |
 
 use std::{sync::Arc, time::Duration};
@@ -33,6 +33,7 @@ use crate::{
 };
 
 pub mod books;
+pub mod cgroups;
 pub mod change;
 pub mod clock;
 pub mod convert;
@@ -97,6 +98,7 @@ pub async fn run(
     let housekeeping = tokio::spawn(kernel.take_housekeeping()?);
     let new_listeners = kernel.take_new_listeners()?;
     let watch = kernel.take_interface_watch()?;
+    let cgroup_watch = kernel.watch_cgroups();
     announce(&policy, &started);
 
     let (feed, _) = broadcast::channel(FEED_CAPACITY);
@@ -114,6 +116,7 @@ pub async fn run(
         daemon.policy(),
     ));
     let interfaces = tokio::spawn(interfaces::run(watch, Arc::clone(&daemon)));
+    let cgroups = cgroup_watch.map(|watch| tokio::spawn(cgroups::run(watch, Arc::clone(&daemon))));
 
     let reloads = signals
         .reload
@@ -133,6 +136,9 @@ pub async fn run(
     end(housekeeping).await;
     end(listeners).await;
     end(interfaces).await;
+    if let Some(cgroups) = cgroups {
+        end(cgroups).await;
+    }
     match timeout(STOP_TIMEOUT, daemon.stop()).await {
         Ok(Some(mut state)) => {
             state.log_summary();

@@ -97,16 +97,24 @@ impl Daemon {
         self.state.lock().await.take()
     }
 
-    /// Looks at the interfaces of the policy again. Does not give up when requests are slow: there
-    /// may be no further notice of the change. Nothing happens once the daemon stops.
+    /// Looks at the interfaces of the policy again.
     pub async fn refresh_interfaces(&self) -> Result<(), KernelError> {
+        let refreshed = self.look(State::refresh_interfaces).await;
+        refreshed.unwrap_or(Ok(()))
+    }
+
+    /// Looks at the cgroups of the policy again.
+    pub async fn refresh_cgroups(&self) {
+        self.look(State::refresh_cgroups).await;
+    }
+
+    /// Does not give up when requests are slow: there may be no further notice of a change. Nothing
+    /// happens once the daemon stops.
+    async fn look<T: Send + 'static>(&self, look: fn(&mut State) -> T) -> Option<T> {
         let mut state = Arc::clone(&self.state).lock_owned().await;
-        let refreshed = spawn_blocking(move || match state.as_mut() {
-            Some(state) => state.refresh_interfaces(),
-            None => Ok(()),
-        });
+        let looked = spawn_blocking(move || state.as_mut().map(look));
         // A panic that the runtime has reported already.
-        refreshed.await.unwrap_or(Ok(()))
+        looked.await.unwrap_or_default()
     }
 
     async fn with<T: Send + 'static>(

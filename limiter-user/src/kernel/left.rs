@@ -15,7 +15,7 @@ use limiter_common::{
 };
 
 use super::{
-    cgroup::Cgroup,
+    cgroup::{Cgroup, Cgroups},
     layout::layout,
     link::Link,
     object::{self, ZoneMap},
@@ -40,7 +40,7 @@ pub(super) enum Left {
 
 impl Left {
     /// Looks at what is pinned, for a daemon that attaches to these cgroups. Changes nothing.
-    pub(super) fn look(pins: &Pins, cgroups: &[Cgroup]) -> Self {
+    pub(super) fn look(pins: &Pins, cgroups: &Cgroups) -> Self {
         let Some(record) = RecordMap::pinned(&pins.map(MAP_RECORD)) else {
             let why = "it has no record that can be read, as if killed before it was ready";
             return Self::Other {
@@ -59,7 +59,7 @@ impl Left {
 }
 
 /// Why it cannot be taken over.
-fn obstacle(pins: &Pins, record: &Record, cgroups: &[Cgroup]) -> Option<String> {
+fn obstacle(pins: &Pins, record: &Record, cgroups: &Cgroups) -> Option<String> {
     if record.layout != layout().all {
         let version = &record.version;
         return Some(format!(
@@ -69,12 +69,7 @@ fn obstacle(pins: &Pins, record: &Record, cgroups: &[Cgroup]) -> Option<String> 
     if !makes_sense(record) {
         return Some("its record names what cannot be".to_owned());
     }
-    if !record
-        .cgroups
-        .iter()
-        .copied()
-        .eq(cgroups.iter().map(Cgroup::id))
-    {
+    if record.cgroups != cgroups.paths() {
         return Some("it is at other cgroups".to_owned());
     }
     for (name, expected) in object::lasting_maps() {
@@ -85,17 +80,30 @@ fn obstacle(pins: &Pins, record: &Record, cgroups: &[Cgroup]) -> Option<String> 
     if !has_every_zone(pins, record) {
         return Some("its zones are not those of its record".to_owned());
     }
-    for cgroup in cgroups {
-        for program in [PROGRAM_COUNT, PROGRAM_ENFORCE] {
-            let link = Link::open(&pins.link(program, cgroup.id()));
-            let attached_to = link.and_then(|link| link.cgroup()).ok();
-            if attached_to != Some(cgroup.id()) {
-                let path = cgroup.path.display();
-                return Some(format!("its {program} is not attached to {path} any more"));
-            }
+    for cgroup in cgroups.there().map(Cgroup::id) {
+        // Where nobody is refused yet, counts are true all the same.
+        let enforce = pins.link(PROGRAM_ENFORCE, cgroup);
+        if enforce.exists() && attached_to(&enforce) != Some(cgroup) {
+            return Some(not_attached(PROGRAM_ENFORCE, cgroup));
+        }
+    }
+    for &cgroup in &record.counted {
+        let attached_to = attached_to(&pins.link(PROGRAM_COUNT, cgroup));
+        let is_there = cgroups.there().any(|it| it.id() == cgroup);
+        // The kernel detaches from one that is gone when nothing in it is open any more.
+        if attached_to != Some(cgroup) && (is_there || attached_to != Some(0)) {
+            return Some(not_attached(PROGRAM_COUNT, cgroup));
         }
     }
     None
+}
+
+fn attached_to(link: &Path) -> Option<u64> {
+    Link::open(link).and_then(|link| link.cgroup()).ok()
+}
+
+fn not_attached(program: &str, cgroup: u64) -> String {
+    format!("its {program} is not attached to the cgroup with inode number {cgroup} any more")
 }
 
 /// Every index is one, and is of one zone or server only.

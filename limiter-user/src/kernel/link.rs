@@ -135,12 +135,13 @@ impl Link {
         unsafe { bpf(Command::LinkUpdate, &mut update) }.map(drop)
     }
 
-    /// Inode number of the cgroup that it attaches to. Fails if it is none to a cgroup, or if that
-    /// one is gone.
+    /// Id of the cgroup that the program is attached to; 0 if it is detached, as the kernel does when
+    /// the cgroup is gone and all its sockets are (kernel/bpf/cgroup.c,
+    /// bpf_cgroup_link_fill_link_info). Fails if this is no link to a cgroup.
     pub(super) fn cgroup(&self) -> io::Result<u64> {
         // SAFETY: it is the struct of links. That of another object fills it with other integers.
         let info: Info = unsafe { info(self.0.as_fd()) }?;
-        if info.kind != TO_CGROUP || info.cgroup == 0 {
+        if info.kind != TO_CGROUP {
             return Err(io::ErrorKind::NotFound.into());
         }
         Ok(info.cgroup)

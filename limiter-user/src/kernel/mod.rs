@@ -8,7 +8,7 @@
 //! | [`pins`], `link` | what outlives the daemon |
 //! | `left` | what another daemon has left, and whether it can be taken over |
 //! | `layout`, `btf` | whether the maps of another version mean the same |
-//! | `cgroup` | finding, checking and locking cgroups |
+//! | `cgroup` | the cgroups of the policy, which come and go |
 //! | `interface` | the XDP program on network interfaces, which come and go |
 //! | `attachment` | what is attached where |
 //! | `compile` | from the checked policy to the values of the policy maps |
@@ -60,13 +60,12 @@ use limiter_common::{
     counters::{EventCounters, PacketCounters, ZoneCounters},
     entry::ZoneEntry,
     key::ZoneKey,
-    names::{PROGRAM_COUNT, PROGRAM_ENFORCE},
 };
 
 pub use self::{
     adopt::Adopted,
     attachment::{Attachment, Place},
-    cgroup::root as cgroup_root,
+    cgroup::{CgroupWatch, root as cgroup_root},
     change::{Applied, AppliedZone},
     divert::{Places, Target},
     error::KernelError,
@@ -80,14 +79,13 @@ pub use self::{
 };
 use self::{
     adopt::Candidates,
-    cgroup::Cgroup,
+    cgroup::Cgroups,
     compile::Compiled,
     divert::Diversion,
     indices::ServerIndices,
     interface::Interfaces,
     interface::Transmitters,
     layout::layout,
-    link::Link,
     pins::{Pins, Record, RecordMap, RecordedServer},
     policy::PolicyMaps,
     zones::ZoneMaps,
@@ -115,8 +113,7 @@ pub struct Kernel {
     record: RecordMap,
     /// The daemon's part of the record.
     books: serde_json::Value,
-    /// Of the programs at cgroups.
-    _links: Vec<Link>,
+    cgroups: Cgroups,
     // Holds the programs; the maps below were taken from it.
     ebpf: Ebpf,
     policy: PolicyMaps,
@@ -128,7 +125,6 @@ pub struct Kernel {
     candidates: Candidates,
     /// Whether open connections hold what the policy in force asks for, and no more.
     is_settled: bool,
-    cgroups: Vec<Cgroup>,
     diversion: Diversion,
 }
 
@@ -180,7 +176,8 @@ impl Kernel {
             layout: layout().all,
             counters: layout().counters,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            cgroups: self.cgroups.iter().map(Cgroup::id).collect(),
+            cgroups: self.cgroups.paths(),
+            counted: self.cgroups.counted(),
             zones: self.zones.record(),
             servers: servers
                 .map(|(name, index)| RecordedServer {
@@ -218,11 +215,8 @@ impl Kernel {
 
     /// What is attached where: the cgroups, then the interfaces of the policy.
     pub fn attached(&self) -> Vec<Attachment> {
-        let cgroups = self.cgroups.iter().map(|cgroup| {
-            let place = Place::Cgroup(cgroup.path.clone());
-            Attachment::plain(place, &[PROGRAM_COUNT, PROGRAM_ENFORCE])
-        });
-        cgroups
+        self.cgroups
+            .attachments()
             .chain(self.interfaces.attachments())
             .chain(self.diversion.attachments())
             .collect()

@@ -1,6 +1,9 @@
 //! The embedded object, and how it is loaded and attached.
 
-use std::{fs, os::fd::AsFd as _};
+use std::{
+    fs,
+    os::fd::{AsFd as _, BorrowedFd},
+};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
@@ -178,10 +181,7 @@ pub(super) fn attach(
     pins: Option<&Pins>,
 ) -> Result<Link, KernelError> {
     const OPERATION: &str = "attach to cgroup";
-    let program = ebpf
-        .program(name)
-        .ok_or_else(|| KernelError::new("find program", name, "the object does not have it"))?;
-    let program = program.fd().context("find program", name)?.as_fd();
+    let program = descriptor(ebpf, name)?;
     let hook = match name {
         PROGRAM_ENFORCE => Hook::CgroupIngress,
         _ => Hook::CgroupSockOps,
@@ -204,6 +204,17 @@ pub(super) fn attach(
         link.pin(pin).context("pin to", pin.display())?;
     }
     Ok(link)
+}
+
+/// The loaded program of this name.
+pub(super) fn descriptor<'a>(
+    ebpf: &'a Ebpf,
+    name: &'static str,
+) -> Result<BorrowedFd<'a>, KernelError> {
+    let program = ebpf
+        .program(name)
+        .ok_or_else(|| KernelError::new("find program", name, "the object does not have it"))?;
+    Ok(program.fd().context("find program", name)?.as_fd())
 }
 
 /// The program of this name.

@@ -3,16 +3,16 @@
 //! | what is pinned | then |
 //! |---|---|
 //! | nothing | the programs are loaded and attached, what is open is adopted |
-//! | all maps and links, of this layout, at the same cgroups | maps, links and counts are taken over. The programs are put in place of the old ones, link by link; nothing is attached anew, so nobody gets by |
+//! | all maps and links, of this layout, for cgroups with the same paths | maps, links and counts are taken over. The programs are put in place of the old ones, link by link, so nobody gets by; only to cgroups that have appeared meanwhile they are attached anew |
 //! | anything else | a second set is made beside the first, and adopts what is open; only when it counts and refuses, the first one is removed |
 
 use aya::{Ebpf, programs::Xdp};
-use limiter_common::names::{PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_XDP};
+use limiter_common::names::{PROGRAM_ENFORCE, PROGRAM_XDP};
 
 use super::{
     Kernel,
     adopt::Candidates,
-    cgroup::{self, Cgroup},
+    cgroup::Cgroups,
     change::{Applied, AppliedZone},
     compile::{self, Compiled},
     divert::Diversion,
@@ -58,18 +58,19 @@ pub struct Started {
 
 impl Kernel {
     /// Loads the programs, makes the zones, writes the policy, attaches to every cgroup of the
-    /// policy (the root of the cgroup2 hierarchy if it names none), counts open connections, and
-    /// attaches to the interfaces of the policy that are there. Enforcement is in force when this
+    /// policy that is there (the root of the cgroup2 hierarchy if it names none), counts open
+    /// connections, and attaches to the interfaces of the policy that are there. Enforcement is in force when this
     /// returns. What it makes is pinned under the name of the instance, if there is one and a bpf
     /// filesystem; what is pinned there is taken over.
     ///
     /// # Errors
     ///
-    /// What was not there before is not there then. That an interface is missing is no error.
+    /// What was not there before is not there then. That a cgroup or an interface is missing is no
+    /// error.
     pub fn start(policy: &Policy, instance: Option<&Instance>) -> Result<Started, KernelError> {
         privilege::check()?;
         privilege::raise_descriptor_limit()?;
-        let cgroups = cgroup::open_all(policy)?;
+        let cgroups = Cgroups::open(policy)?;
         compile::check(policy)?;
         let pins = match instance {
             Some(instance) => Pins::open(instance)?,
@@ -92,7 +93,7 @@ impl Kernel {
     /// counters to go on.
     fn fresh(
         policy: &Policy,
-        cgroups: Vec<Cgroup>,
+        mut cgroups: Cgroups,
         mut pins: Option<Pins>,
         counted: Option<&Counted>,
     ) -> Result<Started, KernelError> {
@@ -114,21 +115,15 @@ impl Kernel {
 
         // Count first, so that from here on no connection is missed; then add those that were
         // open before; refuse only when the counts are true.
-        let mut links = Vec::new();
-        for cgroup in &cgroups {
-            links.push(object::attach(&ebpf, PROGRAM_COUNT, cgroup, pins.as_ref())?);
-        }
+        cgroups.count(&ebpf, pins.as_ref());
+        cgroups.check()?;
         let mut candidates = Candidates::take(&mut ebpf)?;
-        let adopted = candidates.adopt(&mut ebpf, &cgroups, &compiled, None)?;
+        let adopted = candidates.adopt(&mut ebpf, &cgroups.scope(), &compiled, None)?;
         let applied_zones = carry(policy, &placed, &zones, counted)?;
-        for cgroup in &cgroups {
-            links.push(object::attach(
-                &ebpf,
-                PROGRAM_ENFORCE,
-                cgroup,
-                pins.as_ref(),
-            )?);
-        }
+        cgroups.enforce(&ebpf, pins.as_ref());
+        cgroups.check()?;
+        // Whoever comes or goes from here on is news.
+        cgroups.report();
         let mut diversion = Diversion::new(&mut ebpf)?;
         diversion.refresh(&mut ebpf, pins.as_ref(), &cgroups, policy)?;
         let interfaces = interfaces(&mut ebpf, policy, pins.as_ref())?;
@@ -140,7 +135,7 @@ impl Kernel {
             pins,
             record: RecordMap::take(&mut ebpf)?,
             books: serde_json::Value::Null,
-            _links: links,
+            cgroups,
             ebpf,
             policy: policy_maps,
             compiled,
@@ -149,7 +144,6 @@ impl Kernel {
             servers,
             candidates,
             is_settled: true,
-            cgroups,
             diversion,
         };
         kernel.write_record()?;
@@ -167,7 +161,7 @@ impl Kernel {
     /// Goes on where another daemon has ended.
     fn take_over(
         policy: &Policy,
-        cgroups: Vec<Cgroup>,
+        mut cgroups: Cgroups,
         pins: Pins,
         record: Record,
     ) -> Result<Started, KernelError> {
@@ -180,12 +174,7 @@ impl Kernel {
         let zones = ZoneMaps::take_over(&mut ebpf, &record.zones, &in_force)?;
         object::load_programs(&mut ebpf)?;
         // From here on our programs run, with the maps and the policy of before.
-        let mut links = Vec::new();
-        for cgroup in &cgroups {
-            for program in [PROGRAM_COUNT, PROGRAM_ENFORCE] {
-                links.push(object::attach(&ebpf, program, cgroup, Some(&pins))?);
-            }
-        }
+        cgroups.take_over(&ebpf, &pins)?;
         let diversion = Diversion::new(&mut ebpf)?;
         let interfaces = interfaces(&mut ebpf, policy, Some(&pins))?;
         let mut kernel = Self {
@@ -194,7 +183,7 @@ impl Kernel {
             pins: Some(pins),
             record: RecordMap::take(&mut ebpf)?,
             books: record.books.clone(),
-            _links: links,
+            cgroups,
             policy: policy_maps,
             // What the old policy counted is known by the tokens of the sockets.
             compiled: Compiled::nothing(),
@@ -203,11 +192,14 @@ impl Kernel {
             servers,
             candidates: Candidates::take(&mut ebpf)?,
             is_settled: false,
-            cgroups,
             diversion,
             ebpf,
         };
         let applied = kernel.apply(policy)?;
+        // Where nobody was refused before: now what is open counts.
+        kernel.cgroups.enforce(&kernel.ebpf, kernel.pins.as_ref());
+        kernel.cgroups.check()?;
+        kernel.cgroups.report();
         kernel.transmitters.set(kernel.interfaces.attached())?;
         Ok(Started {
             kernel,
@@ -222,7 +214,7 @@ impl Kernel {
     /// before the new one knows of all, and then both do.
     fn beside(
         policy: &Policy,
-        cgroups: Vec<Cgroup>,
+        cgroups: Cgroups,
         old: Pins,
         why: String,
         counted: Option<Counted>,
@@ -241,8 +233,8 @@ impl Kernel {
 }
 
 /// They have no daemon: nobody else has one of these cgroups.
-fn warn_of_others(pins: &Pins, cgroups: &[Cgroup]) {
-    for cgroup in cgroups {
+fn warn_of_others(pins: &Pins, cgroups: &Cgroups) {
+    for cgroup in cgroups.there() {
         for other in pins.others_at(PROGRAM_ENFORCE, cgroup.id()) {
             tracing::warn!(
                 "instance {other}, which has no daemon any more, goes on refusing at {} as well; \

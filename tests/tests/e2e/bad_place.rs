@@ -18,6 +18,9 @@ fn a_cgroup_path_that_is_not_cgroup2_is_refused() {
         world.path("."),
         PathBuf::from("/proc"),
         world.path("missing"),
+        world.cgroup.path().join("cgroup.procs"),
+        world.cgroup.path().join("cgroup.procs/below"),
+        PathBuf::from("/proc/missing/below"),
     ] {
         let mut command = limiter::command();
         command

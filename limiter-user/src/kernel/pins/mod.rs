@@ -128,6 +128,16 @@ impl Pins {
         links.join(link_name(program, cgroup))
     }
 
+    /// Ids of the cgroups at which a link of this program is pinned.
+    pub(super) fn cgroups(&self, program: &str) -> Vec<u64> {
+        let links = entries(&self.directory.join("links")).into_iter();
+        let cgroup = |link: PathBuf| {
+            let name = link.file_name()?.to_str()?;
+            name.strip_prefix(program)?.strip_prefix('-')?.parse().ok()
+        };
+        links.filter_map(cgroup).collect()
+    }
+
     /// Where the link of the program at this interface is pinned.
     pub(super) fn interface_link(&self, index: u32) -> PathBuf {
         self.interface_link_in(&self.directory, index)

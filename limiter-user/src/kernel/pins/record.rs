@@ -36,8 +36,10 @@ pub(in crate::kernel) struct Record {
     pub(in crate::kernel) counters: u64,
     /// Version of the daemon that wrote it.
     pub(in crate::kernel) version: String,
-    /// Inode numbers of the cgroups attached to.
-    pub(in crate::kernel) cgroups: Vec<u64>,
+    /// Where the cgroups of the policy are or will be.
+    pub(in crate::kernel) cgroups: Vec<String>,
+    /// Ids of those whose connections are counted, also of removed ones that have sockets left.
+    pub(in crate::kernel) counted: Vec<u64>,
     /// Every zone that there is in the kernel.
     pub(in crate::kernel) zones: Vec<RecordedZone>,
     /// Every server.

@@ -1,6 +1,7 @@
 //! The limiter is in the cgroup that it limits, as it is when that is the root of the hierarchy:
 //! what it accepts must not be taken for the application's.
 
+use nix::sys::signal::Signal;
 use tests::{
     Limiter, World, cgroup::Cgroup, process::place, settle, settle::PATIENCE, tun::Tun,
     waiting::End,
@@ -47,6 +48,7 @@ fn who_waits_is_not_counted_as_a_connection() {
         assert_eq!(limiter.zone(ZONE).passed, 3);
         assert_eq!(server.stat().accepted, before + 3);
         limiter.must_be_exact(ZONE);
+        limiter.end(Signal::SIGTERM);
     }
 }
 

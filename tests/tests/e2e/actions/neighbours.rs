@@ -1,5 +1,6 @@
 //! Two limiters in one network namespace.
 
+use nix::sys::signal::Signal;
 use tests::{Limiter, Server, World, cgroup::Cgroup, limiter, process::place, programs, settle};
 
 use super::{LONG, flags, must_be_reset_and_counted};
@@ -35,7 +36,7 @@ fn two_limiters_in_one_namespace_refuse_what_is_theirs() {
         assert_eq!((zone.connections, zone.rejected), (1, rejected));
         limiter.must_be_exact(ZONE);
     }
-    drop(second);
+    second.end(Signal::SIGTERM);
     settle("programs at sk_lookup", 1, || {
         programs::at_lookup(&world.netns)
     });

@@ -45,7 +45,7 @@ fn a_stop_of_the_daemon_closes_what_waits() {
         let world = World::new();
         let mut server = world.serve(&[SERVER]);
         let limiter = Limiter::start(&world, &flags("2", LONG));
-        let _open = world.open_many(CLIENT, server.address(), 2);
+        let open = world.open_many(CLIENT, server.address(), 2);
         let mut waiting = [(); 2].map(|()| world.must_wait(CLIENT, server.address()));
         waiting[0].say(b"hello").expect("write");
         settle_waiting(&world, 2);
@@ -60,6 +60,12 @@ fn a_stop_of_the_daemon_closes_what_waits() {
         settle("programs at sk_lookup", 0, || {
             programs::at_lookup(&world.netns)
         });
+        if signal == Signal::SIGKILL {
+            // The kernel goes on.
+            world.must_be_refused(CLIENT, server.address());
+            drop(open);
+            settle("open", 0, || world.open_at(PORT));
+        }
         let _free = world.open(CLIENT, server.address());
         assert_eq!(server.stat().accepted, 3);
     }

@@ -3,9 +3,8 @@
 use nix::sys::signal::Signal;
 use tests::{Limiter, World, client, limiter::cli, programs::Programs, settle};
 
+use super::LIMIT_3;
 use crate::{CLIENT, PORT, SERVER, ZONE};
-
-const LIMIT_3: [&str; 4] = ["--listen", "8080", "--limit", "3"];
 
 #[test]
 fn with_the_daemon_dead_the_limit_holds_and_opens_and_closes_count() {

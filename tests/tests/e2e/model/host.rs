@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use limiter_common::names::PROGRAM_XDP;
 use tests::{
     Limiter, Server, World,
+    limiter::cli,
     packet::Flow,
     routing,
     settle::PATIENCE,
@@ -60,6 +61,8 @@ impl<'a> Scene<'a> {
         let sockets: Vec<_> = listening.sockets.iter().map(String::as_str).collect();
         // Nothing is said, so that nothing is to be repeated because nobody acknowledges it.
         let server = Server::start(&host.world, &sockets, &["--paused"]);
+        // Of the scene before, whose limiter was killed.
+        cli(&host.world.control(), &["detach"]);
         let limiter = Limiter::start_config(&host.world, &configuration(policy));
         let program = Program::of(limiter.id(), PROGRAM_XDP);
         Self {

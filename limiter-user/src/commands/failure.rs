@@ -1,6 +1,6 @@
 //! Why a command failed: one table from kind to exit code.
 
-use std::{io, process::ExitCode};
+use std::{io, path::PathBuf, process::ExitCode};
 
 use super::{demo::DemoError, policy_source::config};
 use crate::{
@@ -35,6 +35,12 @@ pub(super) enum Failure {
     Runtime(io::Error),
     #[error("write to standard output: {0}")]
     Output(io::Error),
+    #[error("write {}: {cause}", path.display())]
+    Write {
+        path: PathBuf,
+        cause: io::Error,
+        hint: Option<&'static str>,
+    },
 }
 
 impl Failure {
@@ -52,6 +58,7 @@ impl Failure {
             | Self::DaemonStopped
             | Self::Runtime(_)
             | Self::Output(_)
+            | Self::Write { .. }
             | Self::Client(
                 ClientError::Open { .. } | ClientError::Refused(_) | ClientError::Broken { .. },
             ) => 1,
@@ -65,6 +72,7 @@ impl Failure {
             Self::Usage { hint, .. } => Some(hint),
             Self::Kernel(error) => error.hint.as_deref(),
             Self::Socket(error) => error.hint,
+            Self::Write { hint, .. } => *hint,
             Self::Demo(error) => error.hint(),
             Self::Client(ClientError::Open { cause, .. })
                 if cause.kind() == io::ErrorKind::PermissionDenied =>

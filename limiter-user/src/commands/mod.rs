@@ -9,6 +9,7 @@ use crate::control::{DEFAULT_SOCKET, client::Client};
 
 mod action;
 mod check;
+mod completions;
 mod demo;
 mod dry_run;
 mod events;
@@ -17,6 +18,7 @@ mod failure;
 mod level;
 mod limit;
 mod log_level;
+mod man;
 mod output;
 mod policy_source;
 mod reload;
@@ -57,6 +59,8 @@ enum Command {
     Exempt(exempt::Args),
     Reload(reload::Args),
     Demo(demo::Args),
+    Completions(completions::Args),
+    Man(man::Args),
     #[command(hide = true)]
     DemoPeer(demo::PeerArgs),
 }
@@ -90,6 +94,8 @@ fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Exempt(args) => block_on(exempt::run(args, &client())),
         Command::Reload(args) => block_on(reload::run(args, &client())),
         Command::Demo(args) => demo::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(args),
         Command::DemoPeer(args) => demo::run_peer(args),
     }
 }
@@ -150,6 +156,9 @@ mod tests {
             "limiter run --limit 3 --action",
             "limiter run --limit 3 --action close delay=1s now",
             "limiter run --limit 3 --action drop --action reset",
+            "limiter completions",
+            "limiter completions tcsh",
+            "limiter man a b",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");

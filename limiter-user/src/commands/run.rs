@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     control::{DEFAULT_SOCKET, socket::ControlSocket},
-    daemon::{self, Signals, clock::SystemClock, log, reload::Source},
+    daemon::{self, Signals, clock::SystemClock, log, notify::Manager, reload::Source},
     policy::Policy,
 };
 
@@ -61,7 +61,8 @@ async fn enforce(policy: Policy, source: Source, path: &Path) -> Result<(), Fail
     let socket = ControlSocket::claim(path)?;
     let signals = Signals { stop, reload };
     let clock = Arc::new(SystemClock);
-    daemon::run(policy, socket, clock, signals, source, || {
+    let manager = Manager::from_environment();
+    daemon::run(policy, socket, clock, signals, source, manager, || {
         eprintln!("ready");
     })
     .await?;

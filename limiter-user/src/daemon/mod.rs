@@ -19,12 +19,13 @@
 //! | [`in_force`] | a policy with the names of what the kernel knows by index; pure |
 //! | [`interfaces`] | network interfaces that come and go |
 //! | [`reload`] | the policy is read again |
+//! | [`notify`] | what a service manager is told |
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::{signal::unix::Signal, sync::broadcast, task::JoinHandle, time::timeout};
 
-use self::{clock::Clock, log::notice, reload::Source, service::Daemon};
+use self::{clock::Clock, log::notice, notify::Manager, reload::Source, service::Daemon};
 use crate::{
     control::{server, socket::ControlSocket},
     kernel::{Adopted, Kernel, KernelError, sock_diag},
@@ -41,6 +42,7 @@ pub mod in_force;
 pub mod interfaces;
 pub mod listeners;
 pub mod log;
+pub mod notify;
 pub mod refusal_line;
 pub mod reload;
 pub mod service;
@@ -50,6 +52,9 @@ pub mod waiting;
 
 /// Events that wait for slow subscribers; shared by all of them.
 const FEED_CAPACITY: usize = 8 * 1024;
+
+/// Said of a policy such as that of the configuration that a package installs.
+const NO_LIMIT: &str = "no server has a limit_conn: nothing is limited";
 
 /// Longest wait for work in progress when the daemon stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -63,14 +68,15 @@ pub struct Signals<Stop> {
 }
 
 /// Enforces `policy`, which `source` reads again on request, and serves `socket` until it is to
-/// stop, then detaches everything. `ready` is called once everything is enforced and the socket
-/// answers.
+/// stop, then detaches everything. `ready` is called, and `manager` is told, once everything is
+/// enforced and the socket answers.
 pub async fn run(
     policy: Policy,
     socket: ControlSocket,
     clock: Arc<dyn Clock>,
     signals: Signals<impl Future<Output = ()>>,
     source: Source,
+    manager: Manager,
     ready: impl FnOnce(),
 ) -> Result<(), KernelError> {
     let (mut kernel, adopted) = Kernel::start(&policy)?;
@@ -85,6 +91,7 @@ pub async fn run(
         kernel,
         policy,
         source,
+        manager.clone(),
         feed.clone(),
         Arc::clone(&clock),
     ));
@@ -101,9 +108,13 @@ pub async fn run(
         .map(|signal| tokio::spawn(reload::on_signal(signal, Arc::clone(&daemon))));
 
     ready();
+    manager.ready();
+    let watchdog = tokio::spawn(keep_alive(manager.clone(), Arc::clone(&daemon)));
     let guard = socket.guard();
     server::serve(socket.listener(), guard, Arc::clone(&daemon), signals.stop).await;
 
+    manager.stopping();
+    end(watchdog).await;
     notice!("stopping");
     if let Some(reloads) = reloads {
         end(reloads).await;
@@ -137,6 +148,9 @@ fn announce(policy: &Policy, kernel: &Kernel, adopted: &Adopted) {
     let attached = kernel.attached();
     attached.iter().for_each(interfaces::log_attachment);
     interfaces::log_present(&attached);
+    if policy.servers.iter().all(|it| it.limits.is_empty()) {
+        notice!("{NO_LIMIT}");
+    }
     for server in policy.servers.iter().filter(|server| server.dry_run) {
         notice!("server {:?}: dry run, nobody is refused", server.name);
     }
@@ -172,6 +186,14 @@ fn log_adopted(adopted: &Adopted) {
              (what counts is the cgroup in which a listener was created)"
         );
     }
+}
+
+async fn keep_alive(manager: Manager, daemon: Arc<Daemon>) {
+    let answers = || {
+        let daemon = Arc::clone(&daemon);
+        async move { daemon.answers().await }
+    };
+    manager.keep_alive(answers).await;
 }
 
 async fn end(task: JoinHandle<()>) {

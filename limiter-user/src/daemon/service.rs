@@ -11,7 +11,9 @@ use tokio::{
 };
 use tracing::error;
 
-use super::{change, clock::Clock, in_force::InForce, reload::Source, state::State, view};
+use super::{
+    change, clock::Clock, in_force::InForce, notify::Manager, reload::Source, state::State, view,
+};
 use crate::{
     api::{
         EventStatus, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt,
@@ -36,6 +38,7 @@ pub struct Daemon {
     state: Arc<Mutex<Option<State>>>,
     policy: watch::Receiver<Arc<InForce>>,
     source: Source,
+    manager: Manager,
     subscribers: broadcast::Sender<Arc<Published>>,
     clock: Arc<dyn Clock>,
     ready_ns: u64,
@@ -47,6 +50,7 @@ impl Daemon {
         kernel: Kernel,
         policy: Policy,
         source: Source,
+        manager: Manager,
         subscribers: broadcast::Sender<Arc<Published>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
@@ -56,6 +60,7 @@ impl Daemon {
             state: Arc::new(Mutex::new(Some(state))),
             policy,
             source,
+            manager,
             subscribers,
             clock,
             ready_ns,
@@ -93,6 +98,11 @@ impl Daemon {
         });
         // A panic that the runtime has reported already.
         refreshed.await.unwrap_or(Ok(()))
+    }
+
+    /// Whether a request would be carried out.
+    pub async fn answers(&self) -> bool {
+        self.with(|_| Ok(())).await.is_ok()
     }
 
     async fn with<T: Send + 'static>(
@@ -199,8 +209,10 @@ impl Service for Daemon {
 
     async fn reload(&self) -> Result<Reloaded, Refusal> {
         let source = Arc::clone(&self.source);
+        let manager = self.manager.clone();
         // Read when it is our turn: what is in force at the end was read last.
         self.with(move |state| {
+            let _reloading = manager.reloading();
             let fresh = source().map_err(|message| {
                 error!("reload: {}; the policy in force stays", message.line);
                 Refusal::bad_configuration(message.text)

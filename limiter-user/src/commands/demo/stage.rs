@@ -31,7 +31,7 @@ use crate::{
         route::EventFilter,
         socket::ControlSocket,
     },
-    daemon::{self, Signals, clock::SystemClock},
+    daemon::{self, Signals, clock::SystemClock, notify::Manager},
     kernel::KernelError,
 };
 
@@ -80,7 +80,15 @@ impl Stage {
         let ready = || {
             let _ = ready.send(());
         };
-        let mut running = tokio::spawn(daemon::run(policy, socket, clock, signals, source, ready));
+        let mut running = tokio::spawn(daemon::run(
+            policy,
+            socket,
+            clock,
+            signals,
+            source,
+            Manager::none(),
+            ready,
+        ));
         if is_ready.await.is_err() {
             ended(&mut running).await?;
             return Err(Failure::DaemonStopped);

@@ -6,6 +6,7 @@
 //!       ─ dir      control socket, configuration, logs
 //! Server    a process in that cgroup and namespace that listens     (src/bin/peer.rs serve)
 //! Limiter   the real binary, attached to that cgroup
+//! Machine   another Debian, with its own systemd, to install the package in
 //! Waiting   a refused connection that is accepted and closed later
 //! client    connections from the test's own process, in that namespace
 //! Tun       segments that no well-behaved client sends
@@ -32,9 +33,11 @@ pub mod http;
 pub mod interface;
 pub mod limiter;
 pub mod link;
+pub mod machine;
 pub mod mib;
 pub mod netns;
 pub mod nginx;
+pub mod package;
 pub mod packet;
 pub mod peer;
 pub mod privilege;
@@ -56,6 +59,7 @@ pub mod world;
 pub mod xdp;
 
 pub use limiter::Limiter;
+pub use machine::Machine;
 pub use peer::Server;
 pub use settle::settle;
 pub use world::World;

@@ -26,7 +26,7 @@ const PASSED_ON: [&str; 2] = ["LIMITER_MODEL_SEED", "LIMITER_MODEL_RUNS"];
 
 /// Modules of the end-to-end tests in which no packet is limited, or which choose the interfaces by
 /// themselves.
-const ONCE: [&str; 15] = [
+const ONCE: [&str; 16] = [
     "bad_config",
     "bad_place",
     "changes",
@@ -40,6 +40,7 @@ const ONCE: [&str; 15] = [
     "interface_refusal",
     "logging",
     "model",
+    "packaging",
     "same_words",
     "xdp_table",
 ];

@@ -53,9 +53,6 @@ pub mod waiting;
 /// Events that wait for slow subscribers; shared by all of them.
 const FEED_CAPACITY: usize = 8 * 1024;
 
-/// Said of a policy such as that of the configuration that a package installs.
-const NO_LIMIT: &str = "no server has a limit_conn: nothing is limited";
-
 /// Longest wait for work in progress when the daemon stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -148,9 +145,6 @@ fn announce(policy: &Policy, kernel: &Kernel, adopted: &Adopted) {
     let attached = kernel.attached();
     attached.iter().for_each(interfaces::log_attachment);
     interfaces::log_present(&attached);
-    if policy.servers.iter().all(|it| it.limits.is_empty()) {
-        notice!("{NO_LIMIT}");
-    }
     for server in policy.servers.iter().filter(|server| server.dry_run) {
         notice!("server {:?}: dry run, nobody is refused", server.name);
     }

@@ -106,9 +106,6 @@ pub(super) fn log(reloaded: &Reloaded, adopted: &Adopted, warnings: &[Message]) 
             notice!("zone {:?}: {}", zone.zone, zone.change);
         }
     }
-    if reloaded.servers.iter().all(|it| it.limits.is_empty()) {
-        notice!("{}", super::NO_LIMIT);
-    }
     super::log_adopted(adopted);
     for warning in warnings {
         tracing::warn!("{}", warning.line);

@@ -29,6 +29,7 @@ mod limit;
 mod logging;
 mod model;
 mod nginx;
+mod packaging;
 mod reload;
 mod same_words;
 mod scope;

@@ -44,6 +44,8 @@ pub fn run_task(args: &Args) -> Result<()> {
     run(Command::new(cargo_deb)
         .current_dir(&root)
         .args(["--package", "limiter-user", "--no-build", "--strip"])
+        // It warns of every file that cargo has not made.
+        .arg("--quiet")
         .args(["--profile", profile])
         .arg("--output")
         .arg(output))

@@ -1,6 +1,7 @@
 //! The Debian package, installed where nothing else is touched: in a [`Machine`] of its own, with a
 //! systemd of its own.
 
+mod capabilities;
 mod debian;
 mod notify;
 mod service;

@@ -30,6 +30,7 @@ fn files(machine: &Machine) -> BTreeSet<String> {
 fn lintian_finds_no_error_and_systemd_none_in_the_unit() {
     let world = World::new();
     let machine = Machine::boot(&world, &[package::built()]);
+    // That one is about packages of the archive.
     let said = machine.ok(&[
         "lintian",
         "--allow-root",

@@ -10,6 +10,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`config`] | the configuration file: grammar, directives, diagnostics |
+//! | [`import`] | from nginx's configuration to limiter's |
 //! | [`policy`] | what was typed, checked once; nothing behind it validates again |
 //! | [`kernel`] | the only place that imports aya |
 //! | [`daemon`] | what `limiter run` does |
@@ -25,6 +26,7 @@ pub mod commands;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod import;
 pub mod kernel;
 pub mod network;
 pub mod policy;

@@ -145,11 +145,11 @@ fn remove_below(cgroup: &Path) -> bool {
     let Ok(entries) = fs::read_dir(cgroup) else {
         return true;
     };
-    let directories = entries.flatten().map(|entry| entry.path());
-    directories
-        .filter(|path| path.is_dir())
-        .map(|path| remove_below(&path) && fs::remove_dir(&path).is_ok())
-        .fold(true, |all, one| all && one)
+    let mut all = true;
+    for path in entries.flatten().map(|entry| entry.path()) {
+        all &= !path.is_dir() || remove_below(&path) && fs::remove_dir(&path).is_ok();
+    }
+    all
 }
 
 /// Arguments: the root to begin with, which is not changed; where to mount; files to copy.

@@ -16,7 +16,7 @@ use nix::{
 
 use crate::{
     client,
-    process::Process,
+    process::{self, Process},
     settle::{PATIENCE, poll},
     world::World,
 };
@@ -88,6 +88,20 @@ impl Nginx {
         get_again(&mut stream)?;
         Ok(stream)
     }
+}
+
+/// Asks nginx whether it would run with a configuration.
+///
+/// # Panics
+/// If it would not.
+#[track_caller]
+pub fn must_take(world: &World, configuration: &Path) {
+    let mut command = Command::new(program());
+    let pid = format!("pid {};", world.path("nginx.pid").display());
+    command.args(["-t", "-g", &pid, "-e", "stderr", "-c"]);
+    command.arg(configuration).arg("-p").arg(world.path(""));
+    let output = process::run(command, Some(&world.netns));
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
 }
 
 /// One more request over a connection that is kept alive.

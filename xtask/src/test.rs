@@ -26,7 +26,7 @@ const PASSED_ON: [&str; 2] = ["LIMITER_MODEL_SEED", "LIMITER_MODEL_RUNS"];
 
 /// Modules of the end-to-end tests in which no packet is limited, or which choose the interfaces by
 /// themselves.
-const ONCE: [&str; 16] = [
+const ONCE: [&str; 17] = [
     "bad_config",
     "bad_place",
     "changes",
@@ -35,6 +35,7 @@ const ONCE: [&str; 16] = [
     "demo",
     "harness",
     "harness_xdp",
+    "import",
     "interface",
     "interface_changes",
     "interface_refusal",

@@ -19,6 +19,8 @@ pub(super) enum Failure {
     },
     #[error(transparent)]
     Config(#[from] config::ConfigError),
+    #[error("the result is not one that limiter reads: {0}; please report the file that gives it")]
+    Import(config::ConfigError),
     #[error(transparent)]
     Kernel(#[from] KernelError),
     #[error(transparent)]
@@ -51,7 +53,8 @@ impl Failure {
             Self::Client(error) if error.is_about_configuration() => 2,
             // `limiter … | head`: who reads has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Self::Kernel(_)
+            Self::Import(_)
+            | Self::Kernel(_)
             | Self::Socket(_)
             | Self::Log(_)
             | Self::Demo(_)
@@ -80,6 +83,7 @@ impl Failure {
                 Some("root and members of the socket's group may talk to the daemon")
             }
             Self::Config(_)
+            | Self::Import(_)
             | Self::Log(_)
             | Self::Client(_)
             | Self::DaemonStopped

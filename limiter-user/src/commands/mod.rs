@@ -15,6 +15,7 @@ mod dry_run;
 mod events;
 mod exempt;
 mod failure;
+mod import;
 mod level;
 mod limit;
 mod log_level;
@@ -48,6 +49,7 @@ struct Cli {
 enum Command {
     Run(run::Args),
     Check(check::Args),
+    Import(import::Args),
     Status(status::Args),
     Zones(zones::Args),
     Reset(reset::Args),
@@ -83,6 +85,7 @@ fn execute(cli: Cli) -> Result<(), Failure> {
     match command {
         Command::Run(args) => run::run(args, control),
         Command::Check(args) => check::run(args),
+        Command::Import(args) => import::run(&args),
         Command::Status(args) => block_on(status::run(&args, &client())),
         Command::Zones(args) => block_on(zones::run(&args, &client())),
         Command::Reset(args) => block_on(reset::run(args, &client())),
@@ -145,6 +148,8 @@ mod tests {
             "limiter exempt clear 10.0.0.0/8",
             "limiter exempt add 10.0.0.0/8 192.0.2.1",
             "limiter check x --limit 3",
+            "limiter import",
+            "limiter import x y",
             "limiter events -n 0",
             "limiter zones --top 3",
             "limiter run --config x --limit 3",

@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use super::failure::Failure;
 use crate::{
     daemon::reload::{Fresh, Message, Source},
+    import::{self, Import},
     policy::{Action, Policy},
 };
 
@@ -37,6 +38,16 @@ pub(super) fn examine(file: Option<PathBuf>, flags: &Flags) -> Result<Loaded, Fa
     };
     say(&loaded.warnings, |_| true);
     Ok(loaded)
+}
+
+/// A foreign configuration as one of limiter. It has been read back: what `check` would not take is
+/// not given out.
+pub(super) fn translate(file: &Path) -> Result<Import, Failure> {
+    let import = import::load(file)?;
+    match config::parse("the result", &import.text) {
+        Ok(_) => Ok(import),
+        Err(error) => Err(Failure::Import(error)),
+    }
 }
 
 /// The policy of `run`: a file, or flags, or the default file; and how it is read again. Warnings

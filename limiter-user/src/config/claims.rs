@@ -92,16 +92,31 @@ fn conflict(one: &Claim<'_>, other: &Claim<'_>, drafts: &[Draft]) -> ConfigError
         .related(first.place, "claimed here before")
 }
 
-/// The kernel side has one entry per address and run of ports that are listened to alike. Runs
-/// are counted as if no two of them had the same addresses, which is never too few.
 fn enough_room(claims: &[Claim<'_>]) -> Result<(), ConfigError> {
-    let mut edges: Vec<(u32, bool, &Claim<'_>)> = claims
-        .iter()
-        .filter(|claim| claim.listen.addr != ListenAddr::Any)
-        .flat_map(|claim| {
+    let listens: Vec<Listen> = claims.iter().map(|claim| claim.listen).collect();
+    let Some(index) = without_room(&listens) else {
+        return Ok(());
+    };
+    let message = "too many \"listen\" directives with an address";
+    Err(
+        ConfigError::at(claims[index].place, message).expected(format!(
+            "there is room for {MAX_LISTENERS} pairs of an address and a run of ports"
+        )),
+    )
+}
+
+/// The position of an endpoint that the kernel side has no room for, if there is one.
+///
+/// It has one entry per address and run of ports that are listened to alike. Runs are counted as if
+/// no two of them had the same addresses, which is never too few.
+pub(crate) fn without_room(listens: &[Listen]) -> Option<usize> {
+    let with_address = listens.iter().enumerate();
+    let with_address = with_address.filter(|(_, listen)| listen.addr != ListenAddr::Any);
+    let mut edges: Vec<(u32, bool, usize)> = with_address
+        .flat_map(|(index, listen)| {
             [
-                (u32::from(claim.listen.first_port), true, claim),
-                (u32::from(claim.listen.last_port) + 1, false, claim),
+                (u32::from(listen.first_port), true, index),
+                (u32::from(listen.last_port) + 1, false, index),
             ]
         })
         .collect();
@@ -117,11 +132,8 @@ fn enough_room(claims: &[Claim<'_>]) -> Result<(), ConfigError> {
         }
         entries += open;
         if entries > u64::from(MAX_LISTENERS) {
-            let message = "too many \"listen\" directives with an address";
-            return Err(ConfigError::at(run[0].2.place, message).expected(format!(
-                "there is room for {MAX_LISTENERS} pairs of an address and a run of ports"
-            )));
+            return Some(run[0].2);
         }
     }
-    Ok(())
+    None
 }

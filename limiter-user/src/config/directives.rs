@@ -177,7 +177,8 @@ const REAL_IP: &str = "a connection has the address that the kernel sees, behind
 static FOREIGN: [(&str, &str); 19] = [
     (
         "http",
-        "write its \"server\" blocks without it, with \"listen\" and \"limit_conn\"",
+        "write its \"server\" blocks without it, with \"listen\" and \"limit_conn\", or let \
+         \"limiter import\" do it",
     ),
     (
         "location",

@@ -30,7 +30,7 @@ pub fn render_warning(warning: &Warning, colour: bool) -> String {
 
 impl ConfigError {
     /// An error at a place in a file.
-    pub(super) fn at(place: &Span, message: impl Into<String>) -> Self {
+    pub(crate) fn at(place: &Span, message: impl Into<String>) -> Self {
         Self(Box::new(Problem {
             place: Some(place.clone()),
             ..Problem::new(Severity::Error, message)
@@ -38,7 +38,7 @@ impl ConfigError {
     }
 
     /// An error about something that is in no file.
-    pub(super) fn placeless(message: impl Into<String>) -> Self {
+    pub(crate) fn placeless(message: impl Into<String>) -> Self {
         Self(Box::new(Problem::new(Severity::Error, message)))
     }
 
@@ -49,7 +49,7 @@ impl ConfigError {
     }
 
     /// How to go on.
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.0.help = Some(help.into());
         self
     }
@@ -196,7 +196,7 @@ impl Diagnostic for Problem {
 }
 
 /// Text of the user inside a message: on one line, and of bounded length.
-pub(super) fn shown(text: &str) -> impl fmt::Display + '_ {
+pub(crate) fn shown(text: &str) -> impl fmt::Display + '_ {
     const LONGEST: usize = 80;
     fmt::from_fn(move |f| {
         for (index, character) in text.chars().enumerate() {
@@ -215,6 +215,6 @@ pub(super) fn shown(text: &str) -> impl fmt::Display + '_ {
 
 /// Whether a terminal would obey the character instead of showing it: control characters, and those
 /// that turn the direction of text (Unicode Standard Annex 9, §2).
-pub(super) fn hides(character: char) -> bool {
+pub(crate) fn hides(character: char) -> bool {
     character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

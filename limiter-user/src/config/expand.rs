@@ -104,7 +104,8 @@ impl Expansion {
         items: &mut Vec<Item>,
     ) -> Result<(), ConfigError> {
         for word in arguments {
-            for path in self.files.included(word)? {
+            let paths = self.files.included(word, word.span.source().directory());
+            for path in paths.map_err(|failed| failed.at(word))? {
                 let source = self.files.enter(&path, word)?;
                 self.all(syntax::parse(&source)?, context, items)?;
                 self.files.leave();

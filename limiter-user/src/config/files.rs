@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::Read,
+    io::{self, Read},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -12,23 +12,47 @@ use super::{
     error::{ConfigError, shown},
     source::{Source, Span},
     syntax::Word,
-    wildcard::{self, Failed},
+    wildcard::{self, Failed, MAX_ENTRIES},
 };
 
 /// Bytes of one file at the most.
-pub(super) const MAX_FILE_BYTES: u64 = 1 << 20;
-/// Bytes of all files together at the most.
-const MAX_TOTAL_BYTES: u64 = 4 << 20;
-/// Files at the most, a file counting as often as it is included.
-const MAX_FILES: usize = 1000;
+pub(crate) const MAX_FILE_BYTES: u64 = 1 << 20;
 /// Files that include one another, one inside the other, at the most.
 const MAX_DEPTH: usize = 10;
-/// Directory entries that are compared with patterns at the most, all patterns together.
-const MAX_ENTRIES: usize = 100_000;
+
+/// How much is read, and what is taken for text.
+#[derive(Debug)]
+struct Bounds {
+    /// Bytes of one file at the most.
+    file_bytes: u64,
+    /// Bytes of all files together at the most.
+    total_bytes: u64,
+    /// Files at the most, a file counting as often as it is included.
+    files: usize,
+    /// Bytes that are no text are replaced, not refused.
+    lossy: bool,
+}
+
+const OURS: Bounds = Bounds {
+    file_bytes: MAX_FILE_BYTES,
+    total_bytes: 4 << 20,
+    files: 1000,
+    lossy: false,
+};
+
+/// A web server has a file for every site, and lists of networks; comments in them are as old as
+/// they are.
+const FOREIGN: Bounds = Bounds {
+    file_bytes: 4 << 20,
+    total_bytes: 8 << 20,
+    files: 10_000,
+    lossy: true,
+};
 
 /// The files being read, and what has been read so far.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(crate) struct Files {
+    bounds: Bounds,
     /// From the first file to the one being read; real paths, to recognise a file under any name.
     open: Vec<PathBuf>,
     files: usize,
@@ -39,18 +63,28 @@ pub(super) struct Files {
 
 impl Default for Files {
     fn default() -> Self {
+        Self::within(OURS)
+    }
+}
+
+impl Files {
+    /// Files of a web server.
+    pub(crate) fn foreign() -> Self {
+        Self::within(FOREIGN)
+    }
+
+    fn within(bounds: Bounds) -> Self {
         Self {
+            bounds,
             open: Vec::new(),
             files: 0,
             bytes: 0,
             entries_left: MAX_ENTRIES,
         }
     }
-}
 
-impl Files {
     /// Opens the first file. It may be a pipe, such as `/dev/stdin`, and is waited for then.
-    pub(super) fn open_first(&mut self, path: &Path) -> Result<Arc<Source>, ConfigError> {
+    pub(crate) fn open_first(&mut self, path: &Path) -> Result<Arc<Source>, ConfigError> {
         let fail = |message| ConfigError::placeless(message);
         let file = File::open(path).map_err(|error| fail(cannot("open", path, error)))?;
         // A pipe has no name that an include could have.
@@ -59,7 +93,7 @@ impl Files {
     }
 
     /// Takes a text for the first file.
-    pub(super) fn take_first(
+    pub(crate) fn take_first(
         &mut self,
         name: &Path,
         text: &str,
@@ -71,7 +105,7 @@ impl Files {
     }
 
     /// Opens a file that `include` named; [`Self::leave`] goes back to the file around it.
-    pub(super) fn enter(
+    pub(crate) fn enter(
         &mut self,
         path: &Path,
         include: &Word,
@@ -94,39 +128,29 @@ impl Files {
                 "too many files inside each other, {MAX_DEPTH} at the most"
             )));
         }
-        let file = regular_file(&real, path).map_err(fail)?;
+        let file = open_regular(&real)
+            .map_err(|error| fail(cannot("open", path, error)))?
+            .ok_or_else(|| fail(format!("{} is not a regular file", quoted(path))))?;
         self.open.push(real);
         self.read(path, file, &fail)
     }
 
-    pub(super) fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         self.open.pop();
     }
 
-    /// The files that `include` names, in alphabetical order. Wildcards may match nothing.
-    pub(super) fn included(&mut self, word: &Word) -> Result<Vec<PathBuf>, ConfigError> {
-        let directory = word.span.source().directory();
+    /// The files that `include` names, in alphabetical order, relative to a directory (empty: the
+    /// working directory). Wildcards may match nothing.
+    pub(crate) fn included(
+        &mut self,
+        word: &Word,
+        directory: &Path,
+    ) -> Result<Vec<PathBuf>, Failed> {
         if !wildcard::is_pattern(&word.value) {
             return Ok(vec![directory.join(&word.value)]);
         }
-        let found = wildcard::matches(directory, &word.value, MAX_FILES, &mut self.entries_left);
-        found.map_err(|failed| {
-            let pattern = shown(&word.value);
-            let fail = |message: String| ConfigError::at(&word.span, message);
-            match failed {
-                Failed::Pattern(why) => {
-                    fail(format!("invalid pattern \"{pattern}\"")).expected(why)
-                }
-                Failed::Read(path, error) => fail(cannot("read", &path, error)),
-                Failed::TooManyMatches => fail(format!(
-                    "too many files match \"{pattern}\", {MAX_FILES} at the most"
-                )),
-                Failed::TooManyEntries => fail(format!(
-                    "too many files to compare with \"{pattern}\", {MAX_ENTRIES} at the most \
-                     for all patterns together"
-                )),
-            }
-        })
+        let (most, left) = (self.bounds.files, &mut self.entries_left);
+        wildcard::matches(directory, &word.value, most, left)
     }
 
     fn read(
@@ -136,7 +160,7 @@ impl Files {
         fail: &dyn Fn(String) -> ConfigError,
     ) -> Result<Arc<Source>, ConfigError> {
         let mut content = Vec::new();
-        file.take(MAX_FILE_BYTES + 1)
+        file.take(self.bounds.file_bytes + 1)
             .read_to_end(&mut content)
             .map_err(|error| fail(cannot("read", path, error)))?;
         self.accept(path, content, fail)
@@ -151,42 +175,46 @@ impl Files {
         let length = content.len() as u64;
         self.files += 1;
         self.bytes += length;
-        if length > MAX_FILE_BYTES {
+        let Bounds {
+            file_bytes,
+            total_bytes,
+            files,
+            lossy,
+        } = self.bounds;
+        if length > file_bytes {
             return Err(fail(format!(
                 "{} is too large, {} KiB at the most",
                 quoted(path),
-                MAX_FILE_BYTES >> 10
+                file_bytes >> 10
             )));
         }
-        if self.files > MAX_FILES || self.bytes > MAX_TOTAL_BYTES {
+        if self.files > files || self.bytes > total_bytes {
             return Err(fail(format!(
-                "too much configuration, {MAX_FILES} files with {} KiB at the most",
-                MAX_TOTAL_BYTES >> 10
+                "too much configuration, {files} files with {} KiB at the most",
+                total_bytes >> 10
             )));
+        }
+        if lossy {
+            let text = String::from_utf8_lossy(&content).replace('\0', "\u{fffd}");
+            return Ok(Source::new(path, text));
         }
         decode(path, content)
     }
 }
 
-/// Opens a file that was included under the name `path`. The message if it is no regular file: a
-/// pipe without a writer would block for ever, and so would a terminal.
-fn regular_file(real: &Path, path: &Path) -> Result<File, String> {
-    let not_regular = || format!("{} is not a regular file", quoted(path));
+/// Opens a file without waiting. `None` if it is no regular one: a pipe without a writer would block
+/// for ever, and so would a terminal.
+pub(crate) fn open_regular(path: &Path) -> io::Result<Option<File>> {
     // Before, because opening alone does something to some devices. And after, because it may be
     // another file by then; what blocks at all does not do so here.
-    if !real.is_file() {
-        return Err(not_regular());
+    if !fs::metadata(path)?.is_file() {
+        return Ok(None);
     }
-    let opened = OpenOptions::new()
+    let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
-        .open(real)
-        .and_then(|file| Ok((file.metadata()?, file)));
-    let (metadata, file) = opened.map_err(|error| cannot("open", path, error))?;
-    if !metadata.is_file() {
-        return Err(not_regular());
-    }
-    Ok(file)
+        .open(path)?;
+    Ok(file.metadata()?.is_file().then_some(file))
 }
 
 fn decode(path: &Path, content: Vec<u8>) -> Result<Arc<Source>, ConfigError> {
@@ -216,7 +244,7 @@ fn decode(path: &Path, content: Vec<u8>) -> Result<Arc<Source>, ConfigError> {
     )
 }
 
-fn cannot(verb: &str, path: &Path, error: impl std::fmt::Display) -> String {
+pub(super) fn cannot(verb: &str, path: &Path, error: impl std::fmt::Display) -> String {
     format!("cannot {verb} {}: {error}", quoted(path))
 }
 

@@ -28,7 +28,7 @@ const VARIABLES: [(&str, KeyFields); 6] = [
 ];
 
 /// Reads a key.
-pub(super) fn parse(word: &str) -> Result<Key, WordError> {
+pub(crate) fn parse(word: &str) -> Result<Key, WordError> {
     let mut fields = KeyFields::NONE;
     for (fragment, range) in fragments(word) {
         fields = fields.union(match fragment {
@@ -81,7 +81,7 @@ fn variable(name: &str, closed: bool) -> Result<KeyFields, WordError> {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Fragment<'a> {
+pub(crate) enum Fragment<'a> {
     Text,
     /// `$name`, or `${name}`, whose bracket may be missing.
     Variable {
@@ -90,7 +90,7 @@ enum Fragment<'a> {
     },
 }
 
-fn fragments(word: &str) -> Vec<(Fragment<'_>, Range<usize>)> {
+pub(crate) fn fragments(word: &str) -> Vec<(Fragment<'_>, Range<usize>)> {
     let name = || take_while(0.., |c: char| c.is_ascii_alphanumeric() || c == '_');
     let fragment = alt((
         ("${", name(), opt('}')).map(|(_, name, bracket)| Fragment::Variable {

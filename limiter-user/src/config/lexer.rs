@@ -1,8 +1,8 @@
 //! From text to tokens, by nginx's rules (src/core/ngx_conf_file.c, ngx_conf_read_token).
 //!
-//! Two differences, both in favour of the person who types: `}` ends an unquoted word unless it
-//! closes `${name}`, and a backslash before a character that would end an unquoted word is
-//! removed.
+//! Two differences, both in favour of the person who types: in files of limiter, `}` ends an
+//! unquoted word unless it closes `${name}`; and a backslash before a character that would end an
+//! unquoted word is removed.
 
 use std::ops::Range;
 
@@ -14,9 +14,32 @@ use winnow::{
     token::{any, one_of, take_till, take_while},
 };
 
+use super::lua;
+
 /// Bytes of one word at the most, without its quotes and escapes: so a word that was taken can
 /// always be written again.
 pub(super) const MAX_WORD_BYTES: usize = 4096;
+
+/// Whose file it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// limiter's.
+    Limiter,
+    /// nginx's or Angie's: `}` within a word is an ordinary character, `)` may follow a quoted
+    /// string, and there may be blocks of Lua.
+    Nginx,
+}
+
+impl Dialect {
+    fn ends_word(self, c: char) -> bool {
+        matches!(c, ' ' | '\t' | '\r' | '\n' | ';' | '{') || c == '}' && self == Self::Limiter
+    }
+
+    /// What may stand right behind a closing quote.
+    fn follows_quote(self, c: char) -> bool {
+        c == '}' || c == ')' && self == Self::Nginx || self.ends_word(c)
+    }
+}
 
 /// What the grammar is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,16 +75,18 @@ type Input<'a> = LocatingSlice<&'a str>;
 
 /// The tokens of a text, one by one: what is wrong early on is found before the rest is looked at.
 ///
-/// An item is an error for a quoted string that does not end, or that touches the next word, and for
-/// a word that is too long. Nothing follows it.
+/// An item is an error for a quoted string that does not end, or that touches the next word, for a
+/// word that is too long, and for a block of Lua that does not end. Nothing follows it.
 pub(super) struct Tokens<'a> {
     input: Input<'a>,
+    dialect: Dialect,
+    code: Code,
     first_on_line: bool,
     failed: bool,
 }
 
 impl<'a> Tokens<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
+    pub(super) fn new(text: &'a str, dialect: Dialect) -> Self {
         // Windows editors put a byte order mark in front.
         let mut input = LocatingSlice::new(text);
         if text.starts_with(BYTE_ORDER_MARK) {
@@ -69,6 +94,8 @@ impl<'a> Tokens<'a> {
         }
         Self {
             input,
+            dialect,
+            code: Code::default(),
             first_on_line: true,
             failed: false,
         }
@@ -80,7 +107,9 @@ impl<'a> Tokens<'a> {
             return Ok(None);
         }
         self.first_on_line = false;
-        let (kind, range) = token.with_span().parse_next(&mut self.input)?;
+        let (kind, range) = token(self.dialect)
+            .with_span()
+            .parse_next(&mut self.input)?;
         if let TokenKind::Word(word) = &kind
             && word.len() > MAX_WORD_BYTES
         {
@@ -89,6 +118,16 @@ impl<'a> Tokens<'a> {
                 expected: "starts here",
                 range: range.start..range.start,
             });
+        }
+        if self.dialect == Dialect::Nginx && self.code.begins_with(&kind) {
+            let Some(length) = lua::block(&self.input) else {
+                return Err(LexError {
+                    message: "unexpected end of file, the Lua code has no closing \"}\"".to_owned(),
+                    expected: "this block does not end",
+                    range,
+                });
+            };
+            self.input.next_slice(length);
         }
         Ok(Some(Token {
             kind,
@@ -111,6 +150,25 @@ impl Iterator for Tokens<'_> {
     }
 }
 
+/// Finds the blocks that hold Lua: those of OpenResty's directives `…_by_lua_block`.
+#[derive(Default)]
+struct Code {
+    /// Of the directive being read: whether it is one of them. `None`: its name is still to come.
+    directive: Option<bool>,
+}
+
+impl Code {
+    /// Whether code follows this token.
+    fn begins_with(&mut self, kind: &TokenKind) -> bool {
+        if let TokenKind::Word(word) = kind {
+            self.directive
+                .get_or_insert_with(|| word.ends_with("_by_lua_block"));
+            return false;
+        }
+        self.directive.take() == Some(true) && *kind == TokenKind::OpenBrace
+    }
+}
+
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Skips blanks and comments; whether a line ended.
@@ -127,19 +185,19 @@ fn blanks(input: &mut Input<'_>) -> Result<bool, LexError> {
     Ok(skipped.contains('\n'))
 }
 
-fn token(input: &mut Input<'_>) -> Result<TokenKind, LexError> {
+fn token<'a>(dialect: Dialect) -> impl Parser<Input<'a>, TokenKind, LexError> {
     dispatch! { peek(any);
         ';' => any.value(TokenKind::Semicolon),
         '{' => any.value(TokenKind::OpenBrace),
         '}' => any.value(TokenKind::CloseBrace),
-        '"' | '\'' => quoted.map(TokenKind::Word),
-        _ => bare.map(TokenKind::Word),
+        '"' | '\'' => (|input: &mut _| quoted(input, dialect)).map(TokenKind::Word),
+        _ => (|input: &mut _| bare(input, dialect)).map(TokenKind::Word),
     }
-    .parse_next(input)
 }
 
 /// A word without quotes. Quotes and `#` inside of it are ordinary characters.
-fn bare(input: &mut Input<'_>) -> Result<String, LexError> {
+fn bare(input: &mut Input<'_>, dialect: Dialect) -> Result<String, LexError> {
+    let ends_word = |c| dialect.ends_word(c);
     repeat(
         1..,
         alt((
@@ -158,7 +216,7 @@ fn bare(input: &mut Input<'_>) -> Result<String, LexError> {
 }
 
 /// A string in single or double quotes; what it may touch is a blank, `;`, a brace or the end.
-fn quoted(input: &mut Input<'_>) -> Result<String, LexError> {
+fn quoted(input: &mut Input<'_>, dialect: Dialect) -> Result<String, LexError> {
     let start = input.current_token_start();
     let quote = any.parse_next(input)?;
     let word = repeat(
@@ -180,17 +238,13 @@ fn quoted(input: &mut Input<'_>) -> Result<String, LexError> {
         });
     }
     match peek(alt((any.map(Some), eof.value(None)))).parse_next(input)? {
-        Some(next) if !ends_word(next) => Err(LexError {
+        Some(next) if !dialect.follows_quote(next) => Err(LexError {
             message: format!("unexpected \"{}\"", next.escape_default()),
             expected: "expected a blank, \";\" or a brace after the closing quote",
             range: end + 1..end + 1 + next.len_utf8(),
         }),
         _ => Ok(word),
     }
-}
-
-fn ends_word(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\r' | '\n' | ';' | '{' | '}')
 }
 
 /// nginx's escapes; any other backslash stays, as systemd's `\x2d` in the path of a cgroup.

@@ -10,7 +10,7 @@ use crate::policy::{Listen, ListenAddr};
 
 /// Reads an endpoint. An IPv4 address inside of an IPv6 address (`::ffff:192.0.2.1`) is the IPv4
 /// address: that is how the kernel side sees connections of a dual-stack listener.
-pub(super) fn parse(word: &str) -> Result<Listen, WordError> {
+pub(crate) fn parse(word: &str) -> Result<Listen, WordError> {
     if word.starts_with("unix:") {
         return Err(invalid(
             "address",

@@ -9,7 +9,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `source`, `error` | places in a text, and messages about them |
-//! | `lexer`, `syntax` | nginx's lexical rules, and the tree as typed |
+//! | `lexer`, `lua`, `syntax` | nginx's lexical rules, and the tree as typed |
 //! | `directives` | the table of what may stand where |
 //! | `files`, `wildcard`, `expand` | `include`, and the check against the table |
 //! | `word`, `listen`, `key`, `action` | single words, the same for a file and for flags |
@@ -18,6 +18,7 @@
 //! | `inherit`, `claims` | what is in force in each server |
 //! | `warnings` | what is hardly meant that way |
 //! | `flags` | the same from the flags of `run` |
+//! | `grammar` | what other readers of nginx's grammar take from here |
 //!
 //! Every input gives a [`Loaded`] or one [`ConfigError`]; sizes, nesting and the number of files
 //! are bounded.
@@ -36,6 +37,7 @@ mod key;
 mod level;
 mod lexer;
 mod listen;
+mod lua;
 mod networks;
 mod once;
 mod server;
@@ -59,6 +61,21 @@ pub use self::{
 };
 use self::{expand::expand, files::Files};
 use crate::policy::{Policy, origin::Origins};
+
+/// The grammar is nginx's, so [`import`](crate::import) reads with the same eyes.
+pub(crate) mod grammar {
+    pub(crate) use super::{
+        claims::without_room,
+        error::{hides, shown},
+        files::{Files, MAX_FILE_BYTES, open_regular},
+        key::{Fragment, fragments, parse as key},
+        listen::parse as listen,
+        source::{Source, Span},
+        syntax::{Directive, Word, parse_foreign},
+        word::{connections, refusal_level, size, switch},
+        zone::{MAX_ZONE_BYTES, is_name},
+    };
+}
 
 /// A configuration that can be enforced.
 #[derive(Debug)]

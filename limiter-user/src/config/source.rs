@@ -17,7 +17,7 @@ const MAX_SHOWN_BYTES: usize = 1000;
 
 /// One configuration file, or a text that stands for one.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(crate) struct Source {
     /// As a person would name it in a message.
     name: String,
     path: PathBuf,
@@ -31,7 +31,7 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(path: &Path, text: String) -> Arc<Self> {
+    pub(crate) fn new(path: &Path, text: String) -> Arc<Self> {
         Arc::new(Self {
             name: shown(&path.to_string_lossy()).to_string(),
             path: path.to_owned(),
@@ -46,8 +46,13 @@ impl Source {
         &self.text
     }
 
+    /// As it was opened.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The directory that a relative `include` starts from; empty: the working directory.
-    pub(super) fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
@@ -149,7 +154,7 @@ impl SourceCode for Source {
 
 /// A range of bytes of one source.
 #[derive(Clone, Debug)]
-pub(super) struct Span {
+pub(crate) struct Span {
     source: Arc<Source>,
     start: usize,
     end: usize,
@@ -173,7 +178,7 @@ impl Span {
     }
 
     /// The text it covers.
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         self.source.text.get(self.range()).unwrap_or_default()
     }
 
@@ -195,11 +200,17 @@ impl Span {
         }
     }
 
+    /// The file, and the line in it, from 1.
+    pub(crate) fn line(&self) -> (&Path, usize) {
+        (&self.source.path, self.source.line(self.start) + 1)
+    }
+
     /// Where a value comes from that is written here.
     pub(super) fn origin(&self) -> Origin {
+        let (file, line) = self.line();
         Origin::File {
-            file: self.source.path.to_string_lossy().into_owned(),
-            line: self.source.line(self.start) + 1,
+            file: file.to_string_lossy().into_owned(),
+            line,
             inherited: false,
         }
     }

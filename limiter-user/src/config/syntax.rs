@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use super::{
     directives,
     error::{ConfigError, shown},
-    lexer::{TokenKind, Tokens},
+    lexer::{Dialect, TokenKind, Tokens},
     source::{Source, Span},
 };
 
@@ -14,11 +14,11 @@ const MAX_NESTING: usize = 16;
 
 /// One word as typed.
 #[derive(Clone, Debug)]
-pub(super) struct Word {
+pub(crate) struct Word {
     /// Without quotes and escapes.
-    pub(super) value: String,
+    pub(crate) value: String,
     /// With them.
-    pub(super) span: Span,
+    pub(crate) span: Span,
 }
 
 impl Word {
@@ -34,10 +34,10 @@ impl Word {
 
 /// `NAME ARGUMENTS;` or `NAME ARGUMENTS { … }`.
 #[derive(Debug)]
-pub(super) struct Directive {
-    pub(super) name: Word,
-    pub(super) arguments: Vec<Word>,
-    pub(super) block: Option<Block>,
+pub(crate) struct Directive {
+    pub(crate) name: Word,
+    pub(crate) arguments: Vec<Word>,
+    pub(crate) block: Option<Block>,
 }
 
 impl Directive {
@@ -49,10 +49,10 @@ impl Directive {
 
 /// `{ … }`
 #[derive(Debug)]
-pub(super) struct Block {
+pub(crate) struct Block {
     /// Of its opening brace.
     pub(super) open: Span,
-    pub(super) directives: Vec<Directive>,
+    pub(crate) directives: Vec<Directive>,
 }
 
 /// The directives of one source, in order.
@@ -61,36 +61,106 @@ pub(super) struct Block {
 ///
 /// Whatever is wrong with quotes, braces and semicolons, in nginx's words.
 pub(super) fn parse(source: &Arc<Source>) -> Result<Vec<Directive>, ConfigError> {
-    let mut open = OpenBlocks::default();
-    let mut words: Vec<Word> = Vec::new();
-    let mut last = Span::new(source, 0..0);
-    for token in Tokens::new(source.text()) {
-        let token = token.map_err(|error| {
-            ConfigError::at(&Span::new(source, error.range), error.message).expected(error.expected)
-        })?;
-        let span = Span::new(source, token.range);
-        last = span.clone();
-        match token.kind {
+    let mut reader = Reader::new(source, Dialect::Limiter);
+    reader.read()?;
+    reader.open.finish(&reader.last)
+}
+
+/// A source of nginx or Angie.
+#[derive(Debug)]
+pub(crate) struct Foreign {
+    /// In order.
+    pub(crate) directives: Vec<Directive>,
+    /// The names of the blocks that the text leaves open, from the outermost to the innermost.
+    pub(crate) unclosed: Vec<Word>,
+}
+
+/// Reads a source of nginx or Angie. It may be an example of their documentation: `...` alone
+/// stands for directives that are left out, and blocks need no end.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub(crate) fn parse_foreign(source: &Arc<Source>) -> Result<Foreign, ConfigError> {
+    let mut reader = Reader::new(source, Dialect::Nginx);
+    reader.read()?;
+    Ok(reader.open.finish_wherever())
+}
+
+/// A text while it is being read.
+struct Reader<'a> {
+    source: &'a Arc<Source>,
+    dialect: Dialect,
+    open: OpenBlocks,
+    /// Of the directive being read.
+    words: Vec<Word>,
+    last: Span,
+}
+
+impl<'a> Reader<'a> {
+    fn new(source: &'a Arc<Source>, dialect: Dialect) -> Self {
+        Self {
+            source,
+            dialect,
+            open: OpenBlocks::default(),
+            words: Vec::new(),
+            last: Span::new(source, 0..0),
+        }
+    }
+
+    fn read(&mut self) -> Result<(), ConfigError> {
+        for token in Tokens::new(self.source.text(), self.dialect) {
+            let token = token.map_err(|error| {
+                ConfigError::at(&Span::new(self.source, error.range), error.message)
+                    .expected(error.expected)
+            })?;
+            self.last = Span::new(self.source, token.range);
+            if token.first_on_line || token.kind == TokenKind::CloseBrace {
+                self.leave_out_ellipsis();
+            }
+            self.take(token.kind, token.first_on_line)?;
+        }
+        self.leave_out_ellipsis();
+        if self.words.is_empty() {
+            return Ok(());
+        }
+        let message = "unexpected end of file, expecting \";\" or \"}\"";
+        Err(ConfigError::at(&self.last.behind(), message).expected("expected \";\" here"))
+    }
+
+    fn take(&mut self, kind: TokenKind, first_on_line: bool) -> Result<(), ConfigError> {
+        let span = self.last.clone();
+        let words = &mut self.words;
+        match kind {
             TokenKind::Word(value) => {
                 let word = Word { value, span };
-                if token.first_on_line {
-                    refuse_next_directive(&words, &word)?;
+                if first_on_line && self.dialect == Dialect::Limiter {
+                    refuse_next_directive(words, &word)?;
                 }
                 words.push(word);
+                Ok(())
             }
-            TokenKind::Semicolon => open.simple(take_words(&mut words, ";", &span)?),
-            TokenKind::OpenBrace => open.begin(take_words(&mut words, "{", &span)?, span)?,
+            TokenKind::Semicolon => {
+                self.open.simple(take_words(words, ";", &span)?);
+                Ok(())
+            }
+            TokenKind::OpenBrace => self.open.begin(take_words(words, "{", &span)?, span),
             TokenKind::CloseBrace => match words.as_slice() {
-                [] => open.end(&span)?,
-                [name, ..] => return Err(not_terminated(name, &words)),
+                [] => self.open.end(&span),
+                [name, ..] => Err(not_terminated(name, words)),
             },
         }
     }
-    if !words.is_empty() {
-        let message = "unexpected end of file, expecting \";\" or \"}\"";
-        return Err(ConfigError::at(&last.behind(), message).expected("expected \";\" here"));
+
+    /// Documentation writes `...` where a reader has something of his own.
+    fn leave_out_ellipsis(&mut self) {
+        let [word] = self.words.as_slice() else {
+            return;
+        };
+        if self.dialect == Dialect::Nginx && matches!(word.value.as_str(), "..." | "…") {
+            self.words.clear();
+        }
     }
-    open.finish(&last)
 }
 
 /// The directives read so far, and the blocks around the one to come.
@@ -137,6 +207,21 @@ impl OpenBlocks {
             block: Some(Block { open, directives }),
         });
         Ok(())
+    }
+
+    /// Closes what is still open.
+    fn finish_wherever(mut self) -> Foreign {
+        let mut unclosed: Vec<Word> = Vec::new();
+        while let Some((_, (name, _), brace)) = self.around.last() {
+            let brace = brace.clone();
+            unclosed.insert(0, name.clone());
+            // There is a block, so it can be closed.
+            let _ = self.end(&brace);
+        }
+        Foreign {
+            directives: self.directives,
+            unclosed,
+        }
     }
 
     fn finish(self, last: &Span) -> Result<Vec<Directive>, ConfigError> {

@@ -8,17 +8,50 @@ use std::{
 
 use glob::{MatchOptions, Pattern};
 
+use super::{
+    error::{ConfigError, shown},
+    files::cannot,
+    syntax::Word,
+};
+
+/// Directory entries that are compared with patterns at the most, all patterns together.
+pub(super) const MAX_ENTRIES: usize = 100_000;
+
 /// Why there is no list of files.
 #[derive(Debug)]
-pub(super) enum Failed {
+pub(crate) enum Failed {
     /// The pattern means nothing; why.
     Pattern(&'static str),
     /// A directory, or something in it, cannot be looked at.
     Read(PathBuf, io::Error),
-    /// More paths match than may.
-    TooManyMatches,
-    /// More has been looked at than may be.
+    /// More paths match than this.
+    TooManyMatches(usize),
+    /// More has been looked at than [`MAX_ENTRIES`].
     TooManyEntries,
+}
+
+impl Failed {
+    /// Whether there is too much to look at, for whoever looks.
+    pub(crate) fn is_too_much(&self) -> bool {
+        matches!(self, Self::TooManyMatches(_) | Self::TooManyEntries)
+    }
+
+    /// The message about the word that is the pattern.
+    pub(crate) fn at(self, word: &Word) -> ConfigError {
+        let pattern = shown(&word.value);
+        let fail = |message: String| ConfigError::at(&word.span, message);
+        match self {
+            Self::Pattern(why) => fail(format!("invalid pattern \"{pattern}\"")).expected(why),
+            Self::Read(path, error) => fail(cannot("read", &path, error)),
+            Self::TooManyMatches(most) => fail(format!(
+                "too many files match \"{pattern}\", {most} at the most"
+            )),
+            Self::TooManyEntries => fail(format!(
+                "too many files to compare with \"{pattern}\", {MAX_ENTRIES} at the most for all \
+                 patterns together"
+            )),
+        }
+    }
 }
 
 /// Whether a word is a pattern, and not the path of one file.
@@ -102,7 +135,7 @@ impl Search<'_> {
             let name = entry.map_err(failed)?.file_name();
             if self.name.matches_with(&name.to_string_lossy(), OPTIONS) {
                 if found.len() == self.most {
-                    return Err(Failed::TooManyMatches);
+                    return Err(Failed::TooManyMatches(self.most));
                 }
                 found.push(directory.join(name));
             }
@@ -183,7 +216,7 @@ mod tests {
         let many: Vec<String> = (0..30).map(|number| number.to_string()).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         let found = |pattern| found(&many, pattern);
-        assert!(matches!(found("*"), Err(Failed::TooManyMatches)));
+        assert!(matches!(found("*"), Err(Failed::TooManyMatches(4))));
         assert!(matches!(found("[ab]"), Err(Failed::TooManyEntries)));
         assert!(matches!(found("/**"), Err(Failed::Pattern(_))));
     }

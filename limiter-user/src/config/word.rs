@@ -13,9 +13,9 @@ use crate::{
 
 /// A word that does not mean what it should. Whoever reads the word adds whose it is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct WordError {
+pub(crate) struct WordError {
     /// nginx's sentence, without the directive.
-    pub(super) message: String,
+    pub(crate) message: String,
     /// What the word should have been.
     pub(super) expected: String,
     /// The part of the word that is wrong, bytes; `None`: all of it.
@@ -38,7 +38,7 @@ impl WordError {
 }
 
 /// `limit_conn ZONE NUMBER`: 1 to 65535.
-pub(super) fn connections(word: &str) -> Result<u16, WordError> {
+pub(crate) fn connections(word: &str) -> Result<u16, WordError> {
     let expected = "expected a number from 1 to 65535";
     let digits = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
     match word.parse::<u16>() {
@@ -85,7 +85,7 @@ pub(super) fn network(word: &str) -> Result<IpNet, WordError> {
 }
 
 /// Bytes: a number, then `k`, `m` or `g` for powers of 1024. A number beyond 64 bits is an error.
-pub(super) fn size(word: &str) -> Option<u64> {
+pub(crate) fn size(word: &str) -> Option<u64> {
     let (digits, shift) = match word.as_bytes().last()? {
         b'k' | b'K' => (&word[..word.len() - 1], 10),
         b'm' | b'M' => (&word[..word.len() - 1], 20),
@@ -99,7 +99,7 @@ pub(super) fn size(word: &str) -> Option<u64> {
 }
 
 /// `on` or `off`.
-pub(super) fn switch(word: &str) -> Result<bool, WordError> {
+pub(crate) fn switch(word: &str) -> Result<bool, WordError> {
     one_of(word, &[("on", true), ("off", false)])
 }
 
@@ -109,7 +109,7 @@ pub(super) fn is_off(word: &str) -> bool {
 }
 
 /// `limit_conn_log_level`.
-pub(super) fn refusal_level(word: &str) -> Result<LogLevel, WordError> {
+pub(crate) fn refusal_level(word: &str) -> Result<LogLevel, WordError> {
     // `debug` is for what the daemon itself has to tell.
     one_of(word, &LEVELS[1..])
 }

@@ -16,7 +16,7 @@ use crate::policy::{
 };
 
 /// Largest zone, bytes: its capacity, 64 Mi keys, is far from the edge of 32 bits.
-pub(super) const MAX_ZONE_BYTES: u64 = 4 << 30;
+pub(crate) const MAX_ZONE_BYTES: u64 = 4 << 30;
 /// Bytes of a name at the most.
 const MAX_NAME_BYTES: usize = 255;
 
@@ -186,6 +186,6 @@ pub(super) fn check_size(name: &str, bytes: u64) -> Result<(), (String, String)>
 }
 
 /// Names end up in log lines, in JSON and in URLs.
-pub(super) fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     (1..=MAX_NAME_BYTES).contains(&text.len()) && !text.contains(char::is_control)
 }

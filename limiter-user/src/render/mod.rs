@@ -1,13 +1,13 @@
 //! What a person reads on a terminal. Pure: data in, text out.
 
 pub mod event;
-mod notes;
+pub(crate) mod notes;
 pub mod policy;
 pub mod reload;
 pub mod servers;
 pub mod status;
 pub mod table;
-mod words;
+pub(crate) mod words;
 pub mod zones;
 
 /// A number of bytes, short.

@@ -7,7 +7,7 @@ const FARTHEST: usize = 48;
 
 /// A configuration, line by line.
 #[derive(Debug, Default)]
-pub(super) struct Lines(Vec<Line>);
+pub(crate) struct Lines(Vec<Line>);
 
 #[derive(Debug)]
 struct Line {
@@ -17,7 +17,7 @@ struct Line {
 
 impl Lines {
     /// A line, and what stands in the comment behind it.
-    pub(super) fn add(&mut self, text: impl Into<String>, comment: Option<String>) {
+    pub(crate) fn add(&mut self, text: impl Into<String>, comment: Option<String>) {
         self.0.push(Line {
             text: text.into(),
             comment,
@@ -37,7 +37,7 @@ impl Lines {
     }
 
     /// The text, with a line feed after every line.
-    pub(super) fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let commented = self.0.iter().filter(|line| line.comment.is_some());
         let widths = commented.map(|line| line.text.chars().count());
         let column = widths.filter(|width| *width <= FARTHEST).max().unwrap_or(0);

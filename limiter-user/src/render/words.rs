@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Bytes in the largest unit that leaves no remainder.
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     for (shift, unit) in [(30, "g"), (20, "m"), (10, "k")] {
         if bytes > 0 && bytes.trailing_zeros() >= shift {
             return format!("{}{unit}", bytes >> shift);
@@ -13,7 +13,7 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// A word, in quotes where it would not be one word without.
-pub(super) fn word(text: &str) -> impl fmt::Display + '_ {
+pub(crate) fn word(text: &str) -> impl fmt::Display + '_ {
     const SPECIAL: [char; 10] = [' ', '\t', '\r', '\n', ';', '{', '}', '"', '\'', '\\'];
     fmt::from_fn(move |f| {
         if !text.is_empty() && !text.starts_with('#') && !text.contains(SPECIAL) {

@@ -22,6 +22,7 @@ mod exhausted;
 mod flood;
 mod harness;
 mod harness_xdp;
+mod import;
 mod interface;
 mod interface_changes;
 mod interface_refusal;

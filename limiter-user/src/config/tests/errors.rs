@@ -392,7 +392,7 @@ fn what_belongs_to_a_web_server() {
     check(&[
         (
             "http { include mime.types; }",
-            r#"1:1: "http" directive is not supported: write its "server" blocks without it, with "listen" and "limit_conn""#,
+            r#"1:1: "http" directive is not supported: write its "server" blocks without it, with "listen" and "limit_conn", or let "limiter import" do it"#,
         ),
         (
             "server { location ~ \\.php$ { } }",

@@ -40,6 +40,7 @@ pub fn run_task(args: &Args) -> Result<()> {
     check_changelog(&root)?;
     let limiter = build(&root, profile)?;
     write_documents(&limiter, &root.join("target/package"))?;
+    prepare_dpkg_dev()?;
     let cargo_deb = prepare_cargo_deb(&root)?;
     run(Command::new(cargo_deb)
         .current_dir(&root)
@@ -103,6 +104,20 @@ fn write_documents(limiter: &Path, into: &Path) -> Result<()> {
         fs::write(&path, script + "\n").with_context(|| format!("write {}", path.display()))?;
     }
     Ok(())
+}
+
+/// cargo-deb asks `dpkg-shlibdeps` what the binary depends on, `strip` and `xz`, which come with it.
+fn prepare_dpkg_dev() -> Result<()> {
+    if output(Command::new("dpkg-shlibdeps").arg("--version")).is_ok() {
+        return Ok(());
+    }
+    let install = ["install", "--yes", "--no-install-recommends", "dpkg-dev"];
+    run(Command::new("apt-get").args(install))
+        .or_else(|_| {
+            run(Command::new("apt-get").arg("update"))?;
+            run(Command::new("apt-get").args(install))
+        })
+        .context("install dpkg-dev, which building a Debian package needs")
 }
 
 fn prepare_cargo_deb(root: &Path) -> Result<PathBuf> {

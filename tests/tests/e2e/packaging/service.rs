@@ -52,6 +52,7 @@ fn under_its_unit_the_daemon_refuses_in_every_way_and_adopts() {
 
     machine.ok(&["systemctl", "stop", UNIT]);
     assert_eq!(machine.property(UNIT, "Result"), "success");
+    machine.ok(&["journalctl", "--sync"]);
     let log = machine.ok(&["journalctl", "--unit", UNIT, "--output=cat", "--no-pager"]);
     assert!(
         log.contains("stopped, nothing is limited any more"),

@@ -27,7 +27,7 @@ mod waiting;
 
 pub use self::{
     connection::{Admission, Observer, Refusal, admit, discharge},
-    settle::{cover, cover_one, trim, trim_one},
+    settle::{cover_one, trim_one},
     slot::{Peek, Slot, peek, release, take},
     waiting::{begin_wait, end_wait, may_wait},
 };

@@ -16,7 +16,7 @@ use crate::{
     interface,
     netns::NetNs,
     process::{Output, Process, binary, run},
-    settle::PATIENCE,
+    settle::{PATIENCE, poll},
     world::World,
 };
 
@@ -153,6 +153,16 @@ impl Limiter {
     /// What it has said on standard error so far.
     pub fn stderr(&self) -> String {
         self.process.stderr().text()
+    }
+
+    /// Waits until it has said this on standard error: the log is written by a thread of its own.
+    ///
+    /// # Panics
+    /// If it does not.
+    #[track_caller]
+    pub fn must_say(&self, text: &str) {
+        let said = poll(PATIENCE, || self.stderr().contains(text));
+        assert!(said, "{text:?} is not in: {}", self.stderr());
     }
 
     /// Runs another command of the binary against it.

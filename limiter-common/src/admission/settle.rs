@@ -14,20 +14,8 @@ use crate::{
     token::{Charge, MAX_CHARGES, Token},
 };
 
-/// Takes a slot of every limit of the server that the token holds none of, whatever the limits say.
-#[inline(always)]
-pub fn cover(
-    zones: &impl Zones,
-    observer: &impl Observer,
-    server: &ServerPolicy,
-    token: &mut Token,
-) {
-    for position in 0..MAX_LIMITS {
-        cover_one(zones, observer, server, position, token);
-    }
-}
-
-/// [`cover`] for the limit at `position` of the server.
+/// Covers a connection for the limit at `position` of the server: takes a slot, whatever the limit
+/// says, unless the token holds one already.
 #[inline(always)]
 pub fn cover_one(
     zones: &impl Zones,
@@ -68,20 +56,7 @@ pub fn cover_one(
     }
 }
 
-/// Gives back every slot that the token holds and the server does not ask for.
-#[inline(always)]
-pub fn trim(
-    zones: &impl Zones,
-    observer: &impl Observer,
-    server: &ServerPolicy,
-    token: &mut Token,
-) {
-    for index in 0..MAX_CHARGES {
-        trim_one(zones, observer, server, index, token);
-    }
-}
-
-/// [`trim`] for one charge of the token.
+/// Trims a connection of one charge: gives the slot back, unless the server asks for it.
 #[inline(always)]
 pub fn trim_one(
     zones: &impl Zones,

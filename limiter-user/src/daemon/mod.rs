@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`clock`] | wall clock and monotonic clock, passed in |
 //! | [`log`] | the `error_log`: levels, lines, a bounded queue to the target |
+//! | [`log_lines`] | what servers and zones look like in the log; pure |
 //! | [`service`] | the requests of the control socket, carried out |
 //! | [`state`] | kernel, policy in force and counters, which change together |
 //! | [`change`] | changes to a policy; pure |
@@ -42,6 +43,7 @@ pub mod in_force;
 pub mod interfaces;
 pub mod listeners;
 pub mod log;
+pub mod log_lines;
 pub mod notify;
 pub mod refusal_line;
 pub mod reload;

@@ -11,6 +11,7 @@ use super::{
     in_force::InForce,
     interfaces,
     log::notice,
+    log_lines::{change_line, summary},
     reload::{self, Fresh},
     view,
 };
@@ -18,9 +19,7 @@ use crate::{
     api::{Attached, Reloaded, ServerStatus, ZoneStatus},
     control::refusal::Refusal,
     kernel::{Applied, Kernel, KernelError, Origin, Target},
-    network,
     policy::Policy,
-    time,
 };
 
 /// See the module. Dropping it detaches everything.
@@ -255,78 +254,4 @@ fn failed(error: KernelError) -> Refusal {
         Some(hint) => format!("{error} ({hint})"),
         None => error.to_string(),
     })
-}
-
-fn change_line(server: &ServerStatus) -> String {
-    let limits = server.limits.iter();
-    let limits: Vec<_> = limits.map(|l| format!("{} {}", l.zone, l.limit)).collect();
-    let mut line = format!(
-        "server {:?} changed: limits {}, exempt {}, dry run {}, log level {}, action {}",
-        server.server,
-        limits.join(", "),
-        network::few(&server.exempt),
-        if server.dry_run { "on" } else { "off" },
-        server.log_level,
-        server.action
-    );
-    if let Some(delay_ms) = server.delay_ms {
-        line.push_str(&format!(", delay {}", time::format(delay_ms.into())));
-    }
-    line
-}
-
-fn summary(zone: &ZoneStatus) -> String {
-    format!(
-        "zone {:?}: passed {}, skipped {}, rejected {}, rejected_dry_run {}, exhausted {}, \
-         exhausted_dry_run {}, syn_retransmits {}, excess {}, untracked {}, evicted {}, drift {}, still open {}",
-        zone.zone,
-        zone.passed,
-        zone.skipped,
-        zone.rejected,
-        zone.rejected_dry_run,
-        zone.exhausted,
-        zone.exhausted_dry_run,
-        zone.syn_retransmits,
-        zone.excess,
-        zone.untracked,
-        zone.evicted,
-        zone.drift,
-        zone.connections
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::policy::ActionKind;
-
-    #[test]
-    fn a_changed_server_says_everything_that_can_change() {
-        let mut server = view::servers(&view::tests::policy()).remove(1);
-        assert_eq!(
-            change_line(&server),
-            "server \"web\" changed: limits addr 10, server 15, exempt none, dry run off, \
-             log level error, action drop"
-        );
-        server.action = ActionKind::Close;
-        server.delay_ms = Some(90_000);
-        let line = change_line(&server);
-        assert!(line.ends_with(", action close, delay 1m30s"), "{line}");
-    }
-
-    #[test]
-    fn the_summary_names_every_counter() {
-        let zone = ZoneStatus {
-            zone: "addr".to_owned(),
-            passed: 12,
-            rejected: 3,
-            connections: 2,
-            ..ZoneStatus::default()
-        };
-        assert_eq!(
-            summary(&zone),
-            "zone \"addr\": passed 12, skipped 0, rejected 3, rejected_dry_run 0, exhausted 0, \
-             exhausted_dry_run 0, syn_retransmits 0, excess 0, untracked 0, evicted 0, drift 0, still open 2"
-        );
-    }
 }

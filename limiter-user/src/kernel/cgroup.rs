@@ -12,6 +12,7 @@ use std::{
 use nix::sys::statfs::{CGROUP2_SUPER_MAGIC, fstatfs};
 
 use super::error::{Context, KernelError};
+use crate::policy::Policy;
 
 /// A directory of the cgroup2 hierarchy.
 pub(super) struct Cgroup {
@@ -116,6 +117,34 @@ impl Cgroup {
             .parse()
             .ok()
     }
+}
+
+/// The cgroups to attach to: those that the policy names, else the root.
+pub(super) fn paths(policy: &Policy) -> Result<Vec<PathBuf>, KernelError> {
+    let mut paths: Vec<PathBuf> = policy.cgroups().map(Path::to_owned).collect();
+    if paths.is_empty() {
+        paths.push(root()?);
+    }
+    Ok(paths)
+}
+
+/// Opens and locks every cgroup of the policy.
+pub(super) fn open_all(policy: &Policy) -> Result<Vec<Cgroup>, KernelError> {
+    let mut cgroups: Vec<Cgroup> = Vec::new();
+    for path in paths(policy)? {
+        let cgroup = Cgroup::open(&path)?;
+        if let Some(other) = cgroups.iter().find(|other| other.overlaps(&cgroup)) {
+            return Err(KernelError::new(
+                "attach to cgroup",
+                path.display(),
+                format!("it overlaps with {}", other.path.display()),
+            )
+            .hint("a cgroup covers everything below it: name only the upper one"));
+        }
+        cgroup.lock()?;
+        cgroups.push(cgroup);
+    }
+    Ok(cgroups)
 }
 
 /// The cgroup that this process is in, and its sockets belong to.

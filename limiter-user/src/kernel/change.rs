@@ -20,7 +20,7 @@ use limiter_common::counters::ZoneCounters;
 use super::{
     Kernel,
     adopt::{self, Adopted},
-    cgroup_paths,
+    cgroup,
     compile::{self, Compiled},
     error::KernelError,
     indices::Indices,
@@ -69,7 +69,7 @@ impl Kernel {
 
     /// Which cgroups we are attached to is decided at the start.
     fn check_cgroups(&self, policy: &Policy) -> Result<(), KernelError> {
-        let mut wanted = cgroup_paths(policy)?;
+        let mut wanted = cgroup::paths(policy)?;
         for path in &mut wanted {
             if let Ok(canonical) = fs::canonicalize(&path) {
                 *path = canonical;

@@ -43,8 +43,6 @@ mod syscall;
 mod twin;
 mod zones;
 
-use std::path::{Path, PathBuf};
-
 use aya::{Ebpf, programs::Xdp};
 use limiter_common::{
     counters::{EventCounters, PacketCounters, ZoneCounters},
@@ -116,7 +114,7 @@ impl Kernel {
     pub fn start(policy: &Policy) -> Result<(Self, Adopted), KernelError> {
         privilege::check()?;
         privilege::raise_descriptor_limit()?;
-        let cgroups = open_cgroups(policy)?;
+        let cgroups = cgroup::open_all(policy)?;
         compile::check(policy)?;
         let mut ebpf = object::load(policy.error_log.level == LogLevel::Debug)?;
         let mut zones = ZoneMaps::take(&mut ebpf)?;
@@ -294,32 +292,4 @@ impl Kernel {
     ) -> Result<impl Future<Output = ()> + Send + 'static, KernelError> {
         events::housekeeping(&mut self.ebpf)
     }
-}
-
-/// The cgroups to attach to: those that the policy names, else the root.
-fn cgroup_paths(policy: &Policy) -> Result<Vec<PathBuf>, KernelError> {
-    let mut paths: Vec<PathBuf> = policy.cgroups().map(Path::to_owned).collect();
-    if paths.is_empty() {
-        paths.push(cgroup::root()?);
-    }
-    Ok(paths)
-}
-
-/// Opens and locks every cgroup of the policy.
-fn open_cgroups(policy: &Policy) -> Result<Vec<Cgroup>, KernelError> {
-    let mut cgroups: Vec<Cgroup> = Vec::new();
-    for path in cgroup_paths(policy)? {
-        let cgroup = Cgroup::open(&path)?;
-        if let Some(other) = cgroups.iter().find(|other| other.overlaps(&cgroup)) {
-            return Err(KernelError::new(
-                "attach to cgroup",
-                path.display(),
-                format!("it overlaps with {}", other.path.display()),
-            )
-            .hint("a cgroup covers everything below it: name only the upper one"));
-        }
-        cgroup.lock()?;
-        cgroups.push(cgroup);
-    }
-    Ok(cgroups)
 }

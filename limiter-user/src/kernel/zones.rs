@@ -136,7 +136,7 @@ impl ZoneMaps {
         if indices.is_empty() {
             return Ok(());
         }
-        let map = |index| self.zones.get(index).map_or(&self.vacant, |one| &one.map);
+        let map = |index: &u16| self.zones.get(index).map_or(&self.vacant, |one| &one.map);
         let maps: Vec<_> = indices
             .iter()
             .map(|index| (u32::from(*index), map(index).map().fd().as_fd()))
@@ -147,9 +147,8 @@ impl ZoneMaps {
         }
         // One by one, and a wait for each.
         for index in indices {
-            let map = self.zones.get(index).map_or(&self.vacant, |one| &one.map);
             self.outer
-                .set((*index).into(), map, 0)
+                .set((*index).into(), map(index), 0)
                 .context("write map", MAP_ZONES)?;
         }
         Ok(())

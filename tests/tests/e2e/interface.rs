@@ -10,7 +10,6 @@ use tests::{
     link::{self, AttachedXdp, XdpMode},
     programs::Programs,
     settle,
-    settle::{PATIENCE, poll},
 };
 
 use crate::{CLIENT, LIMIT_10, SERVER};
@@ -36,12 +35,8 @@ fn a_veth_runs_it_in_its_driver_and_loopback_in_the_network_stack() {
     );
     assert_eq!(veth.id, loopback.id, "one program");
     assert_eq!(link::xdp(&world.netns, "edge1"), []);
-    says(
-        &limiter,
-        "attached to interface edge0: limiter_xdp, native mode",
-    );
-    says(
-        &limiter,
+    limiter.must_say("attached to interface edge0: limiter_xdp, native mode");
+    limiter.must_say(
         "attached to interface lo: limiter_xdp, generic mode (native mode: loopback has none)",
     );
     let text = limiter.cli_ok(&["status"]);
@@ -92,10 +87,7 @@ fn an_mtu_that_is_too_large_for_the_driver_ends_in_the_network_stack() {
     let limiter = Limiter::start(&world, &flags(&["--interface", "edge0"]));
     assert_eq!(attached(&limiter), ["edge0: limiter_xdp Some(Generic)"]);
     assert_eq!(only(&world, "edge0").mode, XdpMode::Generic);
-    says(
-        &limiter,
-        "(native mode: the MTU of the other end of this veth is too large",
-    );
+    limiter.must_say("(native mode: the MTU of the other end of this veth is too large");
     assert_eq!(link::mtu(&world.netns, "edge0"), JUMBO);
 }
 
@@ -238,13 +230,6 @@ pub fn only(world: &World, device: &str) -> AttachedXdp {
         panic!("no XDP program is attached to {device}");
     };
     attached
-}
-
-/// Waits until the log has this text.
-#[track_caller]
-pub fn says(limiter: &Limiter, text: &str) {
-    let said = poll(PATIENCE, || limiter.stderr().contains(text));
-    assert!(said, "{text:?} is not in the log:\n{}", limiter.stderr());
 }
 
 /// A start that must fail and leave nothing behind.

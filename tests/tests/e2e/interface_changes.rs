@@ -12,7 +12,7 @@ use tests::{
 
 use crate::{
     CLIENT, SERVER,
-    interface::{JUMBO, attached, config, flags, only, says, with_veth},
+    interface::{JUMBO, attached, config, flags, only, with_veth},
 };
 
 const EDGE: [&str; 2] = ["--interface", "edge0"];
@@ -25,8 +25,8 @@ fn a_missing_interface_is_waited_for_and_the_cgroup_enforces() {
     link::add_veth(&world.netns, "egde0", "other");
     let limiter = Limiter::start(&world, &flags(&EDGE));
     assert_eq!(attached(&limiter), MISSING);
-    says(&limiter, "waiting for interface edge0: no such interface");
-    says(&limiter, "interfaces that are there: ");
+    limiter.must_say("waiting for interface edge0: no such interface");
+    limiter.must_say("interfaces that are there: ");
     assert_eq!(lines(&limiter, "egde0"), 1, "a typing error can be seen");
     let text = limiter.cli_ok(&["status"]);
     assert!(
@@ -113,10 +113,7 @@ fn a_device_of_somebody_else_that_takes_the_name_is_waited_for() {
     );
     settle("attached", vec![waiting], || attached(&limiter));
     assert_eq!(only(&world, "edge0"), before);
-    says(
-        &limiter,
-        "waiting for interface edge0: the XDP program someone_elses",
-    );
+    limiter.must_say("waiting for interface edge0: the XDP program someone_elses");
 
     link::set_xdp(&world.netns, "edge0", None, XdpMode::Native).expect("detach");
     is_attached(&limiter);
@@ -132,10 +129,7 @@ fn a_driver_that_refused_is_asked_again_when_the_reason_may_be_gone() {
         link::set_mtu(&world.netns, end, JUMBO);
     }
     link::rename(&world.netns, "edge0", "edge7");
-    says(
-        &limiter,
-        "waiting for interface edge7: native mode: the MTU of the other end",
-    );
+    limiter.must_say("waiting for interface edge7: native mode: the MTU of the other end");
     for end in ["edge7", "edge1"] {
         link::set_mtu(&world.netns, end, 1_500);
     }

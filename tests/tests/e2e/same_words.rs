@@ -20,8 +20,7 @@ fn an_action_is_the_same_in_file_flag_and_command() {
         let text = limiter.cli_ok(&["action", "close", "delay=2s", "--server", "default"]);
         assert!(text.contains("close delay=2s"), "{text}");
         must_act(&limiter, ActionKind::Close, Some(2_000));
-        let said = limiter.stderr();
-        assert!(said.contains("action close, delay 2s"), "{said}");
+        limiter.must_say("action close, delay 2s");
 
         let text = limiter.cli_ok(&["action", "close", "--json"]);
         let servers: Vec<ServerStatus> = serde_json::from_str(&text).expect("JSON");

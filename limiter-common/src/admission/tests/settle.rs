@@ -3,6 +3,7 @@
 use std::vec::Vec;
 
 use super::*;
+use crate::{policy::MAX_LIMITS, token::MAX_CHARGES};
 
 /// As [`two_limits`], but the second limit counts by client address in a zone of its own, too.
 fn by_client_twice() -> ServerPolicy {
@@ -10,6 +11,20 @@ fn by_client_twice() -> ServerPolicy {
     server.limits[1].fields = KeyFields::REMOTE_ADDR;
     server.limits[1].v4_bits = 120;
     server
+}
+
+/// As the programs do it, for every limit.
+fn cover(zones: &Tables, seen: &Observed, server: &ServerPolicy, token: &mut Token) {
+    for position in 0..MAX_LIMITS {
+        cover_one(zones, seen, server, position, token);
+    }
+}
+
+/// The same for every charge.
+fn trim(zones: &Tables, seen: &Observed, server: &ServerPolicy, token: &mut Token) {
+    for index in 0..MAX_CHARGES {
+        trim_one(zones, seen, server, index, token);
+    }
 }
 
 fn held(token: &Token) -> usize {

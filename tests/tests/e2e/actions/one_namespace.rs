@@ -10,7 +10,7 @@ use tests::{
 };
 
 use super::{flags, must_be_reset_and_counted};
-use crate::{CLIENT, SERVER, ZONE, interface::says};
+use crate::{CLIENT, SERVER, ZONE};
 
 #[test]
 fn a_namespace_without_a_free_port_holds_nobody_else_up() {
@@ -24,8 +24,7 @@ fn a_namespace_without_a_free_port_holds_nobody_else_up() {
     let _taken = Server::start_at(&greedy, None, &["[::]:60001"], &[]);
     let _limited = Server::start_at(&greedy, Some(&world.cgroup), &[SERVER], &[]);
     let limiter = Limiter::start(&world, &flags("1", "reset"));
-    says(
-        &limiter,
+    limiter.must_say(
         "open a socket of limiter: Address already in use (os error 98); \
          refused attempts are dropped",
     );

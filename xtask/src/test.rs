@@ -26,7 +26,7 @@ const PASSED_ON: [&str; 2] = ["LIMITER_MODEL_SEED", "LIMITER_MODEL_RUNS"];
 
 /// Modules of the end-to-end tests in which no packet is limited, or which choose the interfaces by
 /// themselves.
-const ONCE: [&str; 17] = [
+const ONCE: [&str; 18] = [
     "bad_config",
     "bad_place",
     "changes",
@@ -42,6 +42,7 @@ const ONCE: [&str; 17] = [
     "logging",
     "model",
     "packaging",
+    "privileges",
     "same_words",
     "xdp_table",
 ];

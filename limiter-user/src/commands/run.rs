@@ -1,9 +1,6 @@
 //! `limiter run`
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -12,8 +9,9 @@ use super::{
     policy_source::{self, ACTIONS, Flags},
 };
 use crate::{
-    control::{DEFAULT_SOCKET, socket::ControlSocket},
-    daemon::{self, Signals, clock::SystemClock, log, notify::Manager, reload::Source},
+    control::{DEFAULT_SOCKET, socket::Claim},
+    daemon::{self, Signals, clock::SystemClock, log::Log, notify::Manager, reload::Source},
+    kernel,
     policy::Policy,
 };
 
@@ -33,20 +31,27 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args, control: Option<PathBuf>) -> Result<(), Failure> {
+    let from_files = args.config.is_some() || args.flags.is_empty();
     let (policy, source) = policy_source::choose(args.config, args.flags)?;
     let path = control
         .or_else(|| policy.control.clone())
         .unwrap_or_else(|| DEFAULT_SOCKET.into());
+    // Before the kernel is touched: a second daemon must not disturb the first.
+    let claim = Claim::take(&path)?;
+    let log = Log::open(&policy.error_log)?;
+    // What a thread may do, it passes on to those that it starts. So this comes before the first.
+    let kept = kernel::give_up_privileges(from_files)?;
     // Written out last of all, when everybody who logs is gone.
-    let _log = log::install(&policy.error_log)?;
+    let _log = log.install()?;
+    tracing::info!("keeps of its capabilities: {}", kept.join(", "));
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(Failure::Runtime)?
-        .block_on(enforce(policy, source, &path))
+        .block_on(enforce(policy, source, claim))
 }
 
-async fn enforce(policy: Policy, source: Source, path: &Path) -> Result<(), Failure> {
+async fn enforce(policy: Policy, source: Source, claim: Claim) -> Result<(), Failure> {
     // From here on a signal is a clean stop, also one that comes before everything is up.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
@@ -57,8 +62,7 @@ async fn enforce(policy: Policy, source: Source, path: &Path) -> Result<(), Fail
             _ = terminate.recv() => {}
         }
     };
-    // Before the kernel is touched: a second daemon must not disturb the first.
-    let socket = ControlSocket::claim(path)?;
+    let socket = claim.listen()?;
     let signals = Signals { stop, reload };
     let clock = Arc::new(SystemClock);
     let manager = Manager::from_environment();

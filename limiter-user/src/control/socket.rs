@@ -6,7 +6,10 @@
 use std::{
     fs::{self, File, OpenOptions, Permissions, TryLockError},
     io::{self, Read, Seek, Write},
-    os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::unix::{
+        fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+        net,
+    },
     path::{Path, PathBuf},
 };
 
@@ -33,43 +36,21 @@ pub struct SocketError {
 /// A listening socket that nobody else has. Dropping it removes the socket's file.
 #[derive(Debug)]
 pub struct ControlSocket {
-    path: PathBuf,
     listener: UnixListener,
     guard: Guard,
     // After the listener: the path is free for the next daemon only when nobody listens any more.
-    _lock: Lock,
+    place: Place,
 }
 
 impl ControlSocket {
-    /// Takes `path`: locks it for the life of this value, puts the listening socket in place of
-    /// one that a dead daemon has left. Needs a tokio runtime.
+    /// Takes `path` and listens at once. Needs a tokio runtime.
     pub fn claim(path: &Path) -> Result<Self, SocketError> {
-        let error = |cause: String, hint| SocketError {
-            path: path.to_owned(),
-            cause,
-            hint,
-        };
-        if path == Path::new(DEFAULT_SOCKET) {
-            create_default_directory(path).map_err(|e| error(e.to_string(), None))?;
-        }
-        let lock = Lock::take(path).map_err(|(cause, hint)| error(cause, hint))?;
-        check_replaceable(path).map_err(|(cause, hint)| error(cause, hint))?;
-        let listener = listen(path).map_err(|e| error(e.to_string(), None))?;
-        let metadata = fs::metadata(path).map_err(|e| error(e.to_string(), None))?;
-        Ok(Self {
-            path: path.to_owned(),
-            listener,
-            guard: Guard {
-                uid: nix::unistd::geteuid().as_raw(),
-                gid: metadata.gid(),
-            },
-            _lock: lock,
-        })
+        Claim::take(path)?.listen()
     }
 
     /// The socket's file.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.place.path
     }
 
     /// Where peers arrive.
@@ -83,7 +64,67 @@ impl ControlSocket {
     }
 }
 
-impl Drop for ControlSocket {
+/// A control socket before there is a runtime: peers wait. Making it may take privileges that
+/// listening does not.
+#[derive(Debug)]
+pub struct Claim {
+    listener: net::UnixListener,
+    guard: Guard,
+    place: Place,
+}
+
+impl Claim {
+    /// Takes `path`: locks it for the life of this value, puts the listening socket in place of
+    /// one that a dead daemon has left.
+    pub fn take(path: &Path) -> Result<Self, SocketError> {
+        let error = |cause: String, hint| SocketError {
+            path: path.to_owned(),
+            cause,
+            hint,
+        };
+        if path == Path::new(DEFAULT_SOCKET) {
+            create_default_directory(path).map_err(|e| error(e.to_string(), None))?;
+        }
+        let lock = Lock::take(path).map_err(|(cause, hint)| error(cause, hint))?;
+        check_replaceable(path).map_err(|(cause, hint)| error(cause, hint))?;
+        let listener = listen(path).map_err(|e| error(e.to_string(), None))?;
+        let metadata = fs::metadata(path).map_err(|e| error(e.to_string(), None))?;
+        Ok(Self {
+            listener,
+            guard: Guard {
+                uid: nix::unistd::geteuid().as_raw(),
+                gid: metadata.gid(),
+            },
+            place: Place {
+                path: path.to_owned(),
+                _lock: lock,
+            },
+        })
+    }
+
+    /// Begins to take peers. Needs a tokio runtime.
+    pub fn listen(self) -> Result<ControlSocket, SocketError> {
+        let error = |e: io::Error| SocketError {
+            path: self.place.path.clone(),
+            cause: e.to_string(),
+            hint: None,
+        };
+        Ok(ControlSocket {
+            listener: UnixListener::from_std(self.listener).map_err(error)?,
+            guard: self.guard,
+            place: self.place,
+        })
+    }
+}
+
+/// The socket's file, and the lock beside it.
+#[derive(Debug)]
+struct Place {
+    path: PathBuf,
+    _lock: Lock,
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
         // The lock is still held, so this is our file. If it is gone already, all the better.
         let _ = fs::remove_file(&self.path);
@@ -197,13 +238,14 @@ fn is_stale(path: &Path) -> bool {
 
 /// Binds beside the path and moves the socket there, so that it never stands there with other
 /// permissions, and takes the place of a stale one in one step.
-fn listen(path: &Path) -> io::Result<UnixListener> {
+fn listen(path: &Path) -> io::Result<net::UnixListener> {
     let temporary = with_suffix(path, ".new");
     match fs::remove_file(&temporary) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => {}
     }
-    let listener = UnixListener::bind(&temporary)?;
+    let listener = net::UnixListener::bind(&temporary)?;
+    listener.set_nonblocking(true)?;
     let placed = fs::set_permissions(&temporary, Permissions::from_mode(0o660))
         .and_then(|()| fs::rename(&temporary, path));
     if let Err(e) = placed {
@@ -259,7 +301,7 @@ mod tests {
     async fn a_dead_daemons_socket_is_replaced_and_private() {
         let directory = directory();
         let path = directory.path().join("limiter.sock");
-        drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket"));
+        drop(net::UnixListener::bind(&path).expect("a socket"));
         assert!(path.exists());
         let _socket = ControlSocket::claim(&path).expect("the next");
         let mode = fs::metadata(&path).expect("a socket").permissions().mode();

@@ -61,7 +61,7 @@ pub use self::{
     events::{EventStream, NewListeners},
     indices::Indices,
     interface::{AttachedInterface, InterfaceWatch, interface_names},
-    privilege::check as check_privileges,
+    privilege::{check as check_privileges, give_up as give_up_privileges},
     zones::{Origin, possible_cpus},
 };
 use self::{

@@ -31,6 +31,7 @@ mod logging;
 mod model;
 mod nginx;
 mod packaging;
+mod privileges;
 mod reload;
 mod same_words;
 mod scope;

@@ -9,16 +9,11 @@ use tests::{
 
 use crate::{CLIENT, SERVER};
 
-fn packaging(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../packaging")
-        .join(name);
-    fs::read_to_string(&path).unwrap_or_else(|e| panic!("read {}: {e}", path.display()))
-}
-
 /// Those of the manifest, as `BPF`.
 fn of_the_manifest() -> BTreeSet<String> {
-    let manifest = packaging("kubernetes.yaml");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/kubernetes.yaml");
+    let manifest =
+        fs::read_to_string(&path).unwrap_or_else(|e| panic!("read {}: {e}", path.display()));
     let (_, list) = manifest
         .split_once("              add:\n")
         .expect("capabilities");
@@ -26,24 +21,6 @@ fn of_the_manifest() -> BTreeSet<String> {
         .map_while(|line| line.trim().strip_prefix("- "))
         .map(|line| line.split(' ').next().expect("a word").to_owned())
         .collect()
-}
-
-/// Those of the unit, as `BPF`.
-fn of_the_unit() -> BTreeSet<String> {
-    let unit = packaging("limiter.service");
-    let bounds = unit
-        .lines()
-        .find_map(|line| line.strip_prefix("CapabilityBoundingSet="));
-    let bounds = bounds.expect("capabilities").split(' ');
-    bounds
-        .map(|name| name.strip_prefix("CAP_").expect(name).to_owned())
-        .collect()
-}
-
-#[test]
-fn unit_and_manifest_name_the_same_capabilities() {
-    assert_eq!(of_the_unit(), of_the_manifest());
-    assert_eq!(of_the_unit().len(), 5);
 }
 
 /// Arguments: the cgroup of the container, the root of the hierarchy, where the host's cgroups are to

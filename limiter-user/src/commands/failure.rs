@@ -63,7 +63,10 @@ impl Failure {
             | Self::Output(_)
             | Self::Write { .. }
             | Self::Client(
-                ClientError::Open { .. } | ClientError::Refused(_) | ClientError::Broken { .. },
+                ClientError::Denied { .. }
+                | ClientError::Open { .. }
+                | ClientError::Refused(_)
+                | ClientError::Broken { .. },
             ) => 1,
             Self::Usage { .. } | Self::Config(_) => 2,
             Self::Client(ClientError::NoDaemon { .. }) => 3,
@@ -77,11 +80,13 @@ impl Failure {
             Self::Socket(error) => error.hint,
             Self::Write { hint, .. } => *hint,
             Self::Demo(error) => error.hint(),
-            Self::Client(ClientError::Open { cause, .. })
-                if cause.kind() == io::ErrorKind::PermissionDenied =>
-            {
-                Some("root and members of the socket's group may talk to the daemon")
-            }
+            Self::Client(ClientError::Denied { group, .. }) => Some(match group {
+                Some(_) => "run it as root, or become a member of the group",
+                None => {
+                    "run it as root, or have a group named that may \
+                     (group= behind \"control\", or --control-group)"
+                }
+            }),
             Self::Config(_)
             | Self::Import(_)
             | Self::Log(_)

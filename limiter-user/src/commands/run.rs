@@ -37,7 +37,7 @@ pub(super) fn run(args: Args, control: Option<PathBuf>) -> Result<(), Failure> {
         .or_else(|| policy.control.clone())
         .unwrap_or_else(|| DEFAULT_SOCKET.into());
     // Before the kernel is touched: a second daemon must not disturb the first.
-    let claim = Claim::take(&path)?;
+    let claim = Claim::take(&path, &policy.grant)?;
     let log = Log::open(&policy.error_log)?;
     // What a thread may do, it passes on to those that it starts. So this comes before the first.
     let kept = kernel::give_up_privileges(from_files)?;

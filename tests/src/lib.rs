@@ -13,6 +13,7 @@
 //! Tap       whole Ethernet frames, built by frame
 //! Veth      clients on another host
 //! test_run  the limiter's program on bytes
+//! User      somebody else than root
 //! sockdiag  what the kernel says is open
 //! link      network devices, and the XDP programs on them
 //! ```
@@ -27,6 +28,7 @@ pub mod bpf;
 pub mod cgroup;
 pub mod churn;
 pub mod client;
+pub mod descriptors;
 pub mod foreign_xdp;
 pub mod frame;
 pub mod http;
@@ -53,6 +55,7 @@ pub mod test_run;
 pub mod tun;
 mod tuntap;
 pub mod usage;
+pub mod user;
 pub mod veth;
 pub mod waiting;
 pub mod world;
@@ -62,4 +65,5 @@ pub use limiter::Limiter;
 pub use machine::Machine;
 pub use peer::Server;
 pub use settle::settle;
+pub use user::User;
 pub use world::World;

@@ -20,6 +20,7 @@ mod ends;
 mod events;
 mod exhausted;
 mod flood;
+mod guard;
 mod harness;
 mod harness_xdp;
 mod import;

@@ -1,5 +1,7 @@
 //! The unit, under a real systemd: everything that the daemon does is possible behind its hardening.
 
+use std::collections::BTreeSet;
+
 use tests::{Machine, World, package, settle};
 
 use super::{PACKAGE, UNIT, settle_active};
@@ -68,7 +70,8 @@ fn a_daemon_that_hangs_is_started_anew() {
     let world = World::new();
     let machine = installed(
         &world,
-        "limit_conn_zone $binary_remote_addr zone=addr:1m; limit_conn addr 1;",
+        "limit_conn_zone $binary_remote_addr zone=addr:1m; limit_conn addr 1;
+        control /run/limiter/limiter.sock group=adm others=read;",
     );
     machine.sh(
         "mkdir /run/systemd/system/limiter.service.d
@@ -81,6 +84,17 @@ fn a_daemon_that_hangs_is_started_anew() {
         machine.property(UNIT, "NRestarts")
     });
     settle_active(&machine);
-    assert_ne!(machine.property(UNIT, "MainPID"), before);
+    let pid = machine.property(UNIT, "MainPID");
+    assert_ne!(pid, before);
     machine.ok(&["limiter", "status"]);
+    // What giving the socket away takes is given up afterwards: CAP_CHOWN is the lowest bit.
+    let socket = machine.sh("stat --format '%a %U:%G' /run/limiter/limiter.sock");
+    assert_eq!(socket.trim(), "666 root:adm");
+    let threads = machine.sh(&format!("cat /proc/{pid}/task/*/status"));
+    let permitted: BTreeSet<_> = threads
+        .lines()
+        .filter_map(|line| line.strip_prefix("CapPrm:"))
+        .map(|bits| bits.trim())
+        .collect();
+    assert_eq!(permitted, BTreeSet::from(["000000c000281000"]));
 }

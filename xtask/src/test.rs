@@ -29,13 +29,14 @@ const PASSED_ON: [&str; 2] = ["LIMITER_MODEL_SEED", "LIMITER_MODEL_RUNS"];
 
 /// Modules of the end-to-end tests in which no packet is limited, or which choose the interfaces by
 /// themselves.
-const ONCE: [&str; 18] = [
+const ONCE: [&str; 21] = [
     "bad_config",
     "bad_place",
     "changes",
     "command_line",
     "control_socket",
     "demo",
+    "guard",
     "harness",
     "harness_xdp",
     "import",
@@ -46,6 +47,8 @@ const ONCE: [&str; 18] = [
     "life::upgrade",
     "logging",
     "model",
+    "packaging",
+    "privileges",
     "same_words",
     "xdp_table",
 ];

@@ -20,12 +20,13 @@
 //! | [`in_force`] | a policy with the names of what the kernel knows by index; pure |
 //! | [`cgroups`], [`interfaces`] | cgroups and network interfaces that come and go |
 //! | [`reload`] | the policy is read again |
+//! | [`notify`] | what a service manager is told |
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::{signal::unix::Signal, sync::broadcast, task::JoinHandle, time::timeout};
 
-use self::{clock::Clock, log::notice, reload::Source, service::Daemon};
+use self::{clock::Clock, log::notice, notify::Manager, reload::Source, service::Daemon};
 use crate::{
     control::{server, socket::ControlSocket},
     kernel::{Adopted, How, Instance, Kernel, KernelError, Started, sock_diag},
@@ -44,6 +45,7 @@ pub mod interfaces;
 pub mod listeners;
 pub mod log;
 pub mod log_lines;
+pub mod notify;
 pub mod refusal_line;
 pub mod reload;
 pub mod service;
@@ -84,6 +86,7 @@ pub async fn run(
     socket: ControlSocket,
     clock: Arc<dyn Clock>,
     signals: Signals<impl Future<Output = ()>>,
+    manager: Manager,
     ready: impl FnOnce(),
 ) -> Result<(), KernelError> {
     let Mission {
@@ -106,6 +109,7 @@ pub async fn run(
         started,
         policy,
         source,
+        manager.clone(),
         feed.clone(),
         Arc::clone(&clock),
     ));
@@ -125,9 +129,13 @@ pub async fn run(
     // From here on there is something to be kept.
     daemon.keep(true).await;
     ready();
+    manager.ready();
+    let watchdog = tokio::spawn(keep_alive(manager.clone(), Arc::clone(&daemon)));
     let guard = socket.guard();
     server::serve(socket.listener(), guard, Arc::clone(&daemon), signals.stop).await;
 
+    manager.stopping();
+    end(watchdog).await;
     notice!("stopping");
     if let Some(reloads) = reloads {
         end(reloads).await;
@@ -230,6 +238,14 @@ fn log_adopted(adopted: &Adopted) {
              (what counts is the cgroup in which a listener was created)"
         );
     }
+}
+
+async fn keep_alive(manager: Manager, daemon: Arc<Daemon>) {
+    let answers = || {
+        let daemon = Arc::clone(&daemon);
+        async move { daemon.answers().await }
+    };
+    manager.keep_alive(answers).await;
 }
 
 async fn end(task: JoinHandle<()>) {

@@ -88,7 +88,7 @@ pub(super) fn at_the_next_start(before: &Policy, now: &Policy) -> Vec<Message> {
     if before.error_log != now.error_log {
         note("error_log");
     }
-    if before.control != now.control {
+    if before.control != now.control || before.grant != now.grant {
         note("control");
     }
     messages

@@ -11,7 +11,10 @@ use tokio::{
 };
 use tracing::error;
 
-use super::{books, change, clock::Clock, in_force::InForce, reload::Source, state::State, view};
+use super::{
+    books, change, clock::Clock, in_force::InForce, notify::Manager, reload::Source, state::State,
+    view,
+};
 use crate::{
     api::{
         EventStatus, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt,
@@ -36,6 +39,7 @@ pub struct Daemon {
     state: Arc<Mutex<Option<State>>>,
     policy: watch::Receiver<Arc<InForce>>,
     source: Source,
+    manager: Manager,
     subscribers: broadcast::Sender<Arc<Published>>,
     clock: Arc<dyn Clock>,
     ready_ns: u64,
@@ -47,6 +51,7 @@ impl Daemon {
         started: Started,
         policy: Policy,
         source: Source,
+        manager: Manager,
         subscribers: broadcast::Sender<Arc<Published>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
@@ -63,6 +68,7 @@ impl Daemon {
             state: Arc::new(Mutex::new(Some(state))),
             policy,
             source,
+            manager,
             subscribers,
             clock,
             ready_ns,
@@ -115,6 +121,11 @@ impl Daemon {
         let looked = spawn_blocking(move || state.as_mut().map(look));
         // A panic that the runtime has reported already.
         looked.await.unwrap_or_default()
+    }
+
+    /// Whether a request would be carried out.
+    pub async fn answers(&self) -> bool {
+        self.with(|_| Ok(())).await.is_ok()
     }
 
     async fn with<T: Send + 'static>(
@@ -222,8 +233,10 @@ impl Service for Daemon {
 
     async fn reload(&self) -> Result<Reloaded, Refusal> {
         let source = Arc::clone(&self.source);
+        let manager = self.manager.clone();
         // Read when it is our turn: what is in force at the end was read last.
         self.with(move |state| {
+            let _reloading = manager.reloading();
             let fresh = source().map_err(|message| {
                 error!("reload: {}; the policy in force stays", message.line);
                 Refusal::bad_configuration(message.text)

@@ -73,7 +73,7 @@ pub use self::{
     indices::Indices,
     interface::{AttachedInterface, InterfaceWatch, interface_names},
     pins::Instance,
-    privilege::check as check_privileges,
+    privilege::{check as check_privileges, give_up as give_up_privileges},
     start::{How, Started},
     zones::{Origin, possible_cpus},
 };

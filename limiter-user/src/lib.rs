@@ -18,6 +18,7 @@
 //! | [`api`] | the JSON shapes, a contract |
 //! | [`time`], [`network`] | times and networks as nginx writes them |
 //! | [`zone_map`] | how large the map of a zone is |
+//! | [`fnv`] | a hash that is the same in every build |
 //! | [`commands`] | one file per verb |
 //! | [`render`] | what a person reads on a terminal |
 
@@ -26,6 +27,7 @@ pub mod commands;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod fnv;
 pub mod import;
 pub mod kernel;
 pub mod network;

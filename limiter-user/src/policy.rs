@@ -11,6 +11,7 @@ use ipnet::IpNet;
 pub use self::{
     action::{Action, ActionKind},
     attach::{Attach, Interface, XdpMode},
+    grant::{Grant, Group, Others},
     listen::{Listen, ListenAddr},
     log::{ErrorLog, LogLevel, LogTarget},
     zone::{Key, OnFull, Prefixes, Zone},
@@ -18,6 +19,7 @@ pub use self::{
 
 mod action;
 mod attach;
+mod grant;
 mod listen;
 mod log;
 pub mod origin;
@@ -36,6 +38,8 @@ pub struct Policy {
     pub error_log: ErrorLog,
     /// Control socket, if the configuration names one.
     pub control: Option<PathBuf>,
+    /// Who may use it.
+    pub grant: Grant,
 }
 
 impl Policy {

@@ -11,8 +11,11 @@ use std::{
 #[repr(i64)]
 pub(crate) enum Command {
     MapCreate = 0,
+    MapLookup = 1,
     MapUpdate = 2,
     ProgramLoad = 5,
+    Pin = 6,
+    Get = 7,
     TestRun = 10,
     ProgramById = 13,
     Info = 15,
@@ -147,12 +150,12 @@ pub(crate) fn count(length: usize) -> u32 {
 /// The part for BPF_MAP_UPDATE_ELEM.
 #[repr(C)]
 #[derive(Default)]
-struct Update {
-    map: u32,
-    padding: u32,
-    key: u64,
-    value: u64,
-    flags: u64,
+pub(crate) struct Update {
+    pub(crate) map: u32,
+    pub(crate) padding: u32,
+    pub(crate) key: u64,
+    pub(crate) value: u64,
+    pub(crate) flags: u64,
 }
 
 /// The part for BPF_PROG_LOAD.

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use crate::{random, settle::poll};
+use crate::{
+    random,
+    settle::{PATIENCE, poll},
+};
 
 /// A cgroup below the root of the cgroup2 hierarchy.
 #[derive(Debug)]
@@ -37,6 +40,50 @@ impl Cgroup {
         let path = parent.join(random::name("limiter-test-"));
         fs::create_dir(&path).unwrap_or_else(|e| panic!("make the cgroup {}: {e}", path.display()));
         Self { path }
+    }
+
+    /// Removes it; whoever is in it must have [left](Self::move_to).
+    ///
+    /// # Panics
+    /// If it cannot be removed.
+    pub fn remove(&self) {
+        let mut failed = None;
+        // A process that has ended a moment ago may still be on its way out.
+        let removed = poll(PATIENCE, || {
+            failed = fs::remove_dir(&self.path).err();
+            failed.is_none()
+        });
+        assert!(removed, "remove {}: {failed:?}", self.path.display());
+    }
+
+    /// Makes it once more, in the same place, after [`Self::remove`]. It gets another id.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    pub fn make(&self) {
+        fs::create_dir(&self.path)
+            .unwrap_or_else(|e| panic!("make the cgroup {}: {e}", self.path.display()));
+    }
+
+    /// Moves every process that is in it to another one. Their sockets stay.
+    ///
+    /// # Panics
+    /// If one cannot be moved.
+    pub fn move_to(&self, other: &Self) {
+        let path = self.path.join("cgroup.procs");
+        let processes =
+            fs::read_to_string(&path).unwrap_or_else(|e| panic!("read {}: {e}", path.display()));
+        for process in processes.lines() {
+            fs::write(other.path.join("cgroup.procs"), process)
+                .unwrap_or_else(|e| panic!("move {process} to {}: {e}", other.path.display()));
+        }
+    }
+
+    /// One below another that is not made yet; [`Self::make`] does it.
+    pub fn missing(parent: &Path) -> Self {
+        Self {
+            path: parent.join(random::name("limiter-test-")),
+        }
     }
 
     /// Its directory.

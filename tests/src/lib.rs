@@ -6,12 +6,14 @@
 //!       ─ dir      control socket, configuration, logs
 //! Server    a process in that cgroup and namespace that listens     (src/bin/peer.rs serve)
 //! Limiter   the real binary, attached to that cgroup
+//! Machine   another Debian, with its own systemd, to install the package in
 //! Waiting   a refused connection that is accepted and closed later
 //! client    connections from the test's own process, in that namespace
 //! Tun       segments that no well-behaved client sends
 //! Tap       whole Ethernet frames, built by frame
 //! Veth      clients on another host
 //! test_run  the limiter's program on bytes
+//! User      somebody else than root
 //! sockdiag  what the kernel says is open
 //! link      network devices, and the XDP programs on them
 //! ```
@@ -26,17 +28,22 @@ pub mod bpf;
 pub mod cgroup;
 pub mod churn;
 pub mod client;
+pub mod descriptors;
 pub mod foreign_xdp;
 pub mod frame;
 pub mod http;
 pub mod interface;
 pub mod limiter;
 pub mod link;
+pub mod machine;
 pub mod mib;
+pub mod mounts;
 pub mod netns;
 pub mod nginx;
+pub mod package;
 pub mod packet;
 pub mod peer;
+pub mod pinned;
 pub mod privilege;
 pub mod process;
 pub mod programs;
@@ -50,12 +57,15 @@ pub mod test_run;
 pub mod tun;
 mod tuntap;
 pub mod usage;
+pub mod user;
 pub mod veth;
 pub mod waiting;
 pub mod world;
 pub mod xdp;
 
 pub use limiter::Limiter;
+pub use machine::Machine;
 pub use peer::Server;
 pub use settle::settle;
+pub use user::User;
 pub use world::World;

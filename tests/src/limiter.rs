@@ -104,6 +104,26 @@ impl Limiter {
         command
     }
 
+    /// The same with the binary of another version, which `cargo xtask test` builds beside the tests.
+    ///
+    /// # Panics
+    /// If it does not become ready, or is not there.
+    #[track_caller]
+    pub fn start_version(world: &World, version: &str, flags: &[&str]) -> Self {
+        let name = format!("limiter-{version}");
+        let own = Self::command(world, flags);
+        let variable = format!("LIMITER_{}_BIN", version.to_uppercase());
+        let mut command = Command::new(binary(&name, &variable));
+        command.args(own.get_args());
+        for (name, value) in own.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        ready(Self::try_command(&world.netns, &world.control(), command))
+    }
+
     /// Starts a command that is a `limiter run`.
     ///
     /// # Errors

@@ -175,7 +175,7 @@ pub fn binary(name: &str, variable: &str) -> PathBuf {
     let path = directory.join(name);
     assert!(
         path.exists(),
-        "{} is not built: run `cargo build --workspace` with the same profile first, or say in {variable} where it is",
+        "{} is not built: run `cargo xtask test` (or `cargo build --workspace` with the same profile) first, or say in {variable} where it is",
         path.display()
     );
     path

@@ -24,15 +24,32 @@ enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// How long the daemon takes until it is ready, alone and with 50 000 connections open (root)
+    #[command(disable_help_flag = true)]
+    Start {
+        /// Passed on; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 /// Runs one benchmark. It is no part of xtask: it needs limiter-user, and that needs the object that
 /// xtask builds.
 pub fn run_task(args: &Args) -> Result<()> {
-    let Bench::Kernel { arguments } = &args.bench;
-    run(Command::new("cargo")
-        .current_dir(repository())
-        .args(["run", "--release", "--quiet", "--locked"])
-        .args(["-p", "tests", "--bin", "kernel_cost", "--"])
+    let (binary, arguments) = match &args.bench {
+        Bench::Kernel { arguments } => ("kernel_cost", arguments),
+        Bench::Start { arguments } => ("start_cost", arguments),
+    };
+    let cargo = |subcommand: &str| {
+        let mut command = Command::new("cargo");
+        command
+            .current_dir(repository())
+            .args([subcommand, "--release", "--quiet", "--locked"]);
+        command
+    };
+    // The daemon and the servers are programs of their own, beside it.
+    run(cargo("build").arg("--workspace"))?;
+    run(cargo("run")
+        .args(["-p", "tests", "--bin", binary, "--"])
         .args(arguments))
 }

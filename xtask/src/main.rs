@@ -1,4 +1,4 @@
-//! What a developer of limiter does: build the eBPF object, run the tests, measure.
+//! What a developer of limiter does: build the eBPF object, run the tests, measure, package.
 //!
 //! `cargo xtask help` lists it.
 
@@ -6,6 +6,8 @@ mod bench;
 mod build_ebpf;
 mod command;
 mod lint;
+mod other_versions;
+mod package;
 mod test;
 mod toolchain;
 
@@ -26,6 +28,8 @@ enum Task {
     Bench(bench::Args),
     /// Check format, clippy (workspace and BPF target) and documentation
     Lint,
+    /// Build a package to install
+    Package(package::Args),
     /// Run all tests, the end-to-end tests on this machine's kernel (as root, or through sudo)
     Test(test::Args),
 }
@@ -35,6 +39,7 @@ fn main() -> anyhow::Result<()> {
         Task::BuildEbpf(args) => build_ebpf::run_task(&args),
         Task::Bench(args) => bench::run_task(&args),
         Task::Lint => lint::run_task(),
+        Task::Package(args) => package::run_task(&args),
         Task::Test(args) => test::run_task(&args),
     }
 }

@@ -7,7 +7,10 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::command::{output, repository, run};
+use crate::{
+    command::{output, repository, run},
+    other_versions,
+};
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -26,13 +29,14 @@ const PASSED_ON: [&str; 2] = ["LIMITER_MODEL_SEED", "LIMITER_MODEL_RUNS"];
 
 /// Modules of the end-to-end tests in which no packet is limited, or which choose the interfaces by
 /// themselves.
-const ONCE: [&str; 17] = [
+const ONCE: [&str; 21] = [
     "bad_config",
     "bad_place",
     "changes",
     "command_line",
     "control_socket",
     "demo",
+    "guard",
     "harness",
     "harness_xdp",
     "import",
@@ -40,8 +44,11 @@ const ONCE: [&str; 17] = [
     "interface_changes",
     "interface_life",
     "interface_refusal",
+    "life::upgrade",
     "logging",
     "model",
+    "packaging",
+    "privileges",
     "same_words",
     "xdp_table",
 ];
@@ -71,6 +78,12 @@ pub fn run_task(args: &Args) -> Result<()> {
         "--locked",
         "--message-format=json",
     ]))?;
+    for test in &tests {
+        if wants_other_versions(test, args)? {
+            let directory = test.executable.ancestors().nth(2);
+            other_versions::build_into(directory.context("find where cargo puts binaries")?)?;
+        }
+    }
     let in_tests = |mut command: Command| {
         run(command
             .current_dir(root.join("tests"))
@@ -94,6 +107,18 @@ struct Test {
     /// Of cargo's target.
     name: String,
     executable: PathBuf,
+}
+
+/// Whether a test is to run that needs them: they take minutes to build the first time.
+fn wants_other_versions(test: &Test, args: &Args) -> Result<bool> {
+    let list = output(
+        Command::new(&test.executable)
+            .args(&args.arguments)
+            .arg("--list"),
+    )?;
+    Ok(list
+        .lines()
+        .any(|line| line.starts_with(other_versions::NEEDED_BY)))
 }
 
 /// Builds the test executables and reads from cargo's messages where they are.

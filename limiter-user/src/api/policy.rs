@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ServerStatus;
-use crate::policy::{LogLevel, OnFull, XdpMode, origin::Origins};
+use crate::policy::{LogLevel, OnFull, Others, XdpMode, origin::Origins};
 
 /// `check --json`: a policy that is not in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,12 @@ pub struct PolicyStatus {
     pub error_log_level: LogLevel,
     /// Control socket, if the configuration names one.
     pub control: Option<String>,
+    /// Group whose members may do everything on it, as written.
+    #[serde(default)]
+    pub control_group: Option<String>,
+    /// What those may do on it who are neither root nor in the group.
+    #[serde(default)]
+    pub control_others: Others,
     /// Where all of that comes from, in the same shape and under the same names.
     pub origins: Origins,
 }

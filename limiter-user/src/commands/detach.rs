@@ -1,7 +1,7 @@
 //! `limiter detach`
 
 use super::{failure::Failure, place::Place};
-use crate::kernel::pins;
+use crate::kernel::{Instance, pins};
 
 /// Remove what a daemon has left in the kernel
 ///
@@ -13,10 +13,17 @@ pub(super) struct Args {}
 
 pub(super) fn run(_: Args, place: &Place) -> Result<(), Failure> {
     let instance = place.instance(&place.socket(None))?;
-    if pins::remove(&instance)? {
+    if pins::detach(&instance)? {
         eprintln!("instance {instance}: detached, nothing is limited any more");
-    } else {
-        eprintln!("instance {instance}: nothing is attached");
+        return Ok(());
+    }
+    eprintln!("instance {instance}: nothing is attached");
+    let others: Vec<_> = pins::instances().iter().map(Instance::to_string).collect();
+    if !others.is_empty() {
+        eprintln!(
+            "instances that are attached, with a daemon or without: {} (--instance NAME)",
+            others.join(", ")
+        );
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Why a command failed: one table from kind to exit code.
 
-use std::{io, process::ExitCode};
+use std::{io, path::PathBuf, process::ExitCode};
 
 use super::{demo::DemoError, policy_source::config};
 use crate::{
@@ -37,6 +37,12 @@ pub(super) enum Failure {
     Runtime(io::Error),
     #[error("write to standard output: {0}")]
     Output(io::Error),
+    #[error("write {}: {cause}", path.display())]
+    Write {
+        path: PathBuf,
+        cause: io::Error,
+        hint: Option<&'static str>,
+    },
 }
 
 impl Failure {
@@ -55,8 +61,12 @@ impl Failure {
             | Self::DaemonStopped
             | Self::Runtime(_)
             | Self::Output(_)
+            | Self::Write { .. }
             | Self::Client(
-                ClientError::Open { .. } | ClientError::Refused(_) | ClientError::Broken { .. },
+                ClientError::Denied { .. }
+                | ClientError::Open { .. }
+                | ClientError::Refused(_)
+                | ClientError::Broken { .. },
             ) => 1,
             Self::Usage { .. } | Self::Config(_) => 2,
             Self::Client(ClientError::NoDaemon { .. }) => 3,
@@ -68,12 +78,15 @@ impl Failure {
             Self::Usage { hint, .. } => Some(hint),
             Self::Kernel(error) => error.hint.as_deref(),
             Self::Socket(error) => error.hint,
+            Self::Write { hint, .. } => *hint,
             Self::Demo(error) => error.hint(),
-            Self::Client(ClientError::Open { cause, .. })
-                if cause.kind() == io::ErrorKind::PermissionDenied =>
-            {
-                Some("root and members of the socket's group may talk to the daemon")
-            }
+            Self::Client(ClientError::Denied { group, .. }) => Some(match group {
+                Some(_) => "run it as root, or become a member of the group",
+                None => {
+                    "run it as root, or have a group named that may \
+                     (group= behind \"control\", or --control-group)"
+                }
+            }),
             Self::Config(_)
             | Self::Import(_)
             | Self::Log(_)
@@ -84,11 +97,21 @@ impl Failure {
         }
     }
 
+    /// Whether a daemon was asked, and there is none.
+    pub(super) fn is_no_daemon(&self) -> bool {
+        matches!(self, Self::Client(ClientError::NoDaemon { .. }))
+    }
+
     /// Says on standard error what went wrong.
-    pub(super) fn report(&self) -> ExitCode {
+    ///
+    /// `more` is a hint that only the caller can give.
+    pub(super) fn report(&self, more: Option<String>) -> ExitCode {
         let code = self.exit_code();
         if code != 0 {
             eprint!("{}", self.message());
+            if let Some(more) = more {
+                eprintln!("hint: {more}");
+            }
         }
         ExitCode::from(code)
     }

@@ -9,6 +9,7 @@ use crate::control::client::Client;
 
 mod action;
 mod check;
+mod completions;
 mod demo;
 mod detach;
 mod dry_run;
@@ -19,6 +20,7 @@ mod import;
 mod level;
 mod limit;
 mod log_level;
+mod man;
 mod output;
 mod place;
 mod policy_source;
@@ -55,6 +57,8 @@ enum Command {
     Reload(reload::Args),
     Detach(detach::Args),
     Demo(demo::Args),
+    Completions(completions::Args),
+    Man(man::Args),
     #[command(hide = true)]
     DemoPeer(demo::PeerArgs),
 }
@@ -65,9 +69,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return parse_error(&error),
     };
+    let place = cli.place.clone();
     match execute(cli) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => {
+            let more = failure.is_no_daemon().then(|| place.left_behind());
+            failure.report(more.flatten())
+        }
     }
 }
 
@@ -90,6 +98,8 @@ fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Reload(args) => block_on(reload::run(args, &client())),
         Command::Detach(args) => detach::run(args, &place),
         Command::Demo(args) => demo::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(args),
         Command::DemoPeer(args) => demo::run_peer(args),
     }
 }
@@ -152,6 +162,9 @@ mod tests {
             "limiter run --limit 3 --action",
             "limiter run --limit 3 --action close delay=1s now",
             "limiter run --limit 3 --action drop --action reset",
+            "limiter completions",
+            "limiter completions tcsh",
+            "limiter man a b",
         ] {
             let error = Cli::try_parse_from(line.split(' ')).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");

@@ -1,14 +1,15 @@
 //! Which daemon is meant: its instance, and its control socket.
 
 use std::{
-    hash::{DefaultHasher, Hash as _, Hasher as _},
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
 use super::failure::Failure;
 use crate::{
     control::{DEFAULT_SOCKET, socket_of},
-    kernel::Instance,
+    fnv::fnv1a,
+    kernel::{Instance, pins},
 };
 
 /// Options of every command that has to do with a daemon.
@@ -55,6 +56,17 @@ impl Place {
             hint: "use letters, digits, - and _, 64 at the most",
         })
     }
+
+    /// What to do about what is left of a daemon that does not answer.
+    pub(super) fn left_behind(&self) -> Option<String> {
+        let instance = self.instance(&self.socket(None)).ok()?;
+        pins::is_pinned(&instance).then(|| {
+            format!(
+                "instance {instance} goes on counting and refusing without a daemon: `limiter run` \
+                 takes over, `limiter detach` ends it"
+            )
+        })
+    }
 }
 
 /// A daemon with a socket of its own is an instance of its own.
@@ -63,9 +75,7 @@ fn of_socket(socket: &Path) -> String {
         return Instance::DEFAULT.to_owned();
     }
     let absolute = std::path::absolute(socket).unwrap_or_else(|_| socket.to_owned());
-    let mut hasher = DefaultHasher::new();
-    absolute.hash(&mut hasher);
-    format!("socket-{:016x}", hasher.finish())
+    format!("socket-{:016x}", fnv1a(absolute.as_os_str().as_bytes()))
 }
 
 #[cfg(test)]
@@ -97,7 +107,8 @@ mod tests {
             let instance = place.instance(&place.socket(None));
             instance.expect("a name").name().to_owned()
         };
-        assert_eq!(name("/x.sock"), name("/x.sock"));
+        // Every version has to find it again.
+        assert_eq!(name("/x.sock"), "socket-74b761adab0d6c64");
         assert_ne!(name("/x.sock"), name("/y.sock"));
         let bad = place(None, Some("a.b"));
         assert!(bad.instance(&bad.socket(None)).is_err());

@@ -1,9 +1,6 @@
 //! `limiter run`
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -13,8 +10,9 @@ use super::{
     policy_source::{self, ACTIONS, Flags},
 };
 use crate::{
-    control::socket::ControlSocket,
-    daemon::{self, Mission, Signals, clock::SystemClock, log},
+    control::socket::Claim,
+    daemon::{self, Mission, Signals, clock::SystemClock, log::Log, notify::Manager},
+    kernel,
 };
 
 /// Enforce a policy until SIGINT or SIGTERM
@@ -36,11 +34,18 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args, place: &Place) -> Result<(), Failure> {
+    let from_files = args.config.is_some() || args.flags.is_empty();
     let (policy, source) = policy_source::choose(args.config, args.flags)?;
     let path = place.socket(policy.control.clone());
     let instance = place.instance(&path)?;
+    // Before the kernel is touched: a second daemon must not disturb the first.
+    let claim = Claim::take(&path, &policy.grant)?;
+    let log = Log::open(&policy.error_log)?;
+    // What a thread may do, it passes on to those that it starts. So this comes before the first.
+    let kept = kernel::give_up_privileges(from_files)?;
     // Written out last of all, when everybody who logs is gone.
-    let _log = log::install(&policy.error_log)?;
+    let _log = log.install()?;
+    tracing::info!("keeps of its capabilities: {}", kept.join(", "));
     let mission = Mission {
         policy,
         source,
@@ -51,10 +56,10 @@ pub(super) fn run(args: Args, place: &Place) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(Failure::Runtime)?
-        .block_on(enforce(mission, &path))
+        .block_on(enforce(mission, claim))
 }
 
-async fn enforce(mission: Mission, path: &Path) -> Result<(), Failure> {
+async fn enforce(mission: Mission, claim: Claim) -> Result<(), Failure> {
     // From here on a signal is a clean stop, also one that comes before everything is up.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
@@ -65,11 +70,11 @@ async fn enforce(mission: Mission, path: &Path) -> Result<(), Failure> {
             _ = terminate.recv() => {}
         }
     };
-    // Before the kernel is touched: a second daemon must not disturb the first.
-    let socket = ControlSocket::claim(path)?;
+    let socket = claim.listen()?;
     let signals = Signals { stop, reload };
     let clock = Arc::new(SystemClock);
-    daemon::run(mission, socket, clock, signals, || {
+    let manager = Manager::from_environment();
+    daemon::run(mission, socket, clock, signals, manager, || {
         eprintln!("ready");
     })
     .await?;

@@ -8,6 +8,7 @@ use super::{
     Loaded,
     attach::Attachments,
     claims,
+    control::Control,
     directives::Kind,
     error::{ConfigError, shown},
     expand::{Item, unsupported},
@@ -21,9 +22,6 @@ use super::{
     zones::Zones,
 };
 use crate::policy::{ErrorLog, LogTarget, Policy, origin::Origins};
-
-/// Bytes of a Unix socket's path at the most (unix(7): 108 with the final zero).
-const MAX_SOCKET_PATH: usize = 107;
 
 /// Gives the directives of the main context their meaning.
 pub(super) fn build(items: &[Item]) -> Result<Loaded, ConfigError> {
@@ -42,7 +40,7 @@ struct Main {
     servers: Vec<Draft>,
     attach: Attachments,
     error_log: Once<ErrorLog>,
-    control: Once<PathBuf>,
+    control: Once<Control>,
 }
 
 impl Main {
@@ -58,7 +56,7 @@ impl Main {
             Kind::Server => self.server(item),
             Kind::Attach => self.attach.take(item),
             Kind::ErrorLog => self.error_log.set(item, error_log(item)?),
-            Kind::Control => self.control.set(item, control(item)?),
+            Kind::Control => self.control.set(item, Control::read(item)?),
             // `expand` resolves the first two and keeps the others out of the main context.
             Kind::Include | Kind::Stream | Kind::Listen | Kind::ServerName => Ok(()),
         }
@@ -81,12 +79,14 @@ impl Main {
         let servers = inherit::resolve(&self.servers, &self.level, &self.zones)?;
         let (servers, server_origins) = servers.into_iter().unzip();
         let (cgroups, interfaces) = self.attach.origins();
+        let control = self.control.value();
         let policy = Policy {
             zones: self.zones.all().iter().map(|it| it.zone.clone()).collect(),
             servers,
             attach: self.attach.into_attach(),
             error_log: self.error_log.value().cloned().unwrap_or_default(),
-            control: self.control.value().cloned(),
+            control: control.map(|it| it.path.clone()),
+            grant: control.map(|it| it.grant.clone()).unwrap_or_default(),
         };
         let file = warnings::File {
             main: &self.level,
@@ -95,6 +95,8 @@ impl Main {
             policy: &policy,
         };
         let warnings = file.warnings();
+        let grant = control.map(Control::grant_origins);
+        let (control_group, control_others) = grant.unwrap_or_default();
         let origins = Origins {
             zones: self
                 .zones
@@ -108,6 +110,8 @@ impl Main {
             error_log: self.error_log.origin(),
             error_log_level: self.error_log.option_origin(),
             control: self.control.origin(),
+            control_group,
+            control_others,
         };
         Ok(Loaded {
             policy,
@@ -135,20 +139,6 @@ fn error_log(item: &Item) -> Result<ErrorLog, ConfigError> {
         log.level = word::log_level(&level.value).map_err(|error| misread(level, error))?;
     }
     Ok(log)
-}
-
-fn control(item: &Item) -> Result<PathBuf, ConfigError> {
-    let word = item.argument(0);
-    let path = absolute_path(item, word)?;
-    if word.value.len() > MAX_SOCKET_PATH {
-        let message = format!(
-            "\"{}\" is too long for the path of a Unix socket",
-            shown(&word.value)
-        );
-        return Err(ConfigError::at(&word.span, message)
-            .expected(format!("{MAX_SOCKET_PATH} bytes at the most")));
-    }
-    Ok(path)
 }
 
 /// A path that means the same wherever the daemon was started.

@@ -150,7 +150,7 @@ const fn block(kind: Kind, contexts: &'static [Context], usage: &'static str) ->
 #[rustfmt::skip]
 static READY: [(&str, Directive); 15] = [
     ("attach", simple(Kind::Attach, 2, 3, MAIN, "attach cgroup PATH; attach interface NAME [mode=auto|native|generic];")),
-    ("control", simple(Kind::Control, 1, 1, MAIN, "control PATH;")),
+    ("control", simple(Kind::Control, 1, 3, MAIN, "control PATH [group=NAME|GID] [others=read|nothing];")),
     ("error_log", simple(Kind::ErrorLog, 1, 2, MAIN, "error_log stderr|PATH [debug|info|notice|warn|error];")),
     ("include", simple(Kind::Include, 1, 1, EVERYWHERE, "include FILES;")),
     ("limit_conn", simple(Kind::LimitConn, 2, 2, EVERYWHERE, "limit_conn ZONE NUMBER;")),

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use limiter_common::key::KeyFields;
 
 use super::{
-    Loaded, action, attach, claims,
+    Loaded, action, attach, claims, control,
     error::{ConfigError, shown},
     key, listen,
     server::DEFAULT_NAME,
@@ -16,7 +16,7 @@ use super::{
     zone,
 };
 use crate::policy::{
-    Action, Attach, ErrorLog, Interface, Key, LimitConn, Listen, LogLevel, Policy, Prefixes,
+    Action, Attach, ErrorLog, Grant, Interface, Key, LimitConn, Listen, LogLevel, Policy, Prefixes,
     Server, XdpMode, Zone,
 };
 
@@ -72,6 +72,12 @@ pub struct Flags {
     /// Level at which refusals are logged: info, notice, warn or error [default: error]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
+    /// Let the members of this group do everything on the control socket [default: root only]
+    #[arg(long, value_name = "NAME|GID")]
+    pub control_group: Option<String>,
+    /// What everybody else may do on the control socket: read or nothing [default: nothing]
+    #[arg(long, value_name = "read|nothing")]
+    pub control_others: Option<String>,
 }
 
 impl Flags {
@@ -118,6 +124,7 @@ impl Flags {
             attach: self.attach()?,
             error_log: ErrorLog::default(),
             control: None,
+            grant: self.grant()?,
         };
         Ok(Loaded {
             warnings: warnings::of_flags(&policy, self.v6_prefix.is_some()),
@@ -186,6 +193,20 @@ impl Flags {
             return Ok(Action::default());
         }
         parse_action("--action", &self.action)
+    }
+
+    fn grant(&self) -> Result<Grant, ConfigError> {
+        let group = self.control_group.as_deref().map(control::group);
+        let others = self.control_others.as_deref().map(control::others);
+        Ok(Grant {
+            group: group
+                .transpose()
+                .map_err(|error| misread("--control-group", error))?,
+            others: others
+                .transpose()
+                .map_err(|error| misread("--control-others", error))?
+                .unwrap_or_default(),
+        })
     }
 
     fn endpoints(&self) -> Result<Vec<Listen>, ConfigError> {

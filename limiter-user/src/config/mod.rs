@@ -13,7 +13,7 @@
 //! | `directives` | the table of what may stand where |
 //! | `files`, `wildcard`, `expand` | `include`, and the check against the table |
 //! | `word`, `listen`, `key`, `action` | single words, the same for a file and for flags |
-//! | `build`, `attach`, `zone`, `zones` | from directives to a [`Policy`] |
+//! | `build`, `attach`, `control`, `zone`, `zones` | from directives to a [`Policy`] |
 //! | `level`, `once`, `networks`, `server` | what the main context and servers have |
 //! | `inherit`, `claims` | what is in force in each server |
 //! | `warnings` | what is hardly meant that way |
@@ -27,6 +27,7 @@ mod action;
 mod attach;
 mod build;
 mod claims;
+mod control;
 mod directives;
 mod error;
 mod expand;

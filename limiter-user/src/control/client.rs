@@ -2,69 +2,40 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use form_urlencoded::Serializer;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, Response, body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use tokio::{net::UnixStream, time::timeout};
-
-use super::{refusal::Refusal, route::EventFilter};
-use crate::api::{
-    ErrorBody, ErrorDetail, Event, Missed, Reload, Reloaded, ResetCounters, ServerStatus,
-    SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::{
+    net::UnixStream,
+    time::{sleep, timeout},
 };
+
+use super::route::EventFilter;
+use crate::api::{
+    ErrorBody, Reload, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt,
+    SetLimit, SetLogLevel, Status, ZoneStatus,
+};
+
+pub use self::{
+    error::ClientError,
+    lines::{EventLine, EventLines},
+};
+
+mod error;
+mod lines;
 
 /// Longest wait for an answer. Reading every key of a large zone takes the daemon a second or two.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Pause before the next try to connect.
+const AGAIN: Duration = Duration::from_millis(20);
+
 /// Largest answer, bytes: a safeguard, far above all keys of the largest zone anyone looks at.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
-
-/// Largest line of the event stream, bytes.
-const MAX_LINE_BYTES: usize = 64 * 1024;
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// There is no socket, or nobody listens on it.
-    #[error(
-        "no daemon answers at {} (is `limiter run` running? --control names another socket)",
-        path.display()
-    )]
-    NoDaemon {
-        /// The socket.
-        path: PathBuf,
-    },
-    /// The socket cannot be opened.
-    #[error("open control socket {}: {cause}", path.display())]
-    Open {
-        /// The socket.
-        path: PathBuf,
-        /// Why.
-        cause: io::Error,
-    },
-    /// The daemon refuses.
-    #[error("{}", .0.text)]
-    Refused(ErrorDetail),
-    /// The conversation broke off or made no sense.
-    #[error("control socket {}: {cause}", path.display())]
-    Broken {
-        /// The socket.
-        path: PathBuf,
-        /// What happened.
-        cause: String,
-    },
-}
-
-impl ClientError {
-    /// The configuration that the daemon was to read again is wrong.
-    pub fn is_about_configuration(&self) -> bool {
-        matches!(self, Self::Refused(detail) if detail.code == Refusal::BAD_CONFIGURATION)
-    }
-}
 
 /// Talks to the daemon at one socket; every request is a connection of its own.
 #[derive(Clone, Debug)]
@@ -109,11 +80,7 @@ impl Client {
         let path = format!("/events?{}", query.finish());
         let response = self.send(Method::GET, &path, Bytes::new()).await?;
         let body = self.accepted(response).await?.into_body();
-        Ok(EventLines {
-            client: self.clone(),
-            body,
-            buffer: BytesMut::new(),
-        })
+        Ok(EventLines::new(self.clone(), body))
     }
 
     /// Switches dry run; the servers concerned as they are now.
@@ -177,9 +144,10 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<Response<Incoming>, ClientError> {
-        let stream = UnixStream::connect(&self.path)
-            .await
-            .map_err(|error| self.not_connected(error))?;
+        let stream = match timeout(ANSWER_TIMEOUT, self.connect()).await {
+            Ok(connected) => connected.map_err(|error| self.not_connected(error))?,
+            Err(_) => return Err(self.silent()),
+        };
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -195,6 +163,16 @@ impl Client {
         match timeout(ANSWER_TIMEOUT, exchange).await {
             Ok(response) => response.map_err(|error| self.broken(error)),
             Err(_) => Err(self.silent()),
+        }
+    }
+
+    /// With a full backlog the kernel does not let a socket wait that does not block (unix(7)).
+    async fn connect(&self) -> io::Result<UnixStream> {
+        loop {
+            match UnixStream::connect(&self.path).await {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(AGAIN).await,
+                connected => return connected,
+            }
         }
     }
 
@@ -243,6 +221,7 @@ impl Client {
             io::ErrorKind::NotFound
             | io::ErrorKind::ConnectionRefused
             | io::ErrorKind::NotADirectory => ClientError::NoDaemon { path },
+            io::ErrorKind::PermissionDenied => ClientError::denied(path),
             _ => ClientError::Open { path, cause },
         }
     }
@@ -256,48 +235,5 @@ impl Client {
 
     fn silent(&self) -> ClientError {
         self.broken(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs()))
-    }
-}
-
-/// The event stream, line by line.
-pub struct EventLines {
-    client: Client,
-    body: Incoming,
-    buffer: BytesMut,
-}
-
-/// One line of the event stream.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
-pub enum EventLine {
-    /// An event.
-    Event(Event),
-    /// The daemon had to leave some out, because we were too slow.
-    Missed(Missed),
-}
-
-impl EventLines {
-    /// Waits for the next line. `None`: the daemon has stopped.
-    pub async fn next(&mut self) -> Result<Option<EventLine>, ClientError> {
-        loop {
-            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-                let line = self.buffer.split_to(end + 1);
-                return serde_json::from_slice(&line)
-                    .map(Some)
-                    .map_err(|error| self.client.broken(error));
-            }
-            if self.buffer.len() > MAX_LINE_BYTES {
-                return Err(self.client.broken("a line of the event stream is too long"));
-            }
-            match self.body.frame().await {
-                None => return Ok(None),
-                Some(Err(error)) => return Err(self.client.broken(error)),
-                Some(Ok(frame)) => {
-                    if let Some(data) = frame.data_ref() {
-                        self.buffer.extend_from_slice(data);
-                    }
-                }
-            }
-        }
     }
 }

@@ -34,8 +34,20 @@ pub fn socket_of(instance: &str) -> PathBuf {
     Path::new(DEFAULT_SOCKET).with_file_name(format!("{instance}.sock"))
 }
 
-/// Connections to the control socket at the most.
-pub const MAX_CONNECTIONS: usize = 1024;
+/// Connections to the control socket at the most of those who stand alike: root and the daemon's user,
+/// the members of the group, all others. Room for a thousand subscribers and those who look after them.
+pub const MAX_CONNECTIONS: usize = 1280;
+
+/// Connections that get a refusal and nothing else at the most: of strangers, and of those beyond
+/// [`MAX_CONNECTIONS`].
+pub const MAX_REFUSED: usize = 64;
+
+/// Bytes of answers at the most that wait for those who may change things to take them; the same again
+/// for the group.
+pub const MAX_WAITING_BYTES: usize = 256 << 20;
+
+/// As [`MAX_WAITING_BYTES`], for all others together.
+pub const MAX_WAITING_BYTES_OF_OTHERS: usize = 64 << 20;
 
 /// Largest body of a request, bytes.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;

@@ -5,6 +5,7 @@ use std::{io, os::fd::AsRawFd};
 use tokio::net::UnixStream;
 
 use super::refusal::Refusal;
+use crate::policy::{Grant, Others};
 
 /// What a peer may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,13 +18,37 @@ pub enum Access {
     Change,
 }
 
-/// Who may do what: root and the daemon's own user everything, the socket's group reads.
+/// On what ground somebody may do it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Root, or the daemon's own user.
+    Owner,
+    /// In the group of the socket, which may do everything, too.
+    Member,
+    /// Anybody, where `others=read`.
+    Reader,
+    /// Anybody else.
+    Stranger,
+}
+
+impl Standing {
+    /// What comes of it.
+    pub fn access(self) -> Access {
+        match self {
+            Self::Owner | Self::Member => Access::Change,
+            Self::Reader => Access::Read,
+            Self::Stranger => Access::None,
+        }
+    }
+}
+
+/// Who may do what.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guard {
-    /// The daemon's user.
+    /// The daemon's user, who may do everything, as root may.
     pub uid: u32,
-    /// Group of the socket file.
-    pub gid: u32,
+    /// What everybody else may.
+    pub grant: Grant,
 }
 
 /// A process at the other end, as it was when it connected (unix(7), `SO_PEERCRED`).
@@ -49,27 +74,54 @@ impl Peer {
 }
 
 impl Guard {
-    /// What `peer` may do.
-    pub fn access(&self, peer: &Peer) -> Access {
+    /// How `peer` stands here.
+    pub fn standing(&self, peer: &Peer) -> Standing {
+        let group = self.grant.group.as_ref();
         if peer.uid == 0 || peer.uid == self.uid {
-            Access::Change
-        } else if peer.gids.contains(&self.gid) {
-            Access::Read
+            Standing::Owner
+        } else if group.is_some_and(|group| peer.gids.contains(&group.gid)) {
+            Standing::Member
         } else {
-            Access::None
+            match self.grant.others {
+                Others::Read => Standing::Reader,
+                Others::Nothing => Standing::Stranger,
+            }
         }
     }
 
     /// Refuses `peer` what needs `wanted`.
     pub fn permit(&self, peer: &Peer, wanted: Access) -> Result<(), Refusal> {
-        if self.access(peer) >= wanted {
+        if self.standing(peer).access() >= wanted {
             return Ok(());
         }
-        let rule = match wanted {
-            Access::None | Access::Read => "may not read; root and the socket's group may",
-            Access::Change => "may not change anything; root and the daemon's user may",
+        let act = match wanted {
+            Access::None | Access::Read => "read",
+            Access::Change => "change",
         };
-        Err(Refusal::forbidden(format!("uid {} {rule}", peer.uid)))
+        let mut who = vec!["root".to_owned()];
+        if self.uid != 0 {
+            who.push(format!("uid {}", self.uid));
+        }
+        let way = match &self.grant.group {
+            Some(group) => {
+                who.push(format!("the members of group {:?}", group.name));
+                "become a member of the group"
+            }
+            None => "have a group named that may (group= behind \"control\", or --control-group)",
+        };
+        Err(Refusal::forbidden(format!(
+            "uid {} may not {act} anything here, only {} may: run it as root, or {way}",
+            peer.uid,
+            listed(&who)
+        )))
+    }
+}
+
+/// `a, b and c`
+fn listed(names: &[String]) -> String {
+    match names {
+        [most @ .., last] if !most.is_empty() => format!("{} and {last}", most.join(", ")),
+        _ => names.concat(),
     }
 }
 
@@ -106,8 +158,18 @@ fn supplementary_groups(stream: &UnixStream) -> io::Result<Vec<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Group;
 
-    const GUARD: Guard = Guard { uid: 990, gid: 980 };
+    fn guard(group: Option<u32>, others: Others) -> Guard {
+        let group = group.map(|gid| Group {
+            name: "netadmin".to_owned(),
+            gid,
+        });
+        Guard {
+            uid: 990,
+            grant: Grant { group, others },
+        }
+    }
 
     fn peer(uid: u32, gids: &[u32]) -> Peer {
         Peer {
@@ -117,22 +179,60 @@ mod tests {
     }
 
     #[test]
-    fn root_and_the_daemons_user_may_change_the_group_may_read() {
-        assert_eq!(GUARD.access(&peer(0, &[0])), Access::Change);
-        assert_eq!(GUARD.access(&peer(990, &[990])), Access::Change);
-        assert_eq!(GUARD.access(&peer(1000, &[1000, 980])), Access::Read);
-        assert_eq!(GUARD.access(&peer(1000, &[1000])), Access::None);
+    fn everybody_may_what_is_granted() {
+        for (guard, member, other) in [
+            (
+                guard(None, Others::Nothing),
+                Standing::Stranger,
+                Standing::Stranger,
+            ),
+            (
+                guard(None, Others::Read),
+                Standing::Reader,
+                Standing::Reader,
+            ),
+            (
+                guard(Some(980), Others::Nothing),
+                Standing::Member,
+                Standing::Stranger,
+            ),
+            (
+                guard(Some(980), Others::Read),
+                Standing::Member,
+                Standing::Reader,
+            ),
+        ] {
+            assert_eq!(guard.standing(&peer(0, &[0])), Standing::Owner);
+            assert_eq!(guard.standing(&peer(990, &[990])), Standing::Owner);
+            assert_eq!(guard.standing(&peer(1000, &[1000, 980])), member);
+            assert_eq!(guard.standing(&peer(1000, &[1000])), other);
+        }
+        assert_eq!(Standing::Owner.access(), Access::Change);
+        assert_eq!(Standing::Member.access(), Access::Change);
+        assert_eq!(Standing::Reader.access(), Access::Read);
+        assert_eq!(Standing::Stranger.access(), Access::None);
     }
 
     #[test]
-    fn a_refusal_says_who_may() {
-        let reader = peer(1000, &[980]);
-        assert!(GUARD.permit(&reader, Access::Read).is_ok());
-        let refusal = GUARD.permit(&reader, Access::Change).expect_err("a reader");
+    fn a_refusal_says_who_asks_who_may_and_what_to_do() {
+        let reader = peer(1000, &[1000]);
+        let with_group = guard(Some(980), Others::Read);
+        assert!(with_group.permit(&reader, Access::Read).is_ok());
+        let refusal = with_group.permit(&reader, Access::Change);
+        let refusal = refusal.expect_err("a reader");
         assert_eq!(refusal.status, 403);
         assert_eq!(
             refusal.text,
-            "uid 1000 may not change anything; root and the daemon's user may"
+            "uid 1000 may not change anything here, only root, uid 990 and the members of group \
+             \"netadmin\" may: run it as root, or become a member of the group"
+        );
+        let mut alone = guard(None, Others::Nothing);
+        alone.uid = 0;
+        let refusal = alone.permit(&reader, Access::Read).expect_err("a stranger");
+        assert_eq!(
+            refusal.text,
+            "uid 1000 may not read anything here, only root may: run it as root, or have a group \
+             named that may (group= behind \"control\", or --control-group)"
         );
     }
 

@@ -3,72 +3,84 @@
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
-use hyper::{
-    Request, Response, StatusCode,
-    body::{Body, Incoming},
-    header::{ALLOW, CONTENT_TYPE},
-    server::conn::http1,
-    service::service_fn,
-};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde::{Serialize, de::DeserializeOwned};
+use socket2::SockRef;
 use tokio::{
     net::{UnixListener, UnixStream},
-    sync::{Semaphore, watch},
+    sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
 };
 use tracing::debug;
 
+use self::{
+    answer::{Answer, json, lines, nothing, or_empty, parse, read_body, refused},
+    places::{Place, Places, Room},
+};
 use super::{
-    IO_TIMEOUT, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_HEADERS,
+    IO_TIMEOUT, MAX_HEADERS,
     limits::{BoundedWrites, Patience},
     peer::{Access, Guard, Peer},
     refusal::Refusal,
     route::{Change, Route},
     service::Service,
-    subscription::Lines,
 };
 use crate::api::Reload;
 
+mod answer;
+mod places;
+
 /// Room for a request's headers, and for an answer that the peer does not take, bytes.
-const BUFFER_BYTES: usize = 64 * 1024;
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// What the kernel keeps of an answer that the peer does not take, bytes; it doubles the number
+/// (socket(7)).
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
 /// How long open connections may take to finish when the server stops.
 const GRACE: Duration = Duration::from_secs(1);
 
-type Answer = Response<Either<Full<Bytes>, Lines>>;
-
-/// Serves `service` on `listener` until `stop` resolves. Peers beyond [`MAX_CONNECTIONS`] wait in
-/// the backlog.
+/// Serves `service` on `listener` until `stop` resolves. Every connection is taken at once, so that
+/// those for whom there is no place hold up nobody behind them.
 pub async fn serve<S: Service>(
     listener: &UnixListener,
     guard: Guard,
     service: Arc<S>,
     stop: impl Future<Output = ()>,
 ) {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let guard = Arc::new(guard);
+    let places = Places::default();
     let (stop_connections, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     tokio::pin!(stop);
     loop {
         let accepted = tokio::select! {
             () = &mut stop => break,
-            accepted = accept(listener, &slots) => accepted,
+            accepted = listener.accept() => accepted,
             Some(_) = connections.join_next() => continue,
         };
         match accepted {
-            Ok((stream, slot)) => {
+            Ok((stream, _)) => {
+                let peer = match admit(&stream) {
+                    Ok(peer) => peer,
+                    Err(error) => {
+                        debug!("control socket: a new connection: {error}");
+                        continue;
+                    }
+                };
+                // With nowhere even to be refused, the connection is closed.
+                let Some(place) = places.take(guard.standing(&peer)) else {
+                    continue;
+                };
                 let handler = Handler {
                     service: Arc::clone(&service),
-                    guard,
+                    guard: Arc::clone(&guard),
+                    peer,
+                    place,
                     stopped: stopped.clone(),
                 };
-                connections.spawn(async move {
-                    handler.serve(stream).await;
-                    drop(slot);
-                });
+                connections.spawn(handler.serve(stream));
             }
             Err(error) => {
                 debug!("control socket: accept: {error}");
@@ -83,42 +95,32 @@ pub async fn serve<S: Service>(
     let _ = timeout(GRACE, finished).await;
 }
 
+fn admit(stream: &UnixStream) -> io::Result<Peer> {
+    SockRef::from(stream).set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    Peer::of(stream)
+}
+
 async fn wait_for_stop(mut stopped: watch::Receiver<bool>) {
     // An error says that the server is gone, which is a stop, too.
     let _ = stopped.wait_for(|stop| *stop).await;
 }
 
-async fn accept(
-    listener: &UnixListener,
-    slots: &Arc<Semaphore>,
-) -> io::Result<(UnixStream, tokio::sync::OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots)
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, slot))
-}
-
 /// One connection.
 struct Handler<S> {
     service: Arc<S>,
-    guard: Guard,
+    guard: Arc<Guard>,
+    peer: Peer,
+    place: Place,
     stopped: watch::Receiver<bool>,
 }
 
 impl<S: Service> Handler<S> {
     async fn serve(self, stream: UnixStream) {
-        let peer = match Peer::of(&stream) {
-            Ok(peer) => peer,
-            Err(error) => return debug!("control socket: peer credentials: {error}"),
-        };
         let patience = Patience::default();
         let io = TokioIo::new(BoundedWrites::new(stream, IO_TIMEOUT, patience.clone()));
         let answer = service_fn(|request| {
-            let (peer, patience) = (&peer, &patience);
-            let this = &self;
-            async move { Ok::<_, Infallible>(this.answer(peer, patience, request).await) }
+            let (this, patience) = (&self, &patience);
+            async move { Ok::<_, Infallible>(this.answer(patience, request).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -139,8 +141,8 @@ impl<S: Service> Handler<S> {
         }
     }
 
-    async fn answer(&self, peer: &Peer, patience: &Patience, request: Request<Incoming>) -> Answer {
-        match self.carry_out(peer, patience, request).await {
+    async fn answer(&self, patience: &Patience, request: Request<Incoming>) -> Answer {
+        match self.carry_out(patience, request).await {
             Ok(answer) => answer,
             Err(refusal) => refused(&refusal),
         }
@@ -148,111 +150,52 @@ impl<S: Service> Handler<S> {
 
     async fn carry_out(
         &self,
-        peer: &Peer,
         patience: &Patience,
         request: Request<Incoming>,
     ) -> Result<Answer, Refusal> {
         // Before anything else: a stranger does not learn what exists.
-        self.guard.permit(peer, Access::Read)?;
+        self.guard.permit(&self.peer, Access::Read)?;
+        let room = self.place.room()?;
         let uri = request.uri();
-        match Route::parse(request.method(), uri.path(), uri.query().unwrap_or(""))? {
-            Route::Status => json(&self.service.status().await?),
-            Route::Zones => json(&self.service.zones().await?),
-            Route::Zone { name, top } => json(&self.service.zone(name, top).await?),
+        let route = Route::parse(request.method(), uri.path(), uri.query().unwrap_or(""))?;
+        let body = match route {
+            Route::Change(_) => {
+                self.guard.permit(&self.peer, Access::Change)?;
+                read_body(request.into_body()).await?
+            }
+            _ => Bytes::new(),
+        };
+        let _turn = room.turn().await?;
+        match route {
+            Route::Status => json(room, &self.service.status().await?),
+            Route::Zones => json(room, &self.service.zones().await?),
+            Route::Zone { name, top } => json(room, &self.service.zone(name, top).await?),
             Route::Events(filter) => {
                 let subscription = self.service.subscribe(filter).await?;
                 patience.grant();
-                let lines = subscription.into_body(self.stopped.clone());
-                Ok(answer(
-                    StatusCode::OK,
-                    "application/x-ndjson",
-                    Either::Right(lines),
-                ))
+                Ok(lines(subscription.into_body(self.stopped.clone())))
             }
-            Route::Change(change) => {
-                self.guard.permit(peer, Access::Change)?;
-                let body = read_body(request.into_body()).await?;
-                self.change(change, &body).await
-            }
+            Route::Change(change) => self.change(room, change, &body).await,
         }
     }
 
-    async fn change(&self, change: Change, body: &[u8]) -> Result<Answer, Refusal> {
+    async fn change(&self, room: &Room, change: Change, body: &[u8]) -> Result<Answer, Refusal> {
         match change {
-            Change::DryRun => json(&self.service.set_dry_run(parse(body)?).await?),
-            Change::LogLevel => json(&self.service.set_log_level(parse(body)?).await?),
-            Change::Action => json(&self.service.set_action(parse(body)?).await?),
-            Change::Limit => json(&self.service.set_limit(parse(body)?).await?),
-            Change::Exempt => json(&self.service.set_exempt(parse(body)?).await?),
+            Change::DryRun => json(room, &self.service.set_dry_run(parse(body)?).await?),
+            Change::LogLevel => json(room, &self.service.set_log_level(parse(body)?).await?),
+            Change::Action => json(room, &self.service.set_action(parse(body)?).await?),
+            Change::Limit => json(room, &self.service.set_limit(parse(body)?).await?),
+            Change::Exempt => json(room, &self.service.set_exempt(parse(body)?).await?),
             Change::Reload => {
                 parse::<Reload>(or_empty(body))?;
-                json(&self.service.reload().await?)
+                json(room, &self.service.reload().await?)
             }
             Change::Reset => {
                 self.service.reset(parse(or_empty(body))?).await?;
-                let empty = Either::Left(Full::default());
-                let mut answer = Response::new(empty);
-                *answer.status_mut() = StatusCode::NO_CONTENT;
-                Ok(answer)
+                Ok(nothing())
             }
         }
     }
-}
-
-async fn read_body(body: Incoming) -> Result<Bytes, Refusal> {
-    if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
-        return Err(Refusal::too_large());
-    }
-    match timeout(IO_TIMEOUT, Limited::new(body, MAX_BODY_BYTES).collect()).await {
-        Err(_) => Err(Refusal::too_slow()),
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::too_large()),
-        Ok(Err(error)) => Err(Refusal::bad_request(format!("body: {error}"))),
-    }
-}
-
-/// So that `curl -X POST` without a body does what there is to say nothing about.
-fn or_empty(body: &[u8]) -> &[u8] {
-    if body.is_empty() { b"{}" } else { body }
-}
-
-/// serde_json says what is wrong, and in which line and column.
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(body)
-        .map_err(|error| Refusal::bad_request(format!("JSON in the body: {error}")))
-}
-
-fn json(value: &impl Serialize) -> Result<Answer, Refusal> {
-    let bytes = to_line(value).map_err(|error| Refusal::internal(format!("JSON: {error}")))?;
-    let body = Either::Left(Full::new(bytes));
-    Ok(answer(StatusCode::OK, "application/json", body))
-}
-
-fn refused(refusal: &Refusal) -> Answer {
-    // Two strings and a number always become JSON.
-    let bytes = to_line(&refusal.body()).unwrap_or_default();
-    let body = Either::Left(Full::new(bytes));
-    let mut answer = answer(refusal.status, "application/json", body);
-    if let Some(method) = refusal.allow {
-        let method = hyper::header::HeaderValue::from_static(method);
-        answer.headers_mut().insert(ALLOW, method);
-    }
-    answer
-}
-
-fn answer(status: StatusCode, kind: &'static str, body: Either<Full<Bytes>, Lines>) -> Answer {
-    let mut answer = Response::new(body);
-    *answer.status_mut() = status;
-    let kind = hyper::header::HeaderValue::from_static(kind);
-    answer.headers_mut().insert(CONTENT_TYPE, kind);
-    answer
-}
-
-/// With a newline, for the eyes behind `curl`.
-fn to_line(value: &impl Serialize) -> Result<Bytes, serde_json::Error> {
-    let mut bytes = serde_json::to_vec(value)?;
-    bytes.push(b'\n');
-    Ok(bytes.into())
 }
 
 #[cfg(test)]

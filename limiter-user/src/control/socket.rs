@@ -4,9 +4,12 @@
 //! however that ends, while a socket file stays.
 
 use std::{
-    fs::{self, File, OpenOptions, Permissions, TryLockError},
-    io::{self, Read, Seek, Write},
-    os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    fs::{self, Permissions},
+    io,
+    os::unix::{
+        fs::{FileTypeExt, PermissionsExt, lchown},
+        net,
+    },
     path::{Path, PathBuf},
 };
 
@@ -16,7 +19,11 @@ use nix::{
 };
 use tokio::net::UnixListener;
 
+use self::lock::{Lock, Obstacle};
 use super::{DEFAULT_SOCKET, peer::Guard};
+use crate::policy::{Grant, Others};
+
+mod lock;
 
 /// Why the control socket is not ours.
 #[derive(Debug, thiserror::Error)]
@@ -33,17 +40,47 @@ pub struct SocketError {
 /// A listening socket that nobody else has. Dropping it removes the socket's file.
 #[derive(Debug)]
 pub struct ControlSocket {
-    path: PathBuf,
     listener: UnixListener,
     guard: Guard,
     // After the listener: the path is free for the next daemon only when nobody listens any more.
-    _lock: Lock,
+    place: Place,
 }
 
 impl ControlSocket {
-    /// Takes `path`: locks it for the life of this value, puts the listening socket in place of
-    /// one that a dead daemon has left. Needs a tokio runtime.
+    /// Takes `path` for root and the daemon's user only, and listens at once. Needs a tokio runtime.
     pub fn claim(path: &Path) -> Result<Self, SocketError> {
+        Claim::take(path, &Grant::default())?.listen()
+    }
+
+    /// The socket's file.
+    pub fn path(&self) -> &Path {
+        &self.place.path
+    }
+
+    /// Where peers arrive.
+    pub fn listener(&self) -> &UnixListener {
+        &self.listener
+    }
+
+    /// Who may do what.
+    pub fn guard(&self) -> Guard {
+        self.guard.clone()
+    }
+}
+
+/// A control socket before there is a runtime: peers wait. Making it may take privileges that
+/// listening does not.
+#[derive(Debug)]
+pub struct Claim {
+    listener: net::UnixListener,
+    guard: Guard,
+    place: Place,
+}
+
+impl Claim {
+    /// Takes `path`: locks it for the life of this value, puts the listening socket in place of
+    /// one that a dead daemon has left. Whom `grant` names can open it.
+    pub fn take(path: &Path, grant: &Grant) -> Result<Self, SocketError> {
         let error = |cause: String, hint| SocketError {
             path: path.to_owned(),
             cause,
@@ -54,111 +91,47 @@ impl ControlSocket {
         }
         let lock = Lock::take(path).map_err(|(cause, hint)| error(cause, hint))?;
         check_replaceable(path).map_err(|(cause, hint)| error(cause, hint))?;
-        let listener = listen(path).map_err(|e| error(e.to_string(), None))?;
-        let metadata = fs::metadata(path).map_err(|e| error(e.to_string(), None))?;
+        let listener = listen(path, grant).map_err(|(cause, hint)| error(cause, hint))?;
         Ok(Self {
-            path: path.to_owned(),
             listener,
             guard: Guard {
                 uid: nix::unistd::geteuid().as_raw(),
-                gid: metadata.gid(),
+                grant: grant.clone(),
             },
-            _lock: lock,
+            place: Place {
+                path: path.to_owned(),
+                _lock: lock,
+            },
         })
     }
 
-    /// The socket's file.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Where peers arrive.
-    pub fn listener(&self) -> &UnixListener {
-        &self.listener
-    }
-
-    /// Who may do what.
-    pub fn guard(&self) -> Guard {
-        self.guard
+    /// Begins to take peers. Needs a tokio runtime.
+    pub fn listen(self) -> Result<ControlSocket, SocketError> {
+        let error = |e: io::Error| SocketError {
+            path: self.place.path.clone(),
+            cause: e.to_string(),
+            hint: None,
+        };
+        Ok(ControlSocket {
+            listener: UnixListener::from_std(self.listener).map_err(error)?,
+            guard: self.guard,
+            place: self.place,
+        })
     }
 }
 
-impl Drop for ControlSocket {
+/// The socket's file, and the lock beside it.
+#[derive(Debug)]
+struct Place {
+    path: PathBuf,
+    _lock: Lock,
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
         // The lock is still held, so this is our file. If it is gone already, all the better.
         let _ = fs::remove_file(&self.path);
     }
-}
-
-/// What stands in the way, and what to do about it.
-type Obstacle = (String, Option<&'static str>);
-
-/// `<socket>.lock`, locked. It stays when the daemon is gone: removing a lock file races with the
-/// next one who opens it.
-#[derive(Debug)]
-struct Lock(File);
-
-impl Lock {
-    fn take(socket: &Path) -> Result<Self, Obstacle> {
-        let path = with_suffix(socket, ".lock");
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW)
-            .open(&path)
-            .map_err(|e| obstacle_of_lock(&path, &e))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(held(&mut file)),
-            Err(TryLockError::Error(e)) => {
-                return Err((format!("lock {}: {e}", path.display()), None));
-            }
-        }
-        write_pid(&mut file).map_err(|e| (format!("write {}: {e}", path.display()), None))?;
-        Ok(Self(file))
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Nobody is here any more. A stale number would do no harm: only a held lock is believed.
-        let _ = self.0.set_len(0);
-    }
-}
-
-fn obstacle_of_lock(path: &Path, error: &io::Error) -> Obstacle {
-    let hint = match error.kind() {
-        io::ErrorKind::NotFound => {
-            Some("create the directory, or name another socket with --control")
-        }
-        io::ErrorKind::PermissionDenied => {
-            Some("run as root, or name another socket with --control")
-        }
-        _ => None,
-    };
-    (format!("open {}: {error}", path.display()), hint)
-}
-
-fn held(file: &mut File) -> Obstacle {
-    let mut pid = String::new();
-    // The holder may be just about to write its number.
-    let pid = match file.take(32).read_to_string(&mut pid) {
-        Ok(_) if !pid.trim().is_empty() => format!(" (pid {})", pid.trim()),
-        _ => String::new(),
-    };
-    (
-        format!("another limiter{pid} runs on it"),
-        Some("stop it, or name another socket with --control"),
-    )
-}
-
-fn write_pid(file: &mut File) -> io::Result<()> {
-    file.set_len(0)?;
-    file.rewind()?;
-    writeln!(file, "{}", std::process::id())
 }
 
 /// Only a socket that nobody listens on is replaced.
@@ -197,29 +170,58 @@ fn is_stale(path: &Path) -> bool {
 
 /// Binds beside the path and moves the socket there, so that it never stands there with other
 /// permissions, and takes the place of a stale one in one step.
-fn listen(path: &Path) -> io::Result<UnixListener> {
+fn listen(path: &Path, grant: &Grant) -> Result<net::UnixListener, Obstacle> {
+    let plain = |e: io::Error| (e.to_string(), None);
     let temporary = with_suffix(path, ".new");
     match fs::remove_file(&temporary) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(plain(e)),
         _ => {}
     }
-    let listener = UnixListener::bind(&temporary)?;
-    let placed = fs::set_permissions(&temporary, Permissions::from_mode(0o660))
-        .and_then(|()| fs::rename(&temporary, path));
-    if let Err(e) = placed {
+    let listener = net::UnixListener::bind(&temporary).map_err(plain)?;
+    let placed = listener
+        .set_nonblocking(true)
+        .map_err(plain)
+        .and_then(|()| open_to(&temporary, grant))
+        .and_then(|()| fs::rename(&temporary, path).map_err(plain));
+    if let Err(obstacle) = placed {
         let _ = fs::remove_file(&temporary);
-        return Err(e);
+        return Err(obstacle);
     }
     Ok(listener)
 }
 
+/// Gives the socket to the group, or to our own, whatever the directory would give it to. The guard
+/// asks everybody who gets in once more, and says what is missing.
+fn open_to(socket: &Path, grant: &Grant) -> Result<(), Obstacle> {
+    let gid = match &grant.group {
+        Some(group) => group.gid,
+        None => nix::unistd::getegid().as_raw(),
+    };
+    lchown(socket, None, Some(gid)).map_err(|e| {
+        let group = grant
+            .group
+            .as_ref()
+            .map_or("our own", |it| it.name.as_str());
+        (
+            format!("give it to the group {group}: {e}"),
+            Some("run as root, with CAP_CHOWN, or as a member of the group"),
+        )
+    })?;
+    let mode = match grant.others {
+        Others::Nothing => 0o660,
+        Others::Read => 0o666,
+    };
+    fs::set_permissions(socket, Permissions::from_mode(mode)).map_err(|e| (e.to_string(), None))
+}
+
+/// Everybody may see what is in it; an umask would forbid that.
 fn create_default_directory(socket: &Path) -> io::Result<()> {
     match socket.parent() {
-        Some(directory) => fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(directory),
-        None => Ok(()),
+        Some(directory) if !directory.exists() => {
+            fs::create_dir_all(directory)?;
+            fs::set_permissions(directory, Permissions::from_mode(0o755))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -230,67 +232,4 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn directory() -> tempfile::TempDir {
-        tempfile::tempdir().expect("a directory")
-    }
-
-    #[tokio::test]
-    async fn the_second_daemon_is_told_about_the_first() {
-        let directory = directory();
-        let path = directory.path().join("limiter.sock");
-        let first = ControlSocket::claim(&path).expect("the first");
-        let second = ControlSocket::claim(&path).expect_err("the second");
-        assert_eq!(
-            second.cause,
-            format!("another limiter (pid {}) runs on it", std::process::id())
-        );
-        tokio::net::UnixStream::connect(&path)
-            .await
-            .expect("the first is unharmed");
-        drop(first);
-        assert!(!path.exists());
-        ControlSocket::claim(&path).expect("the next");
-    }
-
-    #[tokio::test]
-    async fn a_dead_daemons_socket_is_replaced_and_private() {
-        let directory = directory();
-        let path = directory.path().join("limiter.sock");
-        drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket"));
-        assert!(path.exists());
-        let _socket = ControlSocket::claim(&path).expect("the next");
-        let mode = fs::metadata(&path).expect("a socket").permissions().mode();
-        assert_eq!(mode & 0o777, 0o660);
-    }
-
-    #[tokio::test]
-    async fn files_and_strangers_sockets_stay() {
-        let directory = directory();
-        let file = directory.path().join("file");
-        fs::write(&file, "precious").expect("a file");
-        let error = ControlSocket::claim(&file).expect_err("a file");
-        assert_eq!(error.cause, "the file exists and is not a socket");
-        assert_eq!(fs::read(&file).expect("a file"), b"precious");
-
-        let path = directory.path().join("stranger.sock");
-        let _stranger = UnixListener::bind(&path).expect("a socket");
-        let error = ControlSocket::claim(&path).expect_err("in use");
-        assert_eq!(error.cause, "another program listens on it");
-    }
-
-    #[tokio::test]
-    async fn a_missing_directory_is_named() {
-        let error =
-            ControlSocket::claim(Path::new("/nonexistent/l.sock")).expect_err("no directory");
-        assert!(
-            error
-                .to_string()
-                .starts_with("control socket /nonexistent/l.sock: "),
-            "{error}"
-        );
-        assert!(error.hint.is_some());
-    }
-}
+mod tests;

@@ -25,10 +25,10 @@ use super::route::EventFilter;
 use crate::api::{Event, EventState, Missed};
 
 /// Lines are sent together up to about this many bytes.
-const CHUNK_BYTES: usize = 16 * 1024;
+const CHUNK_BYTES: usize = 8 * 1024;
 
-/// Chunks that wait for the peer.
-const QUEUED_CHUNKS: usize = 4;
+/// Chunks that wait for the peer, beside one in hand and what fills the buffers of the connection.
+const QUEUED_CHUNKS: usize = 1;
 
 /// An event together with its line, so that it is put into JSON once for all readers.
 #[derive(Clone, Debug)]

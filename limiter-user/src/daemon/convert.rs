@@ -1,4 +1,4 @@
-//! From the kernel's event to the API's.
+//! From the kernel's words to the API's: events, and what is attached where.
 
 use jiff::{SignedDuration, Timestamp};
 use limiter_common::event::{
@@ -7,7 +7,22 @@ use limiter_common::event::{
 };
 
 use super::{clock::Clock, in_force::InForce};
-use crate::api::{Event, EventState, Reason};
+use crate::{
+    api::{Attached, Event, EventState, Reason},
+    kernel::Attachment,
+};
+
+/// What is attached to a place, or why nothing is.
+pub fn attached(attachment: Attachment) -> Attached {
+    let programs = attachment.programs.iter();
+    Attached {
+        kind: attachment.place.kind().to_owned(),
+        target: attachment.place.target(),
+        programs: programs.map(ToString::to_string).collect(),
+        mode: attachment.mode,
+        waiting: attachment.waiting,
+    }
+}
 
 /// Both clocks at one moment: enough to date what happened a moment ago.
 #[derive(Clone, Copy, Debug)]

@@ -12,8 +12,8 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt, registry};
 
-use self::sink::Sink;
 pub use self::sink::{LogError, LogGuard};
+use self::sink::{Sink, Target};
 use crate::policy::{ErrorLog, LogLevel};
 
 mod bridge;
@@ -30,19 +30,36 @@ macro_rules! notice {
 }
 pub(crate) use notice;
 
-/// Starts logging for the whole process. What is logged is written out when the guard is dropped.
-pub fn install(error_log: &ErrorLog) -> Result<LogGuard, LogError> {
-    let (sink, guard) = sink::open(&error_log.target)?;
-    let layer = Lines {
-        threshold: error_log.level,
-        sink: sink.clone(),
-    };
-    tracing::subscriber::set_global_default(registry().with(layer))
-        .map_err(|error| LogError::new("install", "error_log", error))?;
-    if error_log.level == LogLevel::Debug {
-        bridge::install(sink)?;
+/// An open log that nothing is written to yet. Opening it may take privileges that writing does not.
+pub struct Log {
+    target: Target,
+    threshold: LogLevel,
+}
+
+impl Log {
+    /// Opens the target.
+    pub fn open(error_log: &ErrorLog) -> Result<Self, LogError> {
+        Ok(Self {
+            target: sink::open(&error_log.target)?,
+            threshold: error_log.level,
+        })
     }
-    Ok(guard)
+
+    /// Starts logging for the whole process. What is logged is written out when the guard is
+    /// dropped.
+    pub fn install(self) -> Result<LogGuard, LogError> {
+        let (sink, guard) = sink::start(self.target)?;
+        let layer = Lines {
+            threshold: self.threshold,
+            sink: sink.clone(),
+        };
+        tracing::subscriber::set_global_default(registry().with(layer))
+            .map_err(|error| LogError::new("install", "error_log", error))?;
+        if self.threshold == LogLevel::Debug {
+            bridge::install(sink)?;
+        }
+        Ok(guard)
+    }
 }
 
 /// Logs `text` at a level that is known at run time only.

@@ -18,14 +18,15 @@
 //! | [`waiting`] | refused connections that are accepted and closed |
 //! | [`feed`] | events: ring → log and subscribers |
 //! | [`in_force`] | a policy with the names of what the kernel knows by index; pure |
-//! | [`interfaces`] | network interfaces that come and go |
+//! | [`cgroups`], [`interfaces`] | cgroups and network interfaces that come and go |
 //! | [`reload`] | the policy is read again |
+//! | [`notify`] | what a service manager is told |
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::{signal::unix::Signal, sync::broadcast, task::JoinHandle, time::timeout};
 
-use self::{clock::Clock, log::notice, reload::Source, service::Daemon};
+use self::{clock::Clock, log::notice, notify::Manager, reload::Source, service::Daemon};
 use crate::{
     control::{server, socket::ControlSocket},
     kernel::{Adopted, How, Instance, Kernel, KernelError, Started, sock_diag},
@@ -33,6 +34,7 @@ use crate::{
 };
 
 pub mod books;
+pub mod cgroups;
 pub mod change;
 pub mod clock;
 pub mod convert;
@@ -43,6 +45,7 @@ pub mod interfaces;
 pub mod listeners;
 pub mod log;
 pub mod log_lines;
+pub mod notify;
 pub mod refusal_line;
 pub mod reload;
 pub mod service;
@@ -83,6 +86,7 @@ pub async fn run(
     socket: ControlSocket,
     clock: Arc<dyn Clock>,
     signals: Signals<impl Future<Output = ()>>,
+    manager: Manager,
     ready: impl FnOnce(),
 ) -> Result<(), KernelError> {
     let Mission {
@@ -97,6 +101,7 @@ pub async fn run(
     let housekeeping = tokio::spawn(kernel.take_housekeeping()?);
     let new_listeners = kernel.take_new_listeners()?;
     let watch = kernel.take_interface_watch()?;
+    let cgroup_watch = kernel.watch_cgroups();
     announce(&policy, &started);
 
     let (feed, _) = broadcast::channel(FEED_CAPACITY);
@@ -104,6 +109,7 @@ pub async fn run(
         started,
         policy,
         source,
+        manager.clone(),
         feed.clone(),
         Arc::clone(&clock),
     ));
@@ -114,6 +120,7 @@ pub async fn run(
         daemon.policy(),
     ));
     let interfaces = tokio::spawn(interfaces::run(watch, Arc::clone(&daemon)));
+    let cgroups = cgroup_watch.map(|watch| tokio::spawn(cgroups::run(watch, Arc::clone(&daemon))));
 
     let reloads = signals
         .reload
@@ -122,9 +129,13 @@ pub async fn run(
     // From here on there is something to be kept.
     daemon.keep(true).await;
     ready();
+    manager.ready();
+    let watchdog = tokio::spawn(keep_alive(manager.clone(), Arc::clone(&daemon)));
     let guard = socket.guard();
     server::serve(socket.listener(), guard, Arc::clone(&daemon), signals.stop).await;
 
+    manager.stopping();
+    end(watchdog).await;
     notice!("stopping");
     if let Some(reloads) = reloads {
         end(reloads).await;
@@ -133,6 +144,9 @@ pub async fn run(
     end(housekeeping).await;
     end(listeners).await;
     end(interfaces).await;
+    if let Some(cgroups) = cgroups {
+        end(cgroups).await;
+    }
     match timeout(STOP_TIMEOUT, daemon.stop()).await {
         Ok(Some(mut state)) => {
             state.log_summary();
@@ -163,13 +177,20 @@ fn announce(policy: &Policy, started: &Started) {
         policy.servers.len(),
         policy.zones.len()
     );
-    match started.how {
+    match &started.how {
         How::Fresh => {}
         How::TakenOver => notice!("took over what another daemon has left, with all its counts"),
-        How::InPlace => notice!(
-            "took the place of what another daemon has left, which was of another kind or at other \
-             cgroups: connections are counted anew, counters begin at zero"
-        ),
+        How::InPlace { why, carried } => {
+            let counters = if *carried {
+                "counters of zones go on, those of single keys begin at zero"
+            } else {
+                "counters begin at zero"
+            };
+            notice!(
+                "took the place of what another daemon has left, which could not be taken over: \
+                 {why}. Connections were counted anew, {counters}"
+            );
+        }
     }
     if let Some(place) = started.kernel.pinned_at() {
         notice!("pinned at {}", place.display());
@@ -217,6 +238,14 @@ fn log_adopted(adopted: &Adopted) {
              (what counts is the cgroup in which a listener was created)"
         );
     }
+}
+
+async fn keep_alive(manager: Manager, daemon: Arc<Daemon>) {
+    let answers = || {
+        let daemon = Arc::clone(&daemon);
+        async move { daemon.answers().await }
+    };
+    manager.keep_alive(answers).await;
 }
 
 async fn end(task: JoinHandle<()>) {

@@ -54,7 +54,7 @@ pub(super) fn reloaded(
         .map(|(zone, applied)| ReloadedZone {
             zone: zone.name.clone(),
             change: match applied.origin {
-                Origin::Kept => ZoneChange::Kept,
+                Origin::Kept | Origin::Carried => ZoneChange::Kept,
                 Origin::Resized { .. } => ZoneChange::Resized,
                 Origin::OtherKey => ZoneChange::OtherKey,
                 Origin::New => ZoneChange::New,
@@ -88,7 +88,7 @@ pub(super) fn at_the_next_start(before: &Policy, now: &Policy) -> Vec<Message> {
     if before.error_log != now.error_log {
         note("error_log");
     }
-    if before.control != now.control {
+    if before.control != now.control || before.grant != now.grant {
         note("control");
     }
     messages

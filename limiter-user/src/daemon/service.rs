@@ -11,7 +11,10 @@ use tokio::{
 };
 use tracing::error;
 
-use super::{books, change, clock::Clock, in_force::InForce, reload::Source, state::State, view};
+use super::{
+    books, change, clock::Clock, in_force::InForce, notify::Manager, reload::Source, state::State,
+    view,
+};
 use crate::{
     api::{
         EventStatus, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt,
@@ -36,6 +39,7 @@ pub struct Daemon {
     state: Arc<Mutex<Option<State>>>,
     policy: watch::Receiver<Arc<InForce>>,
     source: Source,
+    manager: Manager,
     subscribers: broadcast::Sender<Arc<Published>>,
     clock: Arc<dyn Clock>,
     ready_ns: u64,
@@ -47,6 +51,7 @@ impl Daemon {
         started: Started,
         policy: Policy,
         source: Source,
+        manager: Manager,
         subscribers: broadcast::Sender<Arc<Published>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
@@ -63,6 +68,7 @@ impl Daemon {
             state: Arc::new(Mutex::new(Some(state))),
             policy,
             source,
+            manager,
             subscribers,
             clock,
             ready_ns,
@@ -97,16 +103,29 @@ impl Daemon {
         self.state.lock().await.take()
     }
 
-    /// Looks at the interfaces of the policy again. Does not give up when requests are slow: there
-    /// may be no further notice of the change. Nothing happens once the daemon stops.
+    /// Looks at the interfaces of the policy again.
     pub async fn refresh_interfaces(&self) -> Result<(), KernelError> {
+        let refreshed = self.look(State::refresh_interfaces).await;
+        refreshed.unwrap_or(Ok(()))
+    }
+
+    /// Looks at the cgroups of the policy again.
+    pub async fn refresh_cgroups(&self) {
+        self.look(State::refresh_cgroups).await;
+    }
+
+    /// Does not give up when requests are slow: there may be no further notice of a change. Nothing
+    /// happens once the daemon stops.
+    async fn look<T: Send + 'static>(&self, look: fn(&mut State) -> T) -> Option<T> {
         let mut state = Arc::clone(&self.state).lock_owned().await;
-        let refreshed = spawn_blocking(move || match state.as_mut() {
-            Some(state) => state.refresh_interfaces(),
-            None => Ok(()),
-        });
+        let looked = spawn_blocking(move || state.as_mut().map(look));
         // A panic that the runtime has reported already.
-        refreshed.await.unwrap_or(Ok(()))
+        looked.await.unwrap_or_default()
+    }
+
+    /// Whether a request would be carried out.
+    pub async fn answers(&self) -> bool {
+        self.with(|_| Ok(())).await.is_ok()
     }
 
     async fn with<T: Send + 'static>(
@@ -214,8 +233,10 @@ impl Service for Daemon {
 
     async fn reload(&self) -> Result<Reloaded, Refusal> {
         let source = Arc::clone(&self.source);
+        let manager = self.manager.clone();
         // Read when it is our turn: what is in force at the end was read last.
         self.with(move |state| {
+            let _reloading = manager.reloading();
             let fresh = source().map_err(|message| {
                 error!("reload: {}; the policy in force stays", message.line);
                 Refusal::bad_configuration(message.text)

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::{
     books::{self, ZoneBook},
-    change, differences,
+    change, convert, differences,
     in_force::InForce,
     interfaces,
     log::notice,
@@ -82,19 +82,19 @@ impl State {
     /// What is attached where.
     pub fn attached(&self) -> Vec<Attached> {
         let attached = self.kernel.attached().into_iter();
-        attached
-            .map(|attachment| Attached {
-                kind: attachment.place.kind().to_owned(),
-                target: attachment.place.target(),
-                programs: attachment
-                    .programs
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect(),
-                mode: attachment.mode,
-                waiting: attachment.waiting,
-            })
-            .collect()
+        attached.map(convert::attached).collect()
+    }
+
+    /// Looks at the cgroups of the policy again, and says what has changed.
+    pub fn refresh_cgroups(&mut self) {
+        let policy = self.policy();
+        let (changed, adopted) = self.kernel.refresh_cgroups(&policy);
+        changed.iter().for_each(interfaces::log_attachment);
+        super::log_adopted(&adopted);
+        if !changed.is_empty() {
+            // Whoever serves targets looks for new ones.
+            self.policy.send_modify(|_| ());
+        }
     }
 
     /// Looks at the interfaces of the policy again, and says what has changed.
@@ -281,7 +281,9 @@ fn next_books(
     let zones = policy.zones.iter().zip(&applied.zones);
     let books = zones.map(|(zone, applied)| match applied.origin {
         Origin::Kept => book_of(&zone.name),
-        Origin::Resized { .. } => book_of(&zone.name).moved(&applied.past, applied.start),
+        Origin::Resized { .. } | Origin::Carried => {
+            book_of(&zone.name).moved(&applied.past, applied.start)
+        }
         Origin::OtherKey | Origin::New => ZoneBook::starting_at(applied.start),
     });
     books.collect()

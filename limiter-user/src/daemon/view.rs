@@ -51,6 +51,8 @@ pub fn policy(policy: &Policy, origins: Origins, cpus: u64) -> PolicyStatus {
             .control
             .as_ref()
             .map(|path| path.display().to_string()),
+        control_group: policy.grant.group.as_ref().map(|it| it.name.clone()),
+        control_others: policy.grant.others,
         origins,
     }
 }

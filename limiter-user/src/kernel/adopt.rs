@@ -24,7 +24,6 @@ use limiter_common::{
 };
 
 use super::{
-    cgroup::Cgroup,
     compile::Compiled,
     error::{Context, KernelError},
     netns,
@@ -44,7 +43,8 @@ pub struct Adopted {
     /// kernel does not let an iterator follow a socket's state (before Linux 6.12).
     pub missed: u64,
     /// Listeners on ports that a `listen` names, created outside the cgroups we are attached to
-    /// while nothing inside listens there: they are not limited. (The scope of a cgroup follows the cgroup a listener was created in.)
+    /// while nothing inside listens there: they are not limited. (The scope of a cgroup follows the
+    /// cgroup a listener was created in.) None while a cgroup is waited for.
     pub outside: Vec<SocketAddr>,
 }
 
@@ -63,23 +63,26 @@ impl Candidates {
     }
 
     /// Looks at the sockets of every network namespace, and adopts what `compiled` counts and
-    /// `before` did not.
+    /// `before` did not. None: nothing in this scope was counted before.
     pub(super) fn adopt(
         &mut self,
         ebpf: &mut Ebpf,
-        cgroups: &[Cgroup],
+        scope: &Scope,
         compiled: &Compiled,
         before: Option<&Compiled>,
     ) -> Result<Adopted, KernelError> {
-        let scope = Scope::of(cgroups);
         let mut adopted = Adopted::default();
         in_each_namespace(ebpf, |iterator| {
             let sockets = sock_diag::tcp_sockets().context("list", "TCP sockets")?;
-            adopted.outside.extend(outside(&sockets, &scope, compiled));
-            let mut found = find(&sockets, &scope, compiled);
+            // A listener may be in a cgroup that is waited for, by the time it is there.
+            if scope.is_complete() {
+                adopted.outside.extend(outside(&sockets, scope, compiled));
+            }
+            let mut found = find(&sockets, scope, compiled);
             found.retain(|(_, it)| before.is_none_or(|before| !before.counts(it)));
             if found.is_empty() {
-                return walk(iterator);
+                // Those that are counted already hold what there was asked for before.
+                return before.map_or(Ok(()), |_| walk(iterator));
             }
             found
                 .chunks(MAX_CANDIDATES)

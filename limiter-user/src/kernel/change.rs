@@ -13,14 +13,11 @@
 //! withdrawn and the connections are trimmed to the old policy. Where both policies count alike, the
 //! switch is all.
 
-use std::{fs, path::PathBuf};
-
 use limiter_common::counters::ZoneCounters;
 
 use super::{
     Kernel,
     adopt::{self, Adopted},
-    cgroup,
     compile::{self, Compiled},
     error::KernelError,
     indices::Indices,
@@ -67,7 +64,7 @@ impl Kernel {
     /// The old policy stays in force then.
     pub fn apply(&mut self, policy: &Policy) -> Result<Applied, KernelError> {
         compile::check(policy)?;
-        self.check_cgroups(policy)?;
+        self.cgroups.check_unchanged(policy)?;
         // Those that are new, before anything is in force; those that are gone, when it is.
         let pins = self.pins.as_ref();
         self.interfaces.add(policy.interfaces(), pins)?;
@@ -79,32 +76,6 @@ impl Kernel {
             Err(_) => self.interfaces.withdraw(),
         }
         result
-    }
-
-    /// Which cgroups we are attached to is decided at the start.
-    fn check_cgroups(&self, policy: &Policy) -> Result<(), KernelError> {
-        let mut wanted = cgroup::paths(policy)?;
-        for path in &mut wanted {
-            if let Ok(canonical) = fs::canonicalize(&path) {
-                *path = canonical;
-            }
-        }
-        let mut attached: Vec<_> = self.cgroups.iter().map(|it| it.path.clone()).collect();
-        wanted.sort_unstable();
-        attached.sort_unstable();
-        if wanted == attached {
-            return Ok(());
-        }
-        let list = |paths: &[PathBuf]| {
-            let paths = paths.iter().map(|path| path.display().to_string());
-            paths.collect::<Vec<_>>().join(", ")
-        };
-        Err(KernelError::new(
-            "change",
-            "the cgroups",
-            format!("attached to {}, not to {}", list(&attached), list(&wanted)),
-        )
-        .hint("`attach cgroup` takes effect at the next start"))
     }
 
     fn apply_to_zones(&mut self, policy: &Policy) -> Result<Applied, KernelError> {
@@ -172,7 +143,9 @@ impl Kernel {
         }
         let past = |one: &Placed| match one.origin {
             Origin::Resized { from } => self.zones.read_counters(from),
-            Origin::Kept | Origin::OtherKey | Origin::New => Ok(ZoneCounters::default()),
+            Origin::Kept | Origin::Carried | Origin::OtherKey | Origin::New => {
+                Ok(ZoneCounters::default())
+            }
         };
         let past: Vec<_> = placed.iter().map(past).collect();
         self.zones.keep_only(&self.indices.zones);
@@ -200,7 +173,7 @@ impl Kernel {
         }
         let before = Some(&self.compiled);
         self.candidates
-            .adopt(&mut self.ebpf, &self.cgroups, next, before)
+            .adopt(&mut self.ebpf, &self.cgroups.scope(), next, before)
     }
 
     /// The policy in force stays.

@@ -110,6 +110,7 @@ chained!(
     MapError,
     aya::BtfError,
     aya::programs::links::LinkError,
+    caps::errors::CapsError,
     std::io::Error,
     nix::Error
 );

@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use super::syscall::{Command, bpf};
+use super::syscall::{Command, bpf, info};
 
 /// Of enum bpf_attach_type, include/uapi/linux/bpf.h
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,20 @@ struct Update {
     flags: u32,
     old_program: u32,
 }
+
+/// The first members of struct bpf_link_info, of a link to a cgroup.
+#[repr(C)]
+#[derive(Default)]
+struct Info {
+    kind: u32,
+    id: u32,
+    program: u32,
+    padding: u32,
+    cgroup: u64,
+}
+
+/// BPF_LINK_TYPE_CGROUP
+const TO_CGROUP: u32 = 3;
 
 /// The first members for BPF_OBJ_PIN and BPF_OBJ_GET.
 #[repr(C)]
@@ -119,6 +133,18 @@ impl Link {
         };
         // SAFETY: there is no pointer in it.
         unsafe { bpf(Command::LinkUpdate, &mut update) }.map(drop)
+    }
+
+    /// Id of the cgroup that the program is attached to; 0 if it is detached, as the kernel does when
+    /// the cgroup is gone and all its sockets are (kernel/bpf/cgroup.c,
+    /// bpf_cgroup_link_fill_link_info). Fails if this is no link to a cgroup.
+    pub(super) fn cgroup(&self) -> io::Result<u64> {
+        // SAFETY: it is the struct of links. That of another object fills it with other integers.
+        let info: Info = unsafe { info(self.0.as_fd()) }?;
+        if info.kind != TO_CGROUP {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(info.cgroup)
     }
 
     /// Detaches the program, whoever else has the link.

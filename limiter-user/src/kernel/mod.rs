@@ -6,7 +6,9 @@
 //! | `object` | the embedded object and how it is loaded |
 //! | `start` | from nothing, or from what another daemon has left |
 //! | [`pins`], `link` | what outlives the daemon |
-//! | `cgroup` | finding, checking and locking cgroups |
+//! | `left` | what another daemon has left, and whether it can be taken over |
+//! | `layout`, `btf` | whether the maps of another version mean the same |
+//! | `cgroup` | the cgroups of the policy, which come and go |
 //! | `interface` | the XDP program on network interfaces, which come and go |
 //! | `attachment` | what is attached where |
 //! | `compile` | from the checked policy to the values of the policy maps |
@@ -25,6 +27,7 @@
 
 mod adopt;
 mod attachment;
+mod btf;
 mod cgroup;
 mod change;
 mod compile;
@@ -33,6 +36,8 @@ mod error;
 mod events;
 mod indices;
 mod interface;
+mod layout;
+mod left;
 mod link;
 mod netns;
 mod networks;
@@ -55,13 +60,12 @@ use limiter_common::{
     counters::{EventCounters, PacketCounters, ZoneCounters},
     entry::ZoneEntry,
     key::ZoneKey,
-    names::{PROGRAM_COUNT, PROGRAM_ENFORCE},
 };
 
 pub use self::{
     adopt::Adopted,
     attachment::{Attachment, Place},
-    cgroup::root as cgroup_root,
+    cgroup::{CgroupWatch, root as cgroup_root},
     change::{Applied, AppliedZone},
     divert::{Places, Target},
     error::KernelError,
@@ -69,19 +73,19 @@ pub use self::{
     indices::Indices,
     interface::{AttachedInterface, InterfaceWatch, interface_names},
     pins::Instance,
-    privilege::check as check_privileges,
+    privilege::{check as check_privileges, give_up as give_up_privileges},
     start::{How, Started},
     zones::{Origin, possible_cpus},
 };
 use self::{
     adopt::Candidates,
-    cgroup::Cgroup,
+    cgroup::Cgroups,
     compile::Compiled,
     divert::Diversion,
     indices::ServerIndices,
     interface::Interfaces,
     interface::Transmitters,
-    link::Link,
+    layout::layout,
     pins::{Pins, Record, RecordMap, RecordedServer},
     policy::PolicyMaps,
     zones::ZoneMaps,
@@ -109,8 +113,7 @@ pub struct Kernel {
     record: RecordMap,
     /// The daemon's part of the record.
     books: serde_json::Value,
-    /// Of the programs at cgroups.
-    _links: Vec<Link>,
+    cgroups: Cgroups,
     // Holds the programs; the maps below were taken from it.
     ebpf: Ebpf,
     policy: PolicyMaps,
@@ -122,7 +125,6 @@ pub struct Kernel {
     candidates: Candidates,
     /// Whether open connections hold what the policy in force asks for, and no more.
     is_settled: bool,
-    cgroups: Vec<Cgroup>,
     diversion: Diversion,
 }
 
@@ -171,9 +173,11 @@ impl Kernel {
     fn write_record(&self) -> Result<(), KernelError> {
         let servers = self.servers.names().iter();
         self.record.write(&Record {
-            layout: object::layout(),
+            layout: layout().all,
+            counters: layout().counters,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            cgroups: self.cgroups.iter().map(Cgroup::id).collect(),
+            cgroups: self.cgroups.paths(),
+            counted: self.cgroups.counted(),
             zones: self.zones.record(),
             servers: servers
                 .map(|(name, index)| RecordedServer {
@@ -211,11 +215,8 @@ impl Kernel {
 
     /// What is attached where: the cgroups, then the interfaces of the policy.
     pub fn attached(&self) -> Vec<Attachment> {
-        let cgroups = self.cgroups.iter().map(|cgroup| {
-            let place = Place::Cgroup(cgroup.path.clone());
-            Attachment::plain(place, &[PROGRAM_COUNT, PROGRAM_ENFORCE])
-        });
-        cgroups
+        self.cgroups
+            .attachments()
             .chain(self.interfaces.attachments())
             .chain(self.diversion.attachments())
             .collect()

@@ -2,9 +2,7 @@
 
 use std::{
     fs,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-    iter,
-    os::fd::AsFd as _,
+    os::fd::{AsFd as _, BorrowedFd},
 };
 
 use aya::{
@@ -28,6 +26,7 @@ use super::{
     link::{Hook, Link},
     pins::Pins,
     raw::Raw,
+    syscall::MapInfo,
     twin,
 };
 
@@ -41,12 +40,8 @@ const SMALLEST_RING_BYTES: u32 = 4096;
 /// debug output.
 pub(super) fn load(debug: bool, pins: Option<&Pins>) -> Result<Ebpf, KernelError> {
     let mut loader = loader(debug);
-    // Those of one network namespace live as long as the daemon's socket there.
-    let outlive = MAPS
-        .iter()
-        .filter(|map| !matches!(**map, MAP_TARGET | MAP_NEXT));
-    for (map, pins) in outlive.zip(iter::repeat(pins)) {
-        if let Some(pins) = pins {
+    if let Some(pins) = pins {
+        for map in MAPS.iter().filter(|map| outlives(map)) {
             loader.map_pin_path(map, pins.map(map));
         }
     }
@@ -56,28 +51,39 @@ pub(super) fn load(debug: bool, pins: Option<&Pins>) -> Result<Ebpf, KernelError
         .map_err(explain)
 }
 
-/// What the maps are like: a number that changes whenever one of them does. Maps of another layout
-/// cannot be taken over.
-pub(super) fn layout() -> u64 {
-    let mut hasher = DefaultHasher::new();
-    LAYOUT.hash(&mut hasher);
-    let object = aya_obj::Object::parse(OBJECT);
-    let maps = object.iter().flat_map(|object| &object.maps);
-    let mut maps: Vec<_> = maps
-        .filter(|(name, _)| MAPS.contains(&name.as_str()))
-        .map(|(name, map)| {
-            let sizes = [map.key_size(), map.value_size(), map.max_entries()];
-            (name.clone(), map.map_type(), sizes)
-        })
-        .collect();
-    maps.sort_unstable();
-    maps.hash(&mut hasher);
-    (size_of::<ZoneEntry>(), size_of::<ZoneKeyWords>()).hash(&mut hasher);
-    hasher.finish()
+/// The maps of one network namespace live as long as the daemon's socket there.
+fn outlives(map: &str) -> bool {
+    MAPS.contains(&map) && !matches!(map, MAP_TARGET | MAP_NEXT)
 }
 
-/// To be counted up when a map gets another meaning with the same sizes.
-const LAYOUT: u32 = 1;
+/// Every map that outlives the daemon, with its kind and size.
+pub(super) fn lasting_maps() -> Vec<(String, MapInfo)> {
+    let object = aya_obj::Object::parse(OBJECT);
+    let maps = object.into_iter().flat_map(|object| object.maps);
+    maps.filter(|(name, _)| outlives(name))
+        .map(|(name, map)| {
+            let info = MapInfo {
+                map_type: map.map_type(),
+                key_size: map.key_size(),
+                value_size: map.value_size(),
+                max_entries: map.max_entries(),
+                ..MapInfo::default()
+            };
+            (name, info)
+        })
+        .collect()
+}
+
+/// The BTF of the object. None: it cannot be read.
+pub(super) fn btf() -> Option<Vec<u8>> {
+    let object = aya_obj::Object::parse(OBJECT).ok()?;
+    Some(object.btf?.to_bytes())
+}
+
+/// The object.
+pub(super) fn bytes() -> &'static [u8] {
+    OBJECT
+}
 
 /// Makes the map of one zone.
 pub(super) fn create_zone_map(
@@ -175,10 +181,7 @@ pub(super) fn attach(
     pins: Option<&Pins>,
 ) -> Result<Link, KernelError> {
     const OPERATION: &str = "attach to cgroup";
-    let program = ebpf
-        .program(name)
-        .ok_or_else(|| KernelError::new("find program", name, "the object does not have it"))?;
-    let program = program.fd().context("find program", name)?.as_fd();
+    let program = descriptor(ebpf, name)?;
     let hook = match name {
         PROGRAM_ENFORCE => Hook::CgroupIngress,
         _ => Hook::CgroupSockOps,
@@ -201,6 +204,17 @@ pub(super) fn attach(
         link.pin(pin).context("pin to", pin.display())?;
     }
     Ok(link)
+}
+
+/// The loaded program of this name.
+pub(super) fn descriptor<'a>(
+    ebpf: &'a Ebpf,
+    name: &'static str,
+) -> Result<BorrowedFd<'a>, KernelError> {
+    let program = ebpf
+        .program(name)
+        .ok_or_else(|| KernelError::new("find program", name, "the object does not have it"))?;
+    Ok(program.fd().context("find program", name)?.as_fd())
 }
 
 /// The program of this name.

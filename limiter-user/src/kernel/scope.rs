@@ -5,23 +5,46 @@ use std::collections::HashSet;
 use super::{cgroup::Cgroup, sock_diag::TcpSocket};
 
 /// Which sockets belong to the cgroups we are attached to.
-pub(super) enum Scope {
-    Everything,
-    Cgroups(HashSet<u64>),
+pub(super) struct Scope {
+    /// None: every socket.
+    cgroups: Option<HashSet<u64>>,
+    is_complete: bool,
 }
 
 impl Scope {
-    pub(super) fn of(cgroups: &[Cgroup]) -> Self {
-        if cgroups.iter().any(Cgroup::is_root) {
-            return Self::Everything;
+    /// Cgroups with all that is in them, and the ids of others that are gone. It is complete if none
+    /// is to come.
+    pub(super) fn of<'a>(
+        cgroups: impl Iterator<Item = &'a Cgroup>,
+        gone: impl Iterator<Item = u64>,
+        is_complete: bool,
+    ) -> Self {
+        let mut ids: HashSet<u64> = gone.collect();
+        for cgroup in cgroups {
+            if cgroup.is_root() {
+                return Self {
+                    cgroups: None,
+                    is_complete,
+                };
+            }
+            ids.extend(cgroup.ids());
         }
-        Self::Cgroups(cgroups.iter().flat_map(Cgroup::ids).collect())
+        Self {
+            cgroups: Some(ids),
+            is_complete,
+        }
     }
 
+    /// Whether a socket belongs to it.
     pub(super) fn contains(&self, socket: &TcpSocket) -> bool {
-        match self {
-            Self::Everything => true,
-            Self::Cgroups(ids) => socket.cgroup.is_some_and(|id| ids.contains(&id)),
+        match &self.cgroups {
+            None => true,
+            Some(ids) => socket.cgroup.is_some_and(|id| ids.contains(&id)),
         }
+    }
+
+    /// Whether what is outside stays outside.
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_complete
     }
 }

@@ -3,39 +3,45 @@
 //! | what is pinned | then |
 //! |---|---|
 //! | nothing | the programs are loaded and attached, what is open is adopted |
-//! | maps of this layout, at the same cgroups | maps, links and counts are taken over. The programs are put in place of the old ones, link by link; nothing is attached anew, so nobody gets by |
+//! | all maps and links, of this layout, for cgroups with the same paths | maps, links and counts are taken over. The programs are put in place of the old ones, link by link, so nobody gets by; only to cgroups that have appeared meanwhile they are attached anew |
 //! | anything else | a second set is made beside the first, and adopts what is open; only when it counts and refuses, the first one is removed |
 
 use aya::{Ebpf, programs::Xdp};
-use limiter_common::names::{MAP_RECORD, PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_XDP};
+use limiter_common::names::{PROGRAM_ENFORCE, PROGRAM_XDP};
 
 use super::{
     Kernel,
     adopt::Candidates,
-    cgroup::{self, Cgroup},
+    cgroup::Cgroups,
     change::{Applied, AppliedZone},
     compile::{self, Compiled},
     divert::Diversion,
     error::KernelError,
     indices::{Indices, ServerIndices},
     interface::{Interfaces, Transmitters},
+    left::{Counted, Left},
     object,
     pins::{Instance, Pins, Record, RecordMap},
     policy::PolicyMaps,
     privilege,
-    zones::{Origin, ZoneMaps},
+    zones::{Origin, Placed, ZoneMaps},
 };
-use crate::policy::{LogLevel, Policy};
+use crate::policy::{LogLevel, Policy, Zone};
 
 /// How a daemon began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum How {
     /// There was nothing.
     Fresh,
     /// With what another daemon has left.
     TakenOver,
     /// In place of what another daemon has left, which could not be taken over.
-    InPlace,
+    InPlace {
+        /// Why not.
+        why: String,
+        /// Whether the zones' counters could be read, and go on.
+        carried: bool,
+    },
 }
 
 /// A kernel that enforces.
@@ -52,50 +58,44 @@ pub struct Started {
 
 impl Kernel {
     /// Loads the programs, makes the zones, writes the policy, attaches to every cgroup of the
-    /// policy (the root of the cgroup2 hierarchy if it names none), counts open connections, and
-    /// attaches to the interfaces of the policy that are there. Enforcement is in force when this
+    /// policy that is there (the root of the cgroup2 hierarchy if it names none), counts open
+    /// connections, and attaches to the interfaces of the policy that are there. Enforcement is in force when this
     /// returns. What it makes is pinned under the name of the instance, if there is one and a bpf
     /// filesystem; what is pinned there is taken over.
     ///
     /// # Errors
     ///
-    /// What was not there before is not there then. That an interface is missing is no error.
+    /// What was not there before is not there then. That a cgroup or an interface is missing is no
+    /// error.
     pub fn start(policy: &Policy, instance: Option<&Instance>) -> Result<Started, KernelError> {
         privilege::check()?;
         privilege::raise_descriptor_limit()?;
-        let cgroups = cgroup::open_all(policy)?;
+        let cgroups = Cgroups::open(policy)?;
         compile::check(policy)?;
         let pins = match instance {
             Some(instance) => Pins::open(instance)?,
             None => None,
         };
         let Some(pins) = pins else {
-            if let Some(instance) = instance {
-                tracing::warn!(
-                    "there is no bpf filesystem, and none can be mounted at /sys/fs/bpf: nothing is \
-                     limited any more when the daemon of instance {instance} ends, however it ends"
-                );
-            }
-            return Self::fresh(policy, cgroups, None);
+            return Self::fresh(policy, cgroups, None, None);
         };
+        warn_of_others(&pins, &cgroups);
         if pins.is_empty() {
-            return Self::fresh(policy, cgroups, Some(pins));
+            return Self::fresh(policy, cgroups, Some(pins), None);
         }
-        let record = RecordMap::pinned(&pins.map(MAP_RECORD));
-        let here: Vec<u64> = cgroups.iter().map(Cgroup::id).collect();
-        match record {
-            Some(record) if record.layout == object::layout() && record.cgroups == here => {
-                Self::take_over(policy, cgroups, pins, record)
-            }
-            _ => Self::beside(policy, cgroups, pins),
+        match Left::look(&pins, &cgroups) {
+            Left::Whole(record) => Self::take_over(policy, cgroups, pins, record),
+            Left::Other { why, counted } => Self::beside(policy, cgroups, pins, why, counted),
         }
     }
 
-    /// There is nothing yet.
+    /// There is nothing yet, or what there is stays as it is. `counted` is what it counts, for the
+    /// counters to go on.
     fn fresh(
         policy: &Policy,
-        cgroups: Vec<Cgroup>,
+        mut cgroups: Cgroups,
         mut pins: Option<Pins>,
+        counted: Option<&Counted>,
     ) -> Result<Started, KernelError> {
         // Until it is complete.
         if let Some(pins) = &mut pins {
@@ -115,20 +115,15 @@ impl Kernel {
 
         // Count first, so that from here on no connection is missed; then add those that were
         // open before; refuse only when the counts are true.
-        let mut links = Vec::new();
-        for cgroup in &cgroups {
-            links.push(object::attach(&ebpf, PROGRAM_COUNT, cgroup, pins.as_ref())?);
-        }
+        cgroups.count(&ebpf, pins.as_ref());
+        cgroups.check()?;
         let mut candidates = Candidates::take(&mut ebpf)?;
-        let adopted = candidates.adopt(&mut ebpf, &cgroups, &compiled, None)?;
-        for cgroup in &cgroups {
-            links.push(object::attach(
-                &ebpf,
-                PROGRAM_ENFORCE,
-                cgroup,
-                pins.as_ref(),
-            )?);
-        }
+        let adopted = candidates.adopt(&mut ebpf, &cgroups.scope(), &compiled, None)?;
+        let applied_zones = carry(policy, &placed, &zones, counted)?;
+        cgroups.enforce(&ebpf, pins.as_ref());
+        cgroups.check()?;
+        // Whoever comes or goes from here on is news.
+        cgroups.report();
         let mut diversion = Diversion::new(&mut ebpf)?;
         diversion.refresh(&mut ebpf, pins.as_ref(), &cgroups, policy)?;
         let interfaces = interfaces(&mut ebpf, policy, pins.as_ref())?;
@@ -140,7 +135,7 @@ impl Kernel {
             pins,
             record: RecordMap::take(&mut ebpf)?,
             books: serde_json::Value::Null,
-            _links: links,
+            cgroups,
             ebpf,
             policy: policy_maps,
             compiled,
@@ -149,18 +144,16 @@ impl Kernel {
             servers,
             candidates,
             is_settled: true,
-            cgroups,
             diversion,
         };
         kernel.write_record()?;
-        let zones = policy.zones.iter().map(|_| AppliedZone::new(Origin::New));
         Ok(Started {
             kernel,
             applied: Applied {
-                zones: zones.collect(),
+                zones: applied_zones,
                 adopted,
             },
-            books: serde_json::Value::Null,
+            books: counted.map_or(serde_json::Value::Null, |it| it.books().clone()),
             how: How::Fresh,
         })
     }
@@ -168,7 +161,7 @@ impl Kernel {
     /// Goes on where another daemon has ended.
     fn take_over(
         policy: &Policy,
-        cgroups: Vec<Cgroup>,
+        mut cgroups: Cgroups,
         pins: Pins,
         record: Record,
     ) -> Result<Started, KernelError> {
@@ -181,12 +174,7 @@ impl Kernel {
         let zones = ZoneMaps::take_over(&mut ebpf, &record.zones, &in_force)?;
         object::load_programs(&mut ebpf)?;
         // From here on our programs run, with the maps and the policy of before.
-        let mut links = Vec::new();
-        for cgroup in &cgroups {
-            for program in [PROGRAM_COUNT, PROGRAM_ENFORCE] {
-                links.push(object::attach(&ebpf, program, cgroup, Some(&pins))?);
-            }
-        }
+        cgroups.take_over(&ebpf, &pins)?;
         let diversion = Diversion::new(&mut ebpf)?;
         let interfaces = interfaces(&mut ebpf, policy, Some(&pins))?;
         let mut kernel = Self {
@@ -195,7 +183,7 @@ impl Kernel {
             pins: Some(pins),
             record: RecordMap::take(&mut ebpf)?,
             books: record.books.clone(),
-            _links: links,
+            cgroups,
             policy: policy_maps,
             // What the old policy counted is known by the tokens of the sockets.
             compiled: Compiled::nothing(),
@@ -204,11 +192,14 @@ impl Kernel {
             servers,
             candidates: Candidates::take(&mut ebpf)?,
             is_settled: false,
-            cgroups,
             diversion,
             ebpf,
         };
         let applied = kernel.apply(policy)?;
+        // Where nobody was refused before: now what is open counts.
+        kernel.cgroups.enforce(&kernel.ebpf, kernel.pins.as_ref());
+        kernel.cgroups.check()?;
+        kernel.cgroups.report();
         kernel.transmitters.set(kernel.interfaces.attached())?;
         Ok(Started {
             kernel,
@@ -218,18 +209,61 @@ impl Kernel {
         })
     }
 
-    /// Begins beside what another daemon has left, and then takes its place.
-    fn beside(policy: &Policy, cgroups: Vec<Cgroup>, old: Pins) -> Result<Started, KernelError> {
+    /// Begins beside what another daemon has left, and then takes its place. Until then both count
+    /// what is established, each for itself, and what is open is adopted; the old one refuses alone
+    /// before the new one knows of all, and then both do.
+    fn beside(
+        policy: &Policy,
+        cgroups: Cgroups,
+        old: Pins,
+        why: String,
+        counted: Option<Counted>,
+    ) -> Result<Started, KernelError> {
         let new = old.beside()?;
-        let mut started = Self::fresh(policy, cgroups, Some(new))?;
+        let mut started = Self::fresh(policy, cgroups, Some(new), counted.as_ref())?;
         if let Some(new) = &mut started.kernel.pins {
             new.take_place_of(old)?;
         }
+        let carried = counted.is_some();
         Ok(Started {
-            how: How::InPlace,
+            how: How::InPlace { why, carried },
             ..started
         })
     }
+}
+
+/// They have no daemon: nobody else has one of these cgroups.
+fn warn_of_others(pins: &Pins, cgroups: &Cgroups) {
+    for cgroup in cgroups.there() {
+        for other in pins.others_at(PROGRAM_ENFORCE, cgroup.id()) {
+            tracing::warn!(
+                "instance {other}, which has no daemon any more, goes on refusing at {} as well; \
+                 `limiter detach --instance {other}` ends that",
+                cgroup.path.display()
+            );
+        }
+    }
+}
+
+/// Where each zone comes from. Read at one moment, when both sets count and the new one is about to
+/// refuse: what is counted before is the old one's, what is counted after is the new one's.
+fn carry(
+    policy: &Policy,
+    placed: &[Placed],
+    zones: &ZoneMaps,
+    counted: Option<&Counted>,
+) -> Result<Vec<AppliedZone>, KernelError> {
+    let one = |(zone, placed): (&Zone, &Placed)| {
+        let Some(past) = counted.and_then(|counted| counted.of(zone)) else {
+            return Ok(AppliedZone::new(Origin::New));
+        };
+        Ok(AppliedZone {
+            origin: Origin::Carried,
+            start: zones.read_counters(placed.index)?,
+            past,
+        })
+    };
+    policy.zones.iter().zip(placed).map(one).collect()
 }
 
 fn load(policy: &Policy, pins: Option<&Pins>) -> Result<Ebpf, KernelError> {

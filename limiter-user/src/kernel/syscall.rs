@@ -44,6 +44,72 @@ pub(super) unsafe fn bpf<T>(command: Command, attributes: &mut T) -> io::Result<
     Ok(result as i32)
 }
 
+/// The member `info` of union bpf_attr.
+#[repr(C)]
+struct GetInfo {
+    bpf_fd: u32,
+    info_len: u32,
+    info: u64,
+}
+
+/// What the kernel tells of an object.
+///
+/// # Safety
+///
+/// `T` is the struct that the kernel fills for objects of this kind, or its first members: integers,
+/// without implicit padding.
+pub(super) unsafe fn info<T: Default>(object: BorrowedFd<'_>) -> io::Result<T> {
+    let mut info = T::default();
+    let mut get_info = GetInfo {
+        bpf_fd: object.as_raw_fd() as u32,
+        info_len: size_of::<T>() as u32,
+        info: (&raw mut info) as u64,
+    };
+    // SAFETY: the kernel writes `info_len` bytes to `info` at the most.
+    unsafe { bpf(Command::ObjectGetInfoByFd, &mut get_info) }?;
+    Ok(info)
+}
+
+/// struct bpf_map_info
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct MapInfo {
+    pub(super) map_type: u32,
+    pub(super) id: u32,
+    pub(super) key_size: u32,
+    pub(super) value_size: u32,
+    pub(super) max_entries: u32,
+    pub(super) map_flags: u32,
+    pub(super) name: [u8; 16],
+    pub(super) ifindex: u32,
+    pub(super) btf_vmlinux_value_type_id: u32,
+    pub(super) netns_dev: u64,
+    pub(super) netns_ino: u64,
+    pub(super) btf_id: u32,
+    pub(super) btf_key_type_id: u32,
+    pub(super) btf_value_type_id: u32,
+    pub(super) padding: u32,
+}
+
+impl MapInfo {
+    /// Of this map.
+    pub(super) fn of(map: BorrowedFd<'_>) -> io::Result<Self> {
+        // SAFETY: it is the struct of maps. That of another object fills it with other integers.
+        unsafe { info(map) }
+    }
+
+    /// BPF_MAP_TYPE_ARRAY, with one element.
+    pub(super) fn is_array_of_one(&self) -> bool {
+        (self.map_type, self.key_size, self.max_entries) == (2, 4, 1)
+    }
+
+    /// Whether two maps are of one kind and size.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let shape = |map: &Self| (map.map_type, map.key_size, map.value_size, map.max_entries);
+        shape(self) == shape(other)
+    }
+}
+
 /// The members of union bpf_attr for single elements.
 #[repr(C)]
 struct Element {

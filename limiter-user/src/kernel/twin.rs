@@ -9,28 +9,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
 };
 
-use super::syscall::{Command, bpf};
-
-/// struct bpf_map_info
-#[repr(C)]
-#[derive(Default)]
-struct MapInfo {
-    map_type: u32,
-    id: u32,
-    key_size: u32,
-    value_size: u32,
-    max_entries: u32,
-    map_flags: u32,
-    name: [u8; 16],
-    ifindex: u32,
-    btf_vmlinux_value_type_id: u32,
-    netns_dev: u64,
-    netns_ino: u64,
-    btf_id: u32,
-    btf_key_type_id: u32,
-    btf_value_type_id: u32,
-    padding: u32,
-}
+use super::syscall::{Command, MapInfo, bpf};
 
 /// The members of union bpf_attr for the creation of a map, up to the last that is used.
 #[repr(C)]
@@ -49,14 +28,6 @@ struct MapCreate {
     btf_value_type_id: u32,
 }
 
-/// The member `info` of union bpf_attr.
-#[repr(C)]
-struct GetInfo {
-    bpf_fd: u32,
-    info_len: u32,
-    info: u64,
-}
-
 /// The members of union bpf_attr for the descriptor of a BTF.
 #[repr(C)]
 struct GetById {
@@ -67,14 +38,7 @@ struct GetById {
 
 /// A map like this one, with room for so many elements.
 pub(super) fn of(map: BorrowedFd<'_>, max_entries: u32) -> io::Result<OwnedFd> {
-    let mut info = MapInfo::default();
-    let mut get_info = GetInfo {
-        bpf_fd: map.as_raw_fd() as u32,
-        info_len: size_of::<MapInfo>() as u32,
-        info: (&raw mut info) as u64,
-    };
-    // SAFETY: the kernel writes `info_len` bytes to `info` at the most.
-    unsafe { bpf(Command::ObjectGetInfoByFd, &mut get_info) }?;
+    let info = MapInfo::of(map)?;
     let mut get_btf = GetById {
         id: info.btf_id,
         next_id: 0,

@@ -74,6 +74,8 @@ pub enum Origin {
     },
     /// There was one of this name that counted by something else.
     OtherKey,
+    /// It goes on with the counters of one that another version has made.
+    Carried,
     /// There was none of this name.
     New,
 }
@@ -132,7 +134,9 @@ impl ZoneMaps {
     pub(super) fn record(&self) -> Vec<RecordedZone> {
         let zones = self.zones.iter();
         zones
-            .map(|(&index, one)| RecordedZone::new(index, &one.zone, one.max_entries))
+            .map(|(&index, one)| {
+                RecordedZone::new(index, &one.zone, one.max_entries, one.is_retired)
+            })
             .collect()
     }
 

@@ -93,6 +93,12 @@ pub struct Origins {
     pub error_log_level: Origin,
     /// Control socket.
     pub control: Origin,
+    /// `group=` of the control socket.
+    #[serde(default)]
+    pub control_group: Origin,
+    /// `others=` of the control socket.
+    #[serde(default)]
+    pub control_others: Origin,
 }
 
 /// Of one interface.

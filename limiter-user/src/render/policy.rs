@@ -8,8 +8,9 @@ use super::{
     words::{size, word},
 };
 use crate::{
+    control::DEFAULT_SOCKET,
     policy::{
-        Attach, LimitConn, LogTarget, Policy, Server, Zone,
+        Attach, Grant, LimitConn, LogTarget, Policy, Server, Zone,
         origin::{LimitOrigins, Origins, ServerOrigins, ZoneOrigins},
     },
     zone_map::MapSize,
@@ -20,10 +21,7 @@ use crate::{
 pub fn configuration(policy: &Policy, origins: &Origins, cpus: u64) -> String {
     let mut lines = Lines::default();
     error_log(&mut lines, policy, origins);
-    if let Some(path) = &policy.control {
-        let text = format!("control {};", word(&path.to_string_lossy()));
-        lines.add(text, note(Some(&origins.control)));
-    }
+    control(&mut lines, policy, origins);
     attach(&mut lines, policy, origins);
     for (index, it) in policy.zones.iter().enumerate() {
         lines.blank();
@@ -47,6 +45,27 @@ fn error_log(lines: &mut Lines, policy: &Policy, origins: &Origins) {
         ("level", &origins.error_log_level),
     ];
     lines.add(text, notes(origins));
+}
+
+/// Without any, the socket is where it is by default, or where `--control` says.
+fn control(lines: &mut Lines, policy: &Policy, origins: &Origins) {
+    let Grant { group, others } = &policy.grant;
+    let path = match &policy.control {
+        Some(path) => path.to_string_lossy(),
+        None if policy.grant == Grant::default() => return,
+        None => DEFAULT_SOCKET.into(),
+    };
+    let mut text = format!("control {}", word(&path));
+    if let Some(group) = group {
+        text.push_str(&format!(" {}", word(&format!("group={}", group.name))));
+    }
+    text.push_str(&format!(" others={others};"));
+    let group = group.as_ref().map(|_| ("group", &origins.control_group));
+    let parts = [("path", &origins.control)].into_iter().chain(group);
+    lines.add(
+        text,
+        notes(parts.chain([("others", &origins.control_others)])),
+    );
 }
 
 fn attach(lines: &mut Lines, policy: &Policy, origins: &Origins) {

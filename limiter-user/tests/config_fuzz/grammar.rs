@@ -145,7 +145,13 @@ impl Text<'_> {
                 let target = self.random.one_of(&["stderr", path]);
                 self.line("error_log", &[target, level]);
             }
-            1 => self.line("control", &[path]),
+            1 => {
+                let group = self.random.one_of(&["group=0", "group=root", "group=4711"]);
+                let others = self.random.one_of(&["others=read", "others=nothing"]);
+                let words = [path, group, others];
+                let count = 1 + self.random.below(3);
+                self.line("control", &words[..count]);
+            }
             2 => self.line("attach", &["cgroup", path]),
             3 => {
                 let mode = self

@@ -2,18 +2,12 @@
 //! changes nothing.
 
 use std::{
-    ffi::CString,
     fs, io,
-    os::unix::{ffi::OsStrExt, net::UnixListener, process::CommandExt},
-    path::PathBuf,
-    process::Command,
+    os::unix::{net::UnixListener, process::CommandExt},
+    path::{Path, PathBuf},
 };
 
-use nix::{
-    mount::{MntFlags, MsFlags, mount, umount2},
-    sched::{CloneFlags, unshare},
-};
-use tests::{Limiter, World, cgroup, limiter, process::run, programs::Programs};
+use tests::{Limiter, World, cgroup, limiter, mounts, process::run, programs::Programs};
 
 use crate::{CLIENT, LIMIT_10, SERVER};
 
@@ -24,6 +18,9 @@ fn a_cgroup_path_that_is_not_cgroup2_is_refused() {
         world.path("."),
         PathBuf::from("/proc"),
         world.path("missing"),
+        world.cgroup.path().join("cgroup.procs"),
+        world.cgroup.path().join("cgroup.procs/below"),
+        PathBuf::from("/proc/missing/below"),
     ] {
         let mut command = limiter::command();
         command
@@ -53,7 +50,7 @@ fn without_a_cgroup2_hierarchy_the_start_says_so() {
     command
         .args(["run", "--limit", "10", "--listen", "8080", "--control"])
         .arg(world.control());
-    without_mount(&mut command, cgroup::root());
+    mounts::without(&mut command, &cgroup::root());
     let output = run(command, Some(&world.netns));
     assert_eq!(output.code, Some(1), "{}", output.stderr);
     assert!(
@@ -72,7 +69,7 @@ fn without_bpffs_the_limiter_works_all_the_same() {
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("read mountinfo");
     for line in mounts.lines().filter(|line| line.contains(" - bpf ")) {
         let point = line.split(' ').nth(4).expect("a mount point");
-        without_mount(&mut command, PathBuf::from(point));
+        mounts::without(&mut command, Path::new(point));
     }
     let limiter = Limiter::try_command(&world.netns, &world.control(), command)
         .expect("it mounts bpffs if it needs it");
@@ -154,21 +151,6 @@ fn a_file_in_place_of_the_control_socket_is_not_removed() {
     );
     assert_eq!(fs::read_to_string(path).expect("still there"), "precious");
     assert_eq!(Programs::attached(world.cgroup.path()), Programs::NONE);
-}
-
-/// Makes `command` run where this is not mounted; nobody else notices.
-fn without_mount(command: &mut Command, point: PathBuf) {
-    let point = CString::new(point.as_os_str().as_bytes()).expect("a path");
-    // SAFETY: only system calls; nothing allocates.
-    unsafe {
-        command.pre_exec(move || {
-            unshare(CloneFlags::CLONE_NEWNS)?;
-            let all = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-            mount(None::<&str>, c"/", None::<&str>, all, None::<&str>)?;
-            umount2(point.as_c_str(), MntFlags::MNT_DETACH)?;
-            Ok(())
-        });
-    }
 }
 
 // An empty bounding set: exec gives root nothing (capabilities(7)).

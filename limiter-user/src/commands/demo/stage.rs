@@ -31,7 +31,7 @@ use crate::{
         route::EventFilter,
         socket::ControlSocket,
     },
-    daemon::{self, Mission, Signals, clock::SystemClock},
+    daemon::{self, Mission, Signals, clock::SystemClock, notify::Manager},
     kernel::KernelError,
 };
 
@@ -87,7 +87,9 @@ impl Stage {
         let ready = || {
             let _ = ready.send(());
         };
-        let mut running = tokio::spawn(daemon::run(mission, socket, clock, signals, ready));
+        let manager = Manager::none();
+        let running = daemon::run(mission, socket, clock, signals, manager, ready);
+        let mut running = tokio::spawn(running);
         if is_ready.await.is_err() {
             ended(&mut running).await?;
             return Err(Failure::DaemonStopped);

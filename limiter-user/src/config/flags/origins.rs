@@ -46,6 +46,8 @@ impl Flags {
                 };
                 self.interface.len()
             ],
+            control_group: Origin::flag("--control-group", self.control_group.is_some()),
+            control_others: Origin::flag("--control-others", self.control_others.is_some()),
             ..Origins::default()
         }
     }

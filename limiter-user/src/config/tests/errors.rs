@@ -359,6 +359,28 @@ fn simple_values() {
             "control limiter.sock;",
             r#"1:9: "limiter.sock" is not an absolute path in "control" directive"#,
         ),
+        ("control /s adm;", r#"1:12: invalid parameter "adm""#),
+        (
+            "control /s mode=0666;",
+            r#"1:12: invalid parameter "mode=0666""#,
+        ),
+        (
+            "control /s group=no-such-group;",
+            r#"1:18: unknown group "no-such-group""#,
+        ),
+        ("control /s group=;", r#"1:18: unknown group """#),
+        (
+            "control /s group=4294967295;",
+            r#"1:18: invalid number of a group "4294967295""#,
+        ),
+        (
+            "control /s others=write;",
+            r#"1:12: invalid value "others=write" in "control" directive, it must be "read" or "nothing""#,
+        ),
+        (
+            "control /s others=read others=read;",
+            r#"1:24: duplicate parameter "others""#,
+        ),
         (
             &format!("control /{};", "x".repeat(107)),
             &format!(

@@ -34,6 +34,8 @@ fn flags_and_file_come_to_the_same_policy() {
         action: words(&["close", "delay=1m30s"]),
         dry_run: true,
         log_level: Some("warn".to_owned()),
+        control_group: Some("0".to_owned()),
+        control_others: Some("read".to_owned()),
     };
     let text = "attach cgroup /sys/fs/cgroup/a; attach interface eth0; attach interface eth1;
         limit_conn_zone $remote_addr$server_port zone=addr:1m v4_prefix=24 v6_prefix=64
@@ -43,7 +45,10 @@ fn flags_and_file_come_to_the_same_policy() {
             limit_conn addr 20; limit_conn_dry_run on; limit_conn_log_level warn;
             limit_conn_action close delay=1m30s;
         }";
-    let from_file = parse("t.conf", text).expect("valid").policy;
+    let text = format!("{text} control /run/limiter/limiter.sock others=read group=0;");
+    let mut from_file = parse("t.conf", &text).expect("valid").policy;
+    // No flag of these names the socket.
+    from_file.control = None;
     assert_eq!(flags.policy().expect("valid").policy, from_file);
 }
 

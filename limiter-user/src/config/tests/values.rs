@@ -8,15 +8,15 @@ use limiter_common::key::KeyFields;
 use crate::{
     config::{Loaded, parse},
     policy::{
-        Action, Attach, ErrorLog, Interface, Key, LimitConn, Listen, ListenAddr, LogLevel,
-        LogTarget, OnFull, Override, Policy, Prefixes, Server, XdpMode, Zone,
+        Action, Attach, ErrorLog, Grant, Group, Interface, Key, LimitConn, Listen, ListenAddr,
+        LogLevel, LogTarget, OnFull, Others, Override, Policy, Prefixes, Server, XdpMode, Zone,
     },
 };
 
 /// Every directive of this version, and most ways to write a word.
 const SAMPLE: &str = r#"# limiter
 error_log /var/log/limiter/error.log info;
-control "/run/limiter/limiter.sock";
+control "/run/limiter/limiter.sock" others=read group=0;
 attach cgroup /sys/fs/cgroup/system.slice/a\x2db.service;
 attach cgroup '/sys/fs/cgroup/with blank';
 attach interface eth0;
@@ -181,6 +181,13 @@ fn the_sample_comes_to_this_policy() {
             level: LogLevel::Info,
         },
         control: Some(PathBuf::from("/run/limiter/limiter.sock")),
+        grant: Grant {
+            group: Some(Group {
+                name: "0".to_owned(),
+                gid: 0,
+            }),
+            others: Others::Read,
+        },
     };
     assert_eq!(policy, expected);
 }

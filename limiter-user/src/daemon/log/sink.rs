@@ -87,16 +87,23 @@ impl Drop for LogGuard {
     }
 }
 
-/// Opens the target and starts the thread that writes to it.
-pub(super) fn open(target: &LogTarget) -> Result<(Sink, LogGuard), LogError> {
-    let target: Box<dyn Write + Send> = match target {
+/// Where the lines are written.
+pub(super) type Target = Box<dyn Write + Send>;
+
+/// Opens the target.
+pub(super) fn open(target: &LogTarget) -> Result<Target, LogError> {
+    Ok(match target {
         LogTarget::Stderr => Box::new(io::stderr()),
         LogTarget::File(path) => {
             let file = OpenOptions::new().append(true).create(true).open(path);
             let error = |e| LogError::new("open error_log", path.display().to_string(), e);
             Box::new(file.map_err(error)?)
         }
-    };
+    })
+}
+
+/// Starts the thread that writes to the target.
+pub(super) fn start(target: Target) -> Result<(Sink, LogGuard), LogError> {
     let (sink, messages) = queue(QUEUED_LINES);
     let lost = Arc::clone(&sink.lost);
     thread::Builder::new()
@@ -159,7 +166,8 @@ pub(super) mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("error.log");
         std::fs::write(&path, "before\n").expect("a file");
-        let (sink, guard) = open(&LogTarget::File(path.clone())).expect("a log");
+        let target = open(&LogTarget::File(path.clone())).expect("a log");
+        let (sink, guard) = start(target).expect("a thread");
         for i in 0..100 {
             sink.send(format!("line {i}\n"));
         }

@@ -7,8 +7,8 @@ use limiter_common::key::{Connection, KeyShape};
 use super::{policy as policy_status, *};
 use crate::daemon::in_force::tests::in_force;
 use crate::policy::{
-    Action, Attach, ErrorLog, Interface, Key, LimitConn, Listen, ListenAddr, LogLevel, OnFull,
-    Override, Prefixes, XdpMode, Zone,
+    Action, Attach, ErrorLog, Grant, Interface, Key, LimitConn, Listen, ListenAddr, LogLevel,
+    OnFull, Override, Prefixes, XdpMode, Zone,
 };
 
 /// Two zones, two servers.
@@ -63,6 +63,7 @@ pub(crate) fn policy() -> Policy {
         attach: vec![Attach::Cgroup("/sys/fs/cgroup/web.slice".into())],
         error_log: ErrorLog::default(),
         control: None,
+        grant: Grant::default(),
     }
 }
 

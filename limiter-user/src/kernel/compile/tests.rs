@@ -1,7 +1,7 @@
 //! What policies come to in the maps.
 
 use super::*;
-use crate::policy::{ErrorLog, LimitConn, Listen, LogLevel, OnFull, Prefixes};
+use crate::policy::{ErrorLog, Grant, LimitConn, Listen, LogLevel, OnFull, Prefixes};
 
 fn policy(listens: &[&[Listen]]) -> Policy {
     Policy {
@@ -36,6 +36,7 @@ fn policy(listens: &[&[Listen]]) -> Policy {
         attach: Vec::new(),
         error_log: ErrorLog::default(),
         control: None,
+        grant: Grant::default(),
     }
 }
 

@@ -184,7 +184,7 @@ mod tests {
         let text =
             format!("limit_conn_zone $binary_remote_addr zone=a:1m; limit_conn a 1; {servers}");
         let policy = config::parse("test.conf", &text).expect("valid").policy;
-        let scope = Scope::Cgroups([INSIDE].into());
+        let scope = Scope::of([].into_iter(), [INSIDE].into_iter(), true);
         let table = Table::of(listeners.iter(), &scope, &policy).0.into_iter();
         let mut table: Vec<_> = table.map(|((addr, port), who)| (addr, port, who)).collect();
         table.sort_unstable();

@@ -32,7 +32,7 @@ use self::{
 pub use self::{places::Places, target::Target};
 use super::{
     attachment::{Attachment, Place},
-    cgroup::{self, Cgroup},
+    cgroup::{self, Cgroup, Cgroups},
     error::{Context, KernelError},
     link::Link,
     netns::{self, NetNs, NetNsId},
@@ -83,7 +83,7 @@ impl Diversion {
         &mut self,
         ebpf: &mut Ebpf,
         pins: Option<&Pins>,
-        cgroups: &[Cgroup],
+        cgroups: &Cgroups,
         policy: &Policy,
     ) -> Result<(), KernelError> {
         let mut wanted = HashSet::new();
@@ -93,7 +93,7 @@ impl Diversion {
             .any(|server| server.action != Action::Drop)
         {
             self.prepare(ebpf, pins)?;
-            let scope = Scope::of(cgroups);
+            let scope = cgroups.scope();
             netns::in_each(|netns| {
                 let id = netns.id;
                 match self.refresh_in(netns, ebpf, &scope, policy) {

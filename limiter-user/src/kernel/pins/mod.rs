@@ -8,24 +8,30 @@
 //!                                                 namespace with this inode number
 //! ```
 //!
+//! While one set takes the place of another, the new one is in the directory `INSTANCE+new`.
+//!
 //! The directory of the instance is locked while a daemon runs, so that two never write the same
 //! maps. The kernel gives the lock up when the process ends, however it ends.
 
+mod files;
 mod instance;
+mod left_behind;
 mod mount;
 mod record;
+mod unfinished;
 
 use std::{
-    fs::{self, File, TryLockError},
-    io,
+    fs::{self, File},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 use limiter_common::names::{MAP_RECORD, PROGRAM_ENFORCE, PROGRAM_XDP};
 
+use self::files::{entries, lock, remove, remove_directories, writable};
 pub use self::instance::Instance;
-pub(super) use self::record::{Record, RecordMap, RecordedServer, RecordedZone};
+pub use self::left_behind::{detach, instances, is_pinned};
+pub(super) use self::record::{RECORD_FORM, Record, RecordMap, RecordedServer, RecordedZone};
 use super::{
     error::{Context, KernelError},
     link::Link,
@@ -38,7 +44,7 @@ pub(super) struct Pins {
     before: Option<PathBuf>,
     /// Inode number of the network namespace that the interfaces are in.
     netns: u64,
-    lock: File,
+    _lock: File,
     /// Whether what is pinned stays when this is dropped.
     stays: bool,
 }
@@ -49,42 +55,30 @@ const PARTS: [&str; 2] = ["maps", "links"];
 const NETNS: &str = "/proc/self/ns/net";
 
 impl Pins {
-    /// Opens the directory of an instance; makes it if there is none. None: there is no bpf
-    /// filesystem, and none can be mounted.
+    /// Opens the directory of an instance; makes it if there is none. None, with a warning: nothing
+    /// can be pinned, and nothing is.
+    ///
+    /// # Errors
+    ///
+    /// If another daemon has it, or if there is something in it that cannot be changed.
     pub(super) fn open(instance: &Instance) -> Result<Option<Self>, KernelError> {
-        let Some(root) = mount::find_or_mount() else {
-            return Ok(None);
+        let why = match mount::find_or_mount() {
+            Err(why) => why,
+            Ok(root) => {
+                let directory = directory_in(&root, instance);
+                match writable(&root) {
+                    Ok(()) => {
+                        return Self::open_in(directory)
+                            .and_then(unfinished::finish)
+                            .map(Some);
+                    }
+                    Err(error) if is_pinned_in(&directory) => return Err(error),
+                    Err(error) => error.to_string(),
+                }
+            }
         };
-        let mut pins = Self::open_in(directory_in(&root, instance))?;
-        pins.finish()?;
-        Ok(Some(pins))
-    }
-
-    /// Goes on where a daemon that began beside another one was killed.
-    fn finish(&mut self) -> Result<(), KernelError> {
-        let directory = self.directory_beside();
-        if !directory.exists() {
-            return Ok(());
-        }
-        let mut beside = Self::open_in(directory)?;
-        // Written last. With it, the set is whole; it may be all that there is.
-        if RecordMap::pinned(&beside.map(MAP_RECORD)).is_some() {
-            let place = Self {
-                directory: self.directory.clone(),
-                before: None,
-                netns: self.netns,
-                lock: self
-                    .lock
-                    .try_clone()
-                    .context("lock", self.directory.display())?,
-                stays: true,
-            };
-            beside.take_place_of(place)?;
-            *self = beside;
-        } else {
-            beside.stay(false);
-        }
-        Ok(())
+        tracing::warn!("{why}: nothing is limited any more when the daemon ends, however it ends");
+        Ok(None)
     }
 
     fn open_in(directory: PathBuf) -> Result<Self, KernelError> {
@@ -98,7 +92,7 @@ impl Pins {
             directory,
             before: None,
             netns: fs::metadata(NETNS).context("read", NETNS)?.ino(),
-            lock,
+            _lock: lock,
             // What is there is somebody's until it is known to be unusable.
             stays: true,
         })
@@ -114,11 +108,34 @@ impl Pins {
         self.directory.join("maps").join(name)
     }
 
+    /// Other instances that have a link of this program at this cgroup pinned, sorted.
+    pub(super) fn others_at(&self, program: &str, cgroup: u64) -> Vec<String> {
+        let name = link_name(program, cgroup);
+        let root = self.directory.parent().map(entries).unwrap_or_default();
+        let others = root.iter().filter(|other| {
+            let own = [self.directory.clone(), unfinished::beside(&self.directory)];
+            !own.contains(other) && other.join("links").join(&name).exists()
+        });
+        let names = others.filter_map(|other| Some(other.file_name()?.to_string_lossy().into()));
+        let mut names: Vec<String> = names.collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Where the link of a program at a cgroup is pinned.
     pub(super) fn link(&self, program: &str, cgroup: u64) -> PathBuf {
-        self.directory
-            .join("links")
-            .join(format!("{program}-{cgroup}"))
+        let links = self.directory.join("links");
+        links.join(link_name(program, cgroup))
+    }
+
+    /// Ids of the cgroups at which a link of this program is pinned.
+    pub(super) fn cgroups(&self, program: &str) -> Vec<u64> {
+        let links = entries(&self.directory.join("links")).into_iter();
+        let cgroup = |link: PathBuf| {
+            let name = link.file_name()?.to_str()?;
+            name.strip_prefix(program)?.strip_prefix('-')?.parse().ok()
+        };
+        links.filter_map(cgroup).collect()
     }
 
     /// Where the link of the program at this interface is pinned.
@@ -151,27 +168,19 @@ impl Pins {
 
     /// A second directory of the same instance, empty.
     pub(super) fn beside(&self) -> Result<Self, KernelError> {
-        let mut beside = Self::open_in(self.directory_beside())?;
+        let mut beside = Self::open_in(unfinished::beside(&self.directory))?;
+        // Of one that did not get so far.
+        beside.clear()?;
         beside.before = Some(self.directory.clone());
         Ok(beside)
     }
 
-    fn directory_beside(&self) -> PathBuf {
-        let mut directory = self.directory.clone().into_os_string();
-        // No instance can have this name.
-        directory.push("+new");
-        directory.into()
-    }
-
     /// Detaches what is pinned in the other directory, and moves here. If this is interrupted,
-    /// [`Self::open`] goes on with it.
+    /// `unfinished` goes on with it.
     pub(super) fn take_place_of(&mut self, other: Self) -> Result<(), KernelError> {
         other.clear()?;
         let place = other.directory.clone();
-        for part in PARTS {
-            let part = place.join(part);
-            fs::remove_dir(&part).context("unpin", part.display())?;
-        }
+        remove_directories(&place, &PARTS);
         // Both are locked: nobody else finds the place empty.
         fs::rename(&self.directory, &place).context(OPERATION, place.display())?;
         self.directory = place;
@@ -186,6 +195,11 @@ impl Pins {
 
     /// Detaches what is attached and removes everything that is pinned.
     pub(super) fn clear(&self) -> Result<(), KernelError> {
+        // First: without it, nobody takes the rest for whole.
+        let record = self.map(MAP_RECORD);
+        if record.exists() {
+            remove(&record)?;
+        }
         // Whoever refuses must not outlive whoever counts.
         let mut links = entries(&self.directory.join("links"));
         links.sort_by_key(|link| match link {
@@ -198,10 +212,10 @@ impl Pins {
             if let Ok(link) = Link::open(&path) {
                 let _ = link.detach();
             }
-            fs::remove_file(&path).context("unpin", path.display())?;
+            remove(&path)?;
         }
         for path in entries(&self.directory.join("maps")) {
-            fs::remove_file(&path).context("unpin", path.display())?;
+            remove(&path)?;
         }
         Ok(())
     }
@@ -216,17 +230,12 @@ impl Drop for Pins {
             tracing::warn!("{error}");
             return;
         }
-        // Whoever comes next makes it anew.
-        for part in PARTS {
-            let _ = fs::remove_dir(self.directory.join(part));
-        }
-        let _ = fs::remove_dir(&self.directory);
+        remove_directories(&self.directory, &["maps", "links", ""]);
     }
 }
 
-/// Whether anything is pinned for an instance.
-pub fn is_pinned(instance: &Instance) -> bool {
-    mount::find().is_some_and(|root| !is_empty(&directory_in(&root, instance)))
+fn is_pinned_in(directory: &Path) -> bool {
+    !is_empty(directory) || unfinished::is_there(directory)
 }
 
 fn is_empty(directory: &Path) -> bool {
@@ -236,25 +245,8 @@ fn is_empty(directory: &Path) -> bool {
         .all(|entries| entries.is_empty())
 }
 
-/// Detaches and removes what an instance has left behind. `false`: there is nothing.
-///
-/// # Errors
-///
-/// If a daemon of the instance runs, or the kernel refuses.
-pub fn remove(instance: &Instance) -> Result<bool, KernelError> {
-    let Some(root) = mount::find() else {
-        return Ok(false);
-    };
-    if !directory_in(&root, instance).exists() {
-        return Ok(false);
-    }
-    let Some(mut pins) = Pins::open(instance)? else {
-        return Ok(false);
-    };
-    let any = is_pinned(instance);
-    pins.clear()?;
-    pins.stay(false);
-    Ok(any)
+fn link_name(program: &str, cgroup: u64) -> String {
+    format!("{program}-{cgroup}")
 }
 
 fn directory_in(root: &Path, instance: &Instance) -> PathBuf {
@@ -268,41 +260,4 @@ fn is_of(link: &Path, program: &str) -> bool {
         name.strip_prefix(program)
             .is_some_and(|rest| rest.starts_with('-'))
     })
-}
-
-fn entries(directory: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory);
-    let entries = entries.into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).collect()
-}
-
-/// Makes and locks a directory.
-fn lock(directory: &Path) -> Result<File, KernelError> {
-    loop {
-        fs::create_dir_all(directory).context(OPERATION, directory.display())?;
-        let file = match File::open(directory) {
-            // Whoever has it at the moment removes it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            file => file.context(OPERATION, directory.display())?,
-        };
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(KernelError::new(
-                    "start",
-                    format_args!("the instance of {}", directory.display()),
-                    "a limiter of this name runs already",
-                )
-                .hint("stop it, or give this one another name with --instance"));
-            }
-            Err(TryLockError::Error(error)) => {
-                return Err(error).context(OPERATION, directory.display());
-            }
-        }
-        let inode = |metadata: io::Result<fs::Metadata>| metadata.map(|it| it.ino()).ok();
-        // Else it was removed, or another has taken its place, before we had the lock.
-        if inode(file.metadata()) == inode(fs::metadata(directory)) {
-            return Ok(file);
-        }
-    }
 }

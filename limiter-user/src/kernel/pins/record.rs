@@ -1,6 +1,9 @@
 //! What the next daemon has to know beside the maps: what they are about.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::{
+    os::fd::{AsFd, BorrowedFd},
+    path::Path,
+};
 
 use aya::{
     Ebpf,
@@ -15,21 +18,28 @@ use serde::{Deserialize, Serialize};
 use crate::{
     kernel::{
         error::{Context, KernelError},
-        syscall::{read_first, write_first},
+        syscall::{MapInfo, read_first, write_first},
     },
     policy::{Key, OnFull, Prefixes, Zone},
 };
+
+/// To be counted up when what stands in the record gets another meaning under the same name.
+pub(in crate::kernel) const RECORD_FORM: u32 = 1;
 
 /// Written before anything of it is in force, and again when something is no more: it may name more
 /// than there is, never less.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::kernel) struct Record {
-    /// What the maps are like, see `object::layout`. Another one: nothing here can be read.
+    /// What the maps are like, see [`crate::kernel::layout`]. Another one: nothing here can be read.
     pub(in crate::kernel) layout: u64,
+    /// What the zones' counters are like, which can be read if only the rest is another.
+    pub(in crate::kernel) counters: u64,
     /// Version of the daemon that wrote it.
     pub(in crate::kernel) version: String,
-    /// Inode numbers of the cgroups attached to.
-    pub(in crate::kernel) cgroups: Vec<u64>,
+    /// Where the cgroups of the policy are or will be.
+    pub(in crate::kernel) cgroups: Vec<String>,
+    /// Ids of those whose connections are counted, also of removed ones that have sockets left.
+    pub(in crate::kernel) counted: Vec<u64>,
     /// Every zone that there is in the kernel.
     pub(in crate::kernel) zones: Vec<RecordedZone>,
     /// Every server.
@@ -51,10 +61,17 @@ pub(in crate::kernel) struct RecordedZone {
     pub(in crate::kernel) size_bytes: u64,
     pub(in crate::kernel) evicts: bool,
     pub(in crate::kernel) max_entries: u32,
+    /// Not of the policy any more: it is there for those that still hold slots of it.
+    pub(in crate::kernel) is_retired: bool,
 }
 
 impl RecordedZone {
-    pub(in crate::kernel) fn new(index: u16, zone: &Zone, max_entries: u32) -> Self {
+    pub(in crate::kernel) fn new(
+        index: u16,
+        zone: &Zone,
+        max_entries: u32,
+        is_retired: bool,
+    ) -> Self {
         Self {
             index,
             name: zone.name.clone(),
@@ -65,6 +82,7 @@ impl RecordedZone {
             size_bytes: zone.size_bytes,
             evicts: zone.on_full == OnFull::Evict,
             max_entries,
+            is_retired,
         }
     }
 
@@ -98,6 +116,9 @@ pub(in crate::kernel) struct RecordedServer {
     pub(in crate::kernel) name: String,
 }
 
+/// No version has written a larger record.
+const MAX_VALUE_BYTES: usize = 1 << 24;
+
 /// Where it stands.
 pub(in crate::kernel) struct RecordMap(MapData);
 
@@ -113,14 +134,20 @@ impl RecordMap {
         }
     }
 
-    /// The one that is pinned here. None: there is none, or nothing was ever written.
-    pub(in crate::kernel) fn pinned(path: &std::path::Path) -> Option<Record> {
+    /// What the map says that is pinned here. None: there is none, nothing was ever written, or it is
+    /// not the record of any version.
+    ///
+    /// This much is for ever, so that every version can tell whether it can read the rest: an array
+    /// with one value, whatever its size; four bytes, the length of what follows; an object in JSON
+    /// with the member `layout`.
+    pub(in crate::kernel) fn pinned(path: &Path) -> Option<Record> {
         let map = MapData::from_pin(path).ok()?;
-        Self(map).read()
-    }
-
-    fn read(&self) -> Option<Record> {
-        let bytes = read_first(self.fd(), RECORD_BYTES).ok()?;
+        let map = map.fd().as_fd();
+        let info = MapInfo::of(map).ok()?;
+        if !info.is_array_of_one() || info.value_size as usize > MAX_VALUE_BYTES {
+            return None;
+        }
+        let bytes = read_first(map, info.value_size as usize).ok()?;
         let (length, text) = bytes.split_first_chunk()?;
         let text = text.get(..u32::from_ne_bytes(*length) as usize)?;
         serde_json::from_slice(text).ok()

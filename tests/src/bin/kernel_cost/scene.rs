@@ -10,8 +10,8 @@ use anyhow::{Context, Result};
 use limiter::{
     kernel::Kernel,
     policy::{
-        Action, Attach, ErrorLog, Interface, Key, LimitConn, Listen, ListenAddr, LogLevel, OnFull,
-        Policy, Prefixes, Server, XdpMode, Zone,
+        Action, Attach, ErrorLog, Grant, Interface, Key, LimitConn, Listen, ListenAddr, LogLevel,
+        OnFull, Policy, Prefixes, Server, XdpMode, Zone,
     },
 };
 use limiter_common::{counters::ZoneCounters, key::KeyFields};
@@ -185,6 +185,7 @@ fn policy(cgroup: &Path) -> Policy {
         ],
         error_log: ErrorLog::default(),
         control: None,
+        grant: Grant::default(),
     }
 }
 

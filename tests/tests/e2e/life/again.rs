@@ -78,8 +78,7 @@ fn at_another_cgroup_connections_are_counted_anew() {
     // The same socket, and so the same instance.
     let limiter = Limiter::try_start(&elsewhere, &world.control(), &["--limit", "3"])
         .unwrap_or_else(|failed| panic!("{}", failed.stderr));
-    let said = limiter.stderr();
-    assert!(said.contains("took the place"), "{said}");
+    limiter.must_say("took the place");
     assert_eq!(limiter.zone("addr").connections, 2);
     settle("programs", Programs::NONE, || {
         Programs::attached(world.cgroup.path())

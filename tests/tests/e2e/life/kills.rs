@@ -1,26 +1,16 @@
 //! Killed at random moments, over and over.
 
-use std::{
-    path::Path,
-    process::Stdio,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-    thread,
-    time::Duration,
-};
+use std::{path::Path, process::Stdio, sync::atomic::AtomicBool, thread, time::Duration};
 
 use nix::sys::signal::Signal;
 use tests::{
     Limiter, World,
-    churn::{Churn, Ending, churn},
-    client,
     programs::Programs,
     random::{Random, seed},
-    settle,
-    settle::PATIENCE,
-    sockdiag,
-    world::address,
+    settle, sockdiag,
 };
 
+use super::load::{EndOfLoad, come_and_go, storm};
 use crate::{CLIENT, PORT, SERVER, ZONE};
 
 const KILLS: usize = 100;
@@ -42,8 +32,9 @@ fn after_a_hundred_kills_under_load_the_count_is_right_and_the_limit_has_held() 
     let held = world.open_many("127.0.0.77", server.address(), LIMIT - 1);
     let (limiter, count, most) = thread::scope(|scope| {
         let mut limiter = limiter;
+        let end_of_load = EndOfLoad(&done);
         let churn = scope.spawn(|| world.netns.run(|| come_and_go(&done)));
-        let storm = scope.spawn(|| world.netns.run(|| storm(&done)));
+        let storm = scope.spawn(|| world.netns.run(|| storm(LIMIT, &done)));
         for _ in 0..KILLS {
             thread::sleep(Duration::from_millis(random.below(60) as u64));
             // Some in the middle of a reload.
@@ -66,7 +57,7 @@ fn after_a_hundred_kills_under_load_the_count_is_right_and_the_limit_has_held() 
             }
             limiter = Limiter::start(&world, &flags);
         }
-        done.store(true, Relaxed);
+        drop(end_of_load);
         (
             limiter,
             churn.join().expect("those who come and go"),
@@ -125,36 +116,4 @@ fn whoever_is_killed_while_it_takes_the_place_of_another_leaves_nothing_for_ever
     assert_eq!(Programs::attached(world.cgroup.path()), Programs::NONE);
     assert!(!Path::new(&place).exists());
     assert!(!Path::new(&(place + "+new")).exists(), "{said}");
-}
-
-/// Never more than six of a client at a time: nobody may be refused.
-fn come_and_go(done: &AtomicBool) -> u64 {
-    let mut count = 0;
-    while !done.load(Relaxed) {
-        let report = churn(&Churn {
-            connections: 200,
-            threads: 2,
-            from: (1..=8).map(|n| [127, 0, 1, n].into()).collect(),
-            to: vec![SERVER.parse().expect("literal")],
-            endings: Ending::ALL.to_vec(),
-            patience: PATIENCE,
-        });
-        assert_eq!(report.failures, Vec::<String>::new());
-        count += report.done;
-    }
-    count
-}
-
-/// One client takes what it gets, and lets go of it. Returns how many it had at the most.
-fn storm(done: &AtomicBool) -> usize {
-    let to = SERVER.parse().expect("literal");
-    let mut most = 0;
-    while !done.load(Relaxed) {
-        let open: Vec<_> = (0..2 * LIMIT)
-            .map_while(|_| client::open_here(address(CLIENT), to, Duration::from_millis(30)).ok())
-            .collect();
-        most = most.max(open.len());
-        open.into_iter().for_each(drop);
-    }
-    most
 }

@@ -163,6 +163,7 @@ cd "$machine/root"
 mount -t proc proc proc
 mount -t sysfs sysfs sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup
+mount -t bpf -o mode=700 bpf sys/fs/bpf
 mount -t tmpfs tmpfs run
 mount -t tmpfs tmpfs tmp
 mount -t tmpfs tmpfs dev

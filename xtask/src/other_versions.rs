@@ -90,9 +90,10 @@ const VERSIONS: [Version; 2] = [
 ];
 
 /// What a copy has of the repository.
-const COPIED: [&str; 7] = [
+const COPIED: [&str; 8] = [
     "Cargo.lock",
     "Cargo.toml",
+    "README.md",
     "limiter-common",
     "limiter-ebpf",
     "limiter-user",

@@ -80,7 +80,8 @@ pub struct Mission {
 }
 
 /// Enforces a policy, and serves `socket` until it is to stop, then detaches everything unless it is
-/// to be kept. `ready` is called once everything is enforced and the socket answers.
+/// to be kept. `ready` is called, and `manager` is told, once everything is enforced and the socket
+/// answers.
 pub async fn run(
     mission: Mission,
     socket: ControlSocket,

@@ -92,8 +92,18 @@ fn the_package_installs_keeps_what_was_edited_and_leaves_nothing() {
     let kept = machine.sh("cat /etc/limiter/limiter.conf");
     assert!(kept.ends_with("error_log stderr info;"), "{kept}");
     settle_active(&machine);
+    let log = machine.sh("journalctl --sync; journalctl --unit limiter --output=cat --no-pager");
+    assert!(
+        !log.contains("nothing is limited any more"),
+        "at every moment of the upgrade it was in force: {log}"
+    );
+    assert!(log.contains("took over"), "{log}");
 
+    // Killed for good, it has left something in the kernel.
+    machine.sh("systemctl kill --signal=KILL limiter; systemctl stop limiter");
+    machine.sh("test -e /sys/fs/bpf/limiter/limiter/maps/TOKENS");
     machine.ok(&["dpkg", "--remove", "limiter"]);
+    machine.sh("test ! -e /sys/fs/bpf/limiter/limiter");
     let state = machine.run(&["systemctl", "is-active", UNIT]);
     assert_eq!(state.stdout.trim(), "inactive");
     machine.sh("test -e /etc/limiter/limiter.conf; test ! -e /usr/bin/limiter");

@@ -66,6 +66,38 @@ fn under_its_unit_the_daemon_refuses_in_every_way_and_adopts() {
 }
 
 #[test]
+fn a_daemon_that_is_killed_loses_nothing() {
+    let world = World::new();
+    let server = world.serve(&[SERVER]);
+    let limits = "limit_conn_zone $binary_remote_addr zone=addr:1m; limit_conn addr 2;
+        server { listen 8080; }";
+    let machine = installed(&world, limits);
+    let mut open = world.open_many(CLIENT, server.address(), 2);
+    let before = machine.property(UNIT, "MainPID");
+    machine.ok(&["systemctl", "kill", "--signal=KILL", UNIT]);
+    // Whether there is a daemon at the moment or not.
+    world.must_be_refused(CLIENT, server.address());
+    drop(open.pop());
+    settle("starts after a failure", "1".to_owned(), || {
+        machine.property(UNIT, "NRestarts")
+    });
+    settle_active(&machine);
+    assert_ne!(machine.property(UNIT, "MainPID"), before);
+    let log = machine.sh("journalctl --sync; journalctl --unit limiter --output=cat --no-pager");
+    assert!(log.contains("took over"), "{log}");
+    open.push(world.open(CLIENT, server.address()));
+    world.must_be_refused(CLIENT, server.address());
+    let zone = machine.ok(&["limiter", "zones", "--json"]);
+    let zones: serde_json::Value = serde_json::from_str(&zone).expect("JSON");
+    let counts = |name: &str| zones["addr"][name].as_u64().expect(name);
+    assert_eq!(
+        (counts("passed"), counts("connections"), counts("drift")),
+        (3, 2, 0),
+        "{zones}"
+    );
+}
+
+#[test]
 fn a_daemon_that_hangs_is_started_anew() {
     let world = World::new();
     let machine = installed(

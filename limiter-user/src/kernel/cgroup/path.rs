@@ -111,8 +111,10 @@ pub fn root() -> Result<PathBuf, KernelError> {
     const MOUNTINFO: &str = "/proc/self/mountinfo";
     let mountinfo = fs::read_to_string(MOUNTINFO).context("read", MOUNTINFO)?;
     root_in(&mountinfo).ok_or_else(|| {
-        KernelError::new(OPERATION, OBJECT, "it is not mounted")
-            .hint("mount it: mount -t cgroup2 none /sys/fs/cgroup")
+        KernelError::new(OPERATION, OBJECT, "it is not mounted").hint(
+            "mount it: mount -t cgroup2 none /sys/fs/cgroup; `ip netns exec` hides it, \
+                 `nsenter --net=/run/netns/NAME` does not",
+        )
     })
 }
 

@@ -49,10 +49,11 @@ const CHANGING_ROUTES: [(&str, &str); 8] = [
 
 /// A limiter with something to change, and something counted.
 struct Scene {
-    world: World,
     limiter: Limiter,
     binary: PathBuf,
     _server: tests::Server,
+    // Last: it wants nothing to be left of the limiter.
+    world: World,
 }
 
 impl Scene {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tests::{Machine, World, package};
+use tests::{Machine, World, package, settle};
 
 use super::{PACKAGE, UNIT, settle_active};
 
@@ -100,10 +100,16 @@ fn the_package_installs_keeps_what_was_edited_and_leaves_nothing() {
     assert!(log.contains("took over"), "{log}");
 
     // Killed for good, it has left something in the kernel.
-    machine.sh("systemctl kill --signal=KILL limiter; systemctl stop limiter");
-    machine.sh("test -e /sys/fs/bpf/limiter/limiter/maps/TOKENS");
+    machine.sh("mkdir /run/systemd/system/limiter.service.d
+        printf '[Service]\\nRestart=no\\n' > /run/systemd/system/limiter.service.d/once.conf
+        systemctl daemon-reload; systemctl kill --signal=KILL limiter");
+    settle("ends", "failed".to_owned(), || {
+        machine.property(UNIT, "ActiveState")
+    });
+    machine.sh("test -e /sys/fs/bpf/limiter/default/maps/TOKENS");
+    machine.ok(&["systemctl", "reset-failed", UNIT]);
     machine.ok(&["dpkg", "--remove", "limiter"]);
-    machine.sh("test ! -e /sys/fs/bpf/limiter/limiter");
+    machine.sh("test ! -e /sys/fs/bpf/limiter/default");
     let state = machine.run(&["systemctl", "is-active", UNIT]);
     assert_eq!(state.stdout.trim(), "inactive");
     machine.sh("test -e /etc/limiter/limiter.conf; test ! -e /usr/bin/limiter");

@@ -89,7 +89,7 @@ fn a_daemon_that_is_killed_loses_nothing() {
     world.must_be_refused(CLIENT, server.address());
     let zone = machine.ok(&["limiter", "zones", "--json"]);
     let zones: serde_json::Value = serde_json::from_str(&zone).expect("JSON");
-    let counts = |name: &str| zones["addr"][name].as_u64().expect(name);
+    let counts = |name: &str| zones[0][name].as_u64().expect(name);
     assert_eq!(
         (counts("passed"), counts("connections"), counts("drift")),
         (3, 2, 0),

@@ -70,6 +70,23 @@ fn the_program_stays_and_another_daemon_goes_on_with_it() {
 }
 
 #[test]
+fn whoever_meets_the_program_of_another_limiter_is_told_so() {
+    let world = with_veth();
+    let limiter = Limiter::start(&world, &flags(&["--interface", "lo"]));
+    limiter.end(Signal::SIGKILL);
+    let before = only(&world, "lo");
+    let other = world.path("other.sock");
+    let failed = Limiter::try_start(&world, &other, &flags(&["--interface", "lo"]));
+    let failed = failed.expect_err("it is taken");
+    assert!(
+        failed.stderr.contains("that is another limiter"),
+        "{}",
+        failed.stderr
+    );
+    assert_eq!(only(&world, "lo"), before);
+}
+
+#[test]
 fn what_has_changed_meanwhile_is_as_the_next_policy_says() {
     let world = with_veth();
     let limiter = Limiter::start(&world, &flags(&BOTH));

@@ -8,16 +8,32 @@ mod ends;
 mod kills;
 mod lingering;
 mod load;
+mod two_sets;
 mod unpinned;
 mod upgrade;
 
-use std::fs;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use tests::{Limiter, World, cgroup::Cgroup, settle};
 
 use crate::{CLIENT, SERVER, ZONE};
 
 const LIMIT_3: [&str; 4] = ["--listen", "8080", "--limit", "3"];
+
+/// Where its kernel part is pinned.
+fn place(limiter: &Limiter) -> PathBuf {
+    limiter.status().pinned.expect("a place").into()
+}
+
+/// Where a second set of the same instance is made.
+fn beside(place: &Path) -> PathBuf {
+    let mut beside = place.as_os_str().to_owned();
+    beside.push("+new");
+    beside.into()
+}
 
 /// The cgroups of the policy, as the daemon says: what is attached, or what it waits for.
 fn cgroups(limiter: &Limiter) -> Vec<String> {

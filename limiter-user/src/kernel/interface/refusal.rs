@@ -3,6 +3,7 @@
 use std::{fmt, io, path::Path};
 
 use aya::programs::loaded_programs;
+use limiter_common::names::PROGRAM_XDP;
 use nix::unistd::{SysconfVar, sysconf};
 
 use super::device::{self, Device, Mode, XdpProgram};
@@ -48,7 +49,8 @@ impl Refusal {
     /// The program would take the IP header for an Ethernet header.
     pub(super) fn not_ethernet(wanted: &Interface, device: &Device) -> Self {
         let error = failed(wanted, "its frames have no Ethernet header").hint(
-            "leave it out: the cgroup programs limit what comes through it, or attach to the              interface that carries the tunnel",
+            "leave it out: the cgroup programs limit what comes through it, or attach to the \
+             interface that carries the tunnel",
         );
         Self::Refused(error, Some(Box::new(device.clone())))
     }
@@ -65,10 +67,13 @@ impl Refusal {
         let name = name_of(id).unwrap_or_else(|| "without a name".to_owned());
         let cause =
             format!("the XDP program {name} (id {id}, {mode} mode) is attached to it already");
-        let error = failed(wanted, cause).hint(
+        let error = failed(wanted, cause).hint(if name == PROGRAM_XDP {
+            "that is another limiter: stop it, or remove what it has left (`limiter detach --instance \
+             NAME`; without a name it tells the instances), or leave the interface out"
+        } else {
             "limiter does not replace the programs of others: stop who attached it \
-             (`bpftool net` and `bpftool link` show more), or leave the interface out",
-        );
+             (`bpftool net` and `bpftool link` show more), or leave the interface out"
+        });
         Self::Refused(error, Some(Box::new(device.clone())))
     }
 }

@@ -15,9 +15,9 @@ use tests::{
     settle,
 };
 
+use super::{LIMIT_3, beside, place};
 use crate::{CLIENT, SERVER, ZONE};
 
-const LIMIT_3: [&str; 4] = ["--listen", "8080", "--limit", "3"];
 const RECORD_BYTES: usize = limiter_common::names::RECORD_BYTES;
 
 /// A name, what is done, and what the next daemon says.
@@ -96,7 +96,7 @@ fn whatever_is_damaged_is_counted_anew_and_nothing_is_misread() {
             |at| {
                 remove(&link(at, "limiter_count"));
                 remove(&link(at, "limiter_enforce"));
-                fs::remove_dir(at.join("links")).expect("remove a directory");
+                fs::remove_dir_all(at.join("links")).expect("remove a directory");
             },
             "its limiter_count is not attached",
         ),
@@ -181,46 +181,6 @@ fn a_second_set_is_put_in_place_if_the_first_was_about_to_go() {
     });
     assert!(!place.exists() && !beside(&place).exists());
     drop(open);
-}
-
-#[test]
-fn a_second_set_is_given_up_while_the_first_is_whole() {
-    let world = World::new();
-    let server = world.serve(&[SERVER]);
-    let limiter = Limiter::start(&world, &LIMIT_3);
-    let first = place(&limiter);
-    let open = world.open_many(CLIENT, server.address(), 3);
-    limiter.end(Signal::SIGKILL);
-    // Another instance at the same cgroup, which is then said to be the second set.
-    let name = format!("{}-2", first.file_name().expect("a name").to_string_lossy());
-    let flags = [&LIMIT_3[..], &["--instance", &name]].concat();
-    let limiter = Limiter::start(&world, &flags);
-    limiter.must_say("which has no daemon any more");
-    let second = place(&limiter);
-    assert_ne!(first, second);
-    limiter.end(Signal::SIGKILL);
-    fs::rename(&second, beside(&first)).expect("rename");
-    assert_eq!(Programs::attached(world.cgroup.path()).ingress, 2);
-    let limiter = Limiter::start(&world, &LIMIT_3);
-    limiter.must_say("took over");
-    assert_eq!(
-        Programs::attached(world.cgroup.path()),
-        Programs::ONE_LIMITER
-    );
-    assert!(!beside(&first).exists());
-    assert_eq!(limiter.zone(ZONE).connections, 3);
-    drop(open);
-    settle("connections", 0, || limiter.zone(ZONE).connections);
-}
-
-fn place(limiter: &Limiter) -> PathBuf {
-    limiter.status().pinned.expect("a place").into()
-}
-
-fn beside(place: &Path) -> PathBuf {
-    let mut beside = place.as_os_str().to_owned();
-    beside.push("+new");
-    beside.into()
 }
 
 /// The link of a program at the cgroup.

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    change::{Reload, ResetCounters, SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel},
+    change::{
+        Detach, Reload, ResetCounters, SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel,
+    },
     policy::{InterfacePolicy, PolicyStatus, ZonePolicy},
     reload::{Reloaded, ReloadedZone, ZoneChange},
     server::{Difference, LimitStatus, OverrideStatus, ServerStatus, Setting},

@@ -96,7 +96,7 @@ fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Limit(args) => block_on(limit::run(args, &client())),
         Command::Exempt(args) => block_on(exempt::run(args, &client())),
         Command::Reload(args) => block_on(reload::run(args, &client())),
-        Command::Detach(args) => detach::run(args, &place),
+        Command::Detach(args) => block_on(detach::run(args, &place)),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(args),

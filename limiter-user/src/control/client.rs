@@ -16,8 +16,8 @@ use tokio::{
 
 use super::route::EventFilter;
 use crate::api::{
-    ErrorBody, Reload, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt,
-    SetLimit, SetLogLevel, Status, ZoneStatus,
+    Detach, ErrorBody, Reload, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun,
+    SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
 };
 
 pub use self::{
@@ -120,6 +120,13 @@ impl Client {
     pub async fn reset(&self, reset: &ResetCounters) -> Result<(), ClientError> {
         let body = self.to_json(reset)?;
         let response = self.send(Method::POST, "/reset", body).await?;
+        self.accepted(response).await.map(drop)
+    }
+
+    /// Has the daemon stop, and keep nothing. It has begun to when this returns.
+    pub async fn detach(&self) -> Result<(), ClientError> {
+        let body = self.to_json(&Detach {})?;
+        let response = self.send(Method::POST, "/detach", body).await?;
         self.accepted(response).await.map(drop)
     }
 

@@ -47,6 +47,8 @@ pub enum Change {
     Reload,
     /// `POST /reset`
     Reset,
+    /// `POST /detach`
+    Detach,
 }
 
 /// Which events a subscriber wants.
@@ -93,6 +95,7 @@ impl Route {
             ["exempt"] => change(method, path, query, Change::Exempt),
             ["reload"] => change(method, path, query, Change::Reload),
             ["reset"] => change(method, path, query, Change::Reset),
+            ["detach"] => change(method, path, query, Change::Detach),
             _ => Err(Refusal::unknown_path(path)),
         }
     }
@@ -194,6 +197,7 @@ mod tests {
             "/exempt",
             "/reload",
             "/reset",
+            "/detach",
         ] {
             assert!(Route::parse(&Method::POST, path, "").is_ok(), "POST {path}");
             assert_eq!(get(path, "").expect_err(path).status, 405, "GET {path}");

@@ -26,7 +26,7 @@ use super::{
     route::{Change, Route},
     service::Service,
 };
-use crate::api::Reload;
+use crate::api::{Detach, Reload};
 
 mod answer;
 mod places;
@@ -192,6 +192,11 @@ impl<S: Service> Handler<S> {
             }
             Change::Reset => {
                 self.service.reset(parse(or_empty(body))?).await?;
+                Ok(nothing())
+            }
+            Change::Detach => {
+                parse::<Detach>(or_empty(body))?;
+                self.service.detach();
                 Ok(nothing())
             }
         }

@@ -63,4 +63,7 @@ pub trait Service: Send + Sync + 'static {
 
     /// `POST /reset`.
     fn reset(&self, reset: ResetCounters) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// `POST /detach`. The daemon stops, and keeps nothing.
+    fn detach(&self);
 }

@@ -133,7 +133,14 @@ pub async fn run(
     manager.ready();
     let watchdog = tokio::spawn(keep_alive(manager.clone(), Arc::clone(&daemon)));
     let guard = socket.guard();
-    server::serve(socket.listener(), guard, Arc::clone(&daemon), signals.stop).await;
+    let stop = async {
+        tokio::select! {
+            () = signals.stop => {}
+            () = daemon.to_be_detached() => {}
+        }
+    };
+    server::serve(socket.listener(), guard, Arc::clone(&daemon), stop).await;
+    let keep = keep && !daemon.is_to_be_detached();
 
     manager.stopping();
     end(watchdog).await;

@@ -43,6 +43,8 @@ pub struct Daemon {
     subscribers: broadcast::Sender<Arc<Published>>,
     clock: Arc<dyn Clock>,
     ready_ns: u64,
+    /// Whether somebody wants nothing to be in force any more.
+    detach: watch::Sender<bool>,
 }
 
 impl Daemon {
@@ -72,6 +74,7 @@ impl Daemon {
             subscribers,
             clock,
             ready_ns,
+            detach: watch::Sender::new(false),
         }
     }
 
@@ -96,6 +99,17 @@ impl Daemon {
         if let Some(state) = self.state.lock().await.as_mut() {
             state.keep(keep);
         }
+    }
+
+    /// Waits until somebody wants the daemon to stop and to keep nothing.
+    pub async fn to_be_detached(&self) {
+        // Fails if the sender is gone, which is ours.
+        let _ = self.detach.subscribe().wait_for(|detach| *detach).await;
+    }
+
+    /// Whether it was that.
+    pub fn is_to_be_detached(&self) -> bool {
+        *self.detach.borrow()
     }
 
     /// Takes the state away: requests that come later are refused.
@@ -249,6 +263,10 @@ impl Service for Daemon {
     async fn reset(&self, reset: ResetCounters) -> Result<(), Refusal> {
         self.with(move |state| state.reset(reset.zone.as_deref()))
             .await
+    }
+
+    fn detach(&self) {
+        self.detach.send_replace(true);
     }
 }
 

@@ -37,13 +37,22 @@ pub fn detach(instance: &Instance) -> Result<bool, KernelError> {
     let Some(directory) = find(instance)? else {
         return Ok(false);
     };
-    check_no_daemon(instance, &directory)?;
+    if is_locked(&directory) {
+        let instance = format_args!("instance {instance}");
+        return Err(KernelError::new("detach", instance, "its daemon runs")
+            .hint("name its control socket, for it to be stopped (--control), or stop it"));
+    }
     let Some(mut pins) = Pins::open(instance)? else {
         return Ok(false);
     };
     pins.clear()?;
     pins.stay(false);
     Ok(true)
+}
+
+/// Whether a daemon of this instance runs, as far as we may know.
+pub fn has_daemon(instance: &Instance) -> bool {
+    mount::find().is_some_and(|root| is_locked(&directory_in(&root, instance)))
 }
 
 /// Its directory, if there is anything in it. Who may not look must not be told that there is
@@ -62,16 +71,8 @@ fn find(instance: &Instance) -> Result<Option<PathBuf>, KernelError> {
     Ok(is_pinned_in(&directory).then_some(directory))
 }
 
-fn check_no_daemon(instance: &Instance, directory: &Path) -> Result<(), KernelError> {
+fn is_locked(directory: &Path) -> bool {
     // Not there in the middle of a change of sets.
     let locked = File::open(directory).map(|directory| directory.try_lock());
-    if !matches!(locked, Ok(Err(TryLockError::WouldBlock))) {
-        return Ok(());
-    }
-    Err(KernelError::new(
-        "detach",
-        format_args!("instance {instance}"),
-        "its daemon runs",
-    )
-    .hint("stop the daemon: that detaches as well, unless it was started with --keep"))
+    matches!(locked, Ok(Err(TryLockError::WouldBlock)))
 }

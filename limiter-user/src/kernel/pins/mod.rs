@@ -30,7 +30,7 @@ use limiter_common::names::{MAP_RECORD, PROGRAM_ENFORCE, PROGRAM_XDP};
 
 use self::files::{entries, lock, remove, remove_directories, writable};
 pub use self::instance::Instance;
-pub use self::left_behind::{detach, instances, is_pinned};
+pub use self::left_behind::{detach, has_daemon, instances, is_pinned};
 pub(super) use self::record::{RECORD_FORM, Record, RecordMap, RecordedServer, RecordedZone};
 use super::{
     error::{Context, KernelError},

@@ -7,6 +7,7 @@ use nix::sys::stat::stat;
 use tests::{
     Limiter, User, World,
     http::{self, Response},
+    settle,
     user::open_world,
 };
 
@@ -167,6 +168,7 @@ fn where_nothing_is_granted_nobody_but_root_gets_in() {
         scene.must_be_forbidden(&stranger, "POST", route, Some(body));
         scene.must_be_forbidden(&stranger, "POST", route, Some("{"));
     }
+    scene.must_be_forbidden(&stranger, "POST", "/detach", None);
     let parts = [
         "uid 4201001 may not read anything here, only root may",
         "--control-group",
@@ -197,13 +199,14 @@ fn where_others_may_read_they_read_everything_and_change_nothing() {
         // Whoever may not ask is not told what is wrong with the question.
         scene.must_be_forbidden(&user, "POST", route, Some("{"));
     }
+    scene.must_be_forbidden(&user, "POST", "/detach", None);
     assert_eq!(scene.state(), before);
 }
 
 #[test]
 fn members_of_the_group_may_do_everything_others_are_told_of_it() {
     let group = GID.to_string();
-    let scene = Scene::new(&["--control-group", &group]);
+    let mut scene = Scene::new(&["--control-group", &group]);
     assert_eq!(scene.mode_and_group(), (0o660, GID));
     let parts = [
         "only root and the members of group \"4201900\" may",
@@ -234,6 +237,11 @@ fn members_of_the_group_may_do_everything_others_are_told_of_it() {
     let by_its_own = User::new(GID, &[]);
     scene.must_succeed(&by_its_own, &[&["limit", "addr", "7"]]);
     assert_eq!(scene.limiter.status().servers[0].limits[0].limit, 7);
+    assert_eq!(
+        scene.ask(&member, "POST", "/detach", Some("{}")).status,
+        204
+    );
+    settle("runs", false, || scene.limiter.runs());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Killed, stopped, or told to leave it to the kernel.
 
+use std::{fs, path::Path};
+
 use nix::sys::signal::Signal;
 use tests::{Limiter, World, client, limiter::cli, programs::Programs, settle};
 
@@ -46,12 +48,12 @@ fn a_clean_stop_leaves_nothing_and_with_keep_everything() {
     let pinned = |limiter: &Limiter| limiter.status().pinned.expect("a place");
     let limiter = Limiter::start(&world, &LIMIT_3);
     let place = pinned(&limiter);
-    assert!(std::path::Path::new(&place).join("maps").exists());
+    assert!(Path::new(&place).join("maps").exists());
     let (status, said) = limiter.end(Signal::SIGTERM);
     assert!(status.success(), "{said}");
     assert!(said.contains("nothing is limited any more"), "{said}");
     assert_eq!(Programs::attached(world.cgroup.path()), Programs::NONE);
-    assert!(!std::path::Path::new(&place).exists());
+    assert!(!Path::new(&place).exists());
 
     let limiter = Limiter::start(&world, &[&LIMIT_3[..], &["--keep"]].concat());
     let open = world.open_many(CLIENT, server.address(), 3);
@@ -66,7 +68,7 @@ fn a_clean_stop_leaves_nothing_and_with_keep_everything() {
     settle("programs", Programs::NONE, || {
         Programs::attached(world.cgroup.path())
     });
-    assert!(!std::path::Path::new(&place).exists());
+    assert!(!Path::new(&place).exists());
     let _free = world.open_many(CLIENT, server.address(), 5);
     let again = cli(&world.control(), &["detach"]);
     assert_eq!(again.code, Some(0), "{}", again.stderr);
@@ -79,13 +81,31 @@ fn a_clean_stop_leaves_nothing_and_with_keep_everything() {
 }
 
 #[test]
-fn a_daemon_that_runs_is_not_detached_behind_its_back() {
+fn a_daemon_that_runs_is_told_to_stop_and_keeps_nothing() {
+    let world = World::new();
+    let server = world.serve(&[SERVER]);
+    let mut limiter = Limiter::start(&world, &[&LIMIT_3[..], &["--keep"]].concat());
+    let _open = world.open_many(CLIENT, server.address(), 3);
+    world.must_be_refused(CLIENT, server.address());
+    let place = limiter.status().pinned.expect("a bpf filesystem");
+    let output = limiter.cli(&["detach"]);
+    assert_eq!(output.code, Some(0), "{}", output.stderr);
+    assert!(output.stderr.contains("detached"), "{}", output.stderr);
+    settle("runs", false, || limiter.runs());
+    assert!(!Path::new(&place).exists());
+    assert!(limiter.stderr().contains("nothing is limited any more"));
+    let _free = world.open_many(CLIENT, server.address(), 5);
+}
+
+#[test]
+fn a_daemon_that_does_not_answer_is_not_detached_behind_its_back() {
     let world = World::new();
     let server = world.serve(&[SERVER]);
     let limiter = Limiter::start(&world, &LIMIT_3);
+    fs::remove_file(world.control()).expect("remove the socket");
     let output = limiter.cli(&["detach"]);
     assert_eq!(output.code, Some(1), "{}", output.stderr);
-    for said in ["its daemon runs", "hint: stop the daemon"] {
+    for said in ["its daemon runs", "hint: name its control socket"] {
         assert!(output.stderr.contains(said), "{}", output.stderr);
     }
     let _open = world.open_many(CLIENT, server.address(), 3);

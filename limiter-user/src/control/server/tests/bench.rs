@@ -59,6 +59,8 @@ impl Canned {
 }
 
 impl Service for Canned {
+    fn detach(&self) {}
+
     async fn status(&self) -> Result<Status, Refusal> {
         Ok(Status {
             version: "0".to_owned(),

@@ -153,6 +153,8 @@ mod tests {
             "limiter import x y",
             "limiter events -n 0",
             "limiter zones --top 3",
+            "limiter zones --by rejected",
+            "limiter zones addr --by age",
             "limiter run --config x --limit 3",
             "limiter run --config x --dry-run",
             "limiter run --config x --interface eth0",

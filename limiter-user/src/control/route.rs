@@ -6,6 +6,7 @@ use hyper::Method;
 use percent_encoding::percent_decode_str;
 
 use super::refusal::Refusal;
+use crate::api::TopBy;
 
 /// Keys in `GET /zones/NAME` unless the query says otherwise.
 pub const DEFAULT_TOP: usize = 10;
@@ -17,12 +18,12 @@ pub enum Route {
     Status,
     /// `GET /zones`
     Zones,
-    /// `GET /zones/NAME[?top=N]`
+    /// `GET /zones/NAME[?top=N&by=connections|rejected]`
     Zone {
         /// Name as the configuration has it.
         name: String,
-        /// Keys at the most.
-        top: usize,
+        /// Which keys.
+        top: Top,
     },
     /// `GET /events[?all=1&zone=Z&server=S]`
     Events(EventFilter),
@@ -47,6 +48,16 @@ pub enum Change {
     Reload,
     /// `POST /reset`
     Reset,
+}
+
+/// Which keys of a zone are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Top {
+    /// So many at the most.
+    pub keys: usize,
+    /// Those with most connections in any case; with [`TopBy::Rejected`] those with most refusals,
+    /// too.
+    pub by: TopBy,
 }
 
 /// Which events a subscriber wants.
@@ -98,6 +109,13 @@ impl Route {
     }
 }
 
+impl Route {
+    /// Whether it is about every key or every connection.
+    pub fn reads_much(&self) -> bool {
+        matches!(self, Self::Zone { .. })
+    }
+}
+
 fn change(method: &Method, path: &str, query: &str, change: Change) -> Result<Route, Refusal> {
     only(method, path, "POST")?;
     no_query(query)?;
@@ -118,19 +136,34 @@ fn no_query(query: &str) -> Result<(), Refusal> {
     }
 }
 
-fn parse_top(query: &str) -> Result<usize, Refusal> {
-    let mut top = DEFAULT_TOP;
+fn parse_top(query: &str) -> Result<Top, Refusal> {
+    let mut top = Top {
+        keys: DEFAULT_TOP,
+        by: TopBy::default(),
+    };
     for (name, value) in parameters(query) {
         match name.as_ref() {
-            "top" => {
-                top = value.parse().map_err(|_| {
-                    Refusal::bad_request(format!("parameter top: {value:?} is not a number"))
-                })?;
+            "top" => top.keys = parse_number(&name, &value)?,
+            "by" => {
+                top.by = match value.as_ref() {
+                    "connections" => TopBy::Connections,
+                    "rejected" => TopBy::Rejected,
+                    other => {
+                        return Err(Refusal::bad_request(format!(
+                            "parameter by: {other:?} is neither connections nor rejected"
+                        )));
+                    }
+                };
             }
             _ => return Err(unknown_parameter(&name)),
         }
     }
     Ok(top)
+}
+
+fn parse_number(name: &str, value: &str) -> Result<usize, Refusal> {
+    let refusal = |_| Refusal::bad_request(format!("parameter {name}: {value:?} is not a number"));
+    value.parse().map_err(refusal)
 }
 
 fn parse_filter(query: &str) -> Result<EventFilter, Refusal> {
@@ -213,10 +246,13 @@ mod tests {
 
     #[test]
     fn a_zone_name_may_be_escaped() {
-        let route = get("/zones/per%20addr%2Fport", "top=3");
+        let route = get("/zones/per%20addr%2Fport", "top=3&by=rejected");
         let zone = Route::Zone {
             name: "per addr/port".to_owned(),
-            top: 3,
+            top: Top {
+                keys: 3,
+                by: TopBy::Rejected,
+            },
         };
         assert_eq!(route, Ok(zone));
     }
@@ -250,6 +286,11 @@ mod tests {
                 "parameter top: \"-1\" is not a number",
             ),
             ("/zones/addr", "tops=1", "unknown parameter \"tops\""),
+            (
+                "/zones/addr",
+                "by=age",
+                "parameter by: \"age\" is neither connections nor rejected",
+            ),
             (
                 "/events",
                 "all=maybe",

@@ -165,7 +165,7 @@ impl<S: Service> Handler<S> {
             }
             _ => Bytes::new(),
         };
-        let _turn = room.turn().await?;
+        let _turn = room.turn(route.reads_much()).await?;
         match route {
             Route::Status => json(room, &self.service.status().await?),
             Route::Zones => json(room, &self.service.zones().await?),

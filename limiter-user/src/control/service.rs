@@ -1,7 +1,11 @@
 //! What the server needs from the daemon. The server's own work (bounds, parsing, permissions,
 //! streaming) is tested behind a service without a kernel.
 
-use super::{refusal::Refusal, route::EventFilter, subscription::Subscription};
+use super::{
+    refusal::Refusal,
+    route::{EventFilter, Top},
+    subscription::Subscription,
+};
 use crate::api::{
     Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel,
     Status, ZoneStatus,
@@ -15,11 +19,11 @@ pub trait Service: Send + Sync + 'static {
     /// `GET /zones`, without keys.
     fn zones(&self) -> impl Future<Output = Result<Vec<ZoneStatus>, Refusal>> + Send;
 
-    /// `GET /zones/NAME`, with the `top` keys that have most connections.
+    /// `GET /zones/NAME`, with the keys that stand out.
     fn zone(
         &self,
         name: String,
-        top: usize,
+        top: Top,
     ) -> impl Future<Output = Result<ZoneStatus, Refusal>> + Send;
 
     /// `GET /events`. Every event after the return is in the subscription.

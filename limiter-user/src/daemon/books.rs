@@ -105,6 +105,7 @@ impl ZoneBook {
             drift: self.drift,
             memory_bytes: reading.memory_bytes,
             top: None,
+            top_rejected: None,
         }
     }
 }

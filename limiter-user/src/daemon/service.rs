@@ -22,7 +22,7 @@ use crate::{
     },
     control::{
         refusal::Refusal,
-        route::EventFilter,
+        route::{EventFilter, Top},
         service::Service,
         subscription::{Published, Subscription},
     },
@@ -152,6 +152,15 @@ impl Daemon {
     }
 }
 
+/// What takes long and needs no more of the state: other requests go on meanwhile.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    spawn_blocking(work)
+        .await
+        .unwrap_or_else(|e| Err(Refusal::internal(format!("request failed: {e}"))))
+}
+
 impl Service for Daemon {
     async fn status(&self) -> Result<Status, Refusal> {
         let uptime_ns = self.clock.monotonic_ns().saturating_sub(self.ready_ns);
@@ -181,8 +190,9 @@ impl Service for Daemon {
         self.with(|state| state.zones()).await
     }
 
-    async fn zone(&self, name: String, top: usize) -> Result<ZoneStatus, Refusal> {
-        self.with(move |state| state.zone(&name, top)).await
+    async fn zone(&self, name: String, top: Top) -> Result<ZoneStatus, Refusal> {
+        let zone = self.with(move |state| state.zone(&name)).await?;
+        aside(move || zone.read(top)).await
     }
 
     async fn subscribe(&self, filter: EventFilter) -> Result<Subscription, Refusal> {

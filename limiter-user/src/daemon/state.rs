@@ -12,8 +12,8 @@ use super::{
     interfaces,
     log::notice,
     log_lines::{change_line, summary},
+    one_zone::OneZone,
     reload::{self, Fresh},
-    view,
 };
 use crate::{
     api::{Attached, Reloaded, ServerStatus, ZoneStatus},
@@ -112,15 +112,13 @@ impl State {
             .collect()
     }
 
-    /// One zone with its busiest keys.
-    pub fn zone(&self, name: &str, top: usize) -> Result<ZoneStatus, Refusal> {
+    /// One zone, and the way to its keys.
+    pub fn zone(&self, name: &str) -> Result<OneZone, Refusal> {
         let policy = self.policy();
-        let index = change::zone(&policy, name)?;
-        let mut status = self.read(&policy, index)?;
-        let keys = self.kernel.read_keys(index).map_err(failed)?;
-        let zone = &policy.zones[index];
-        status.top = Some(view::top_keys(&policy, zone, keys, top));
-        Ok(status)
+        let position = change::zone(&policy, name)?;
+        let status = self.read(&policy, position)?;
+        let keys = self.kernel.keys(position).map_err(failed)?;
+        Ok(OneZone::new(status, keys, policy, position))
     }
 
     /// The event path since start.
@@ -289,7 +287,8 @@ fn next_books(
     books.collect()
 }
 
-fn failed(error: KernelError) -> Refusal {
+/// What a peer is told, and the log.
+pub(super) fn failed(error: KernelError) -> Refusal {
     tracing::error!("{error}");
     Refusal::internal(match &error.hint {
         Some(hint) => format!("{error} ({hint})"),

@@ -56,11 +56,7 @@ mod zones;
 use std::path::Path;
 
 use aya::Ebpf;
-use limiter_common::{
-    counters::{EventCounters, PacketCounters, ZoneCounters},
-    entry::ZoneEntry,
-    key::ZoneKey,
-};
+use limiter_common::counters::{EventCounters, PacketCounters, ZoneCounters};
 
 pub use self::{
     adopt::Adopted,
@@ -75,7 +71,7 @@ pub use self::{
     pins::Instance,
     privilege::{check as check_privileges, give_up as give_up_privileges},
     start::{How, Started},
-    zones::{Origin, possible_cpus},
+    zones::{KeyReader, Origin, possible_cpus},
 };
 use self::{
     adopt::Candidates,
@@ -252,14 +248,14 @@ impl Kernel {
         self.zones.read(self.indices.zones[position])
     }
 
-    /// Reads every key of the zone at this position of the policy in force, in no order, idle keys
-    /// (no connections) included.
+    /// The keys of the zone at this position of the policy in force. Reading them takes longer than
+    /// anything else here, and does not need the kernel's side.
     ///
     /// # Errors
     ///
-    /// If the map cannot be read.
-    pub fn read_keys(&self, position: usize) -> Result<Vec<(ZoneKey, ZoneEntry)>, KernelError> {
-        self.zones.read_keys(self.indices.zones[position])
+    /// If there is no descriptor left.
+    pub fn keys(&self, position: usize) -> Result<KeyReader, KernelError> {
+        self.zones.keys(self.indices.zones[position])
     }
 
     /// Reads the counters of the event path, summed over all CPUs.

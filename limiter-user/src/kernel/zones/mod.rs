@@ -24,7 +24,7 @@ use limiter_common::{
 
 use self::memory::memory;
 pub(super) use self::place::Placed;
-pub use self::{memory::possible_cpus, place::Origin};
+pub use self::{keys::KeyReader, memory::possible_cpus, place::Origin};
 use super::{
     error::{Context, KernelError},
     indices::Dispenser,
@@ -36,6 +36,7 @@ use super::{
 };
 use crate::policy::Zone;
 
+mod keys;
 mod memory;
 mod place;
 mod read;

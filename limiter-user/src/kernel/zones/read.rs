@@ -1,15 +1,15 @@
 //! What zones have counted.
 
-use std::collections::HashMap;
+use std::os::fd::AsFd as _;
 
+use aya::maps::IterableMap as _;
 use limiter_common::{
     counters::ZoneCounters,
-    entry::{Occupancy, ZoneEntry},
-    key::ZoneKey,
+    entry::Occupancy,
     names::{MAP_ZONE_COUNTERS, MAP_ZONE_STATES},
 };
 
-use super::ZoneMaps;
+use super::{KeyReader, ZoneMaps};
 use crate::kernel::{
     ZoneReading,
     error::{Context, KernelError},
@@ -50,29 +50,18 @@ impl ZoneMaps {
 
     /// In a zone that evicts, the programs do not know how many there are.
     fn count_live(&self, index: u16) -> Result<u64, KernelError> {
-        let keys = self.read_keys(index)?;
-        let live = keys
-            .iter()
-            .filter(|(_, entry)| Occupancy::from_word(entry.occupancy).connections > 0);
-        Ok(live.count() as u64)
+        let mut live = 0;
+        self.keys(index)?.each(|_, entry| {
+            live += u64::from(Occupancy::from_word(entry.occupancy).connections > 0);
+        })?;
+        Ok(live)
     }
 
-    /// Reads every key of one zone.
-    pub(in crate::kernel) fn read_keys(
-        &self,
-        index: u16,
-    ) -> Result<Vec<(ZoneKey, ZoneEntry)>, KernelError> {
-        let zone = &self.zones[&index];
-        let mut keys = HashMap::new();
-        // The walk begins anew where a key is removed under it (kernel/bpf/hashtab.c,
-        // htab_map_get_next_key): it may meet keys twice, and needs a bound.
-        for key in zone.map.keys().take(2 * zone.max_entries as usize) {
-            let key = key.context("read the map of zone", &zone.zone.name)?;
-            // A key may have been removed since.
-            if let Ok(entry) = zone.map.get(&key, 0) {
-                keys.insert(ZoneKey::from(key.0), entry.0);
-            }
-        }
-        Ok(keys.into_iter().collect())
+    /// The keys of one zone.
+    pub(in crate::kernel) fn keys(&self, index: u16) -> Result<KeyReader, KernelError> {
+        let one = &self.zones[&index];
+        let name = &one.zone.name;
+        let map = one.map.map().fd().as_fd().try_clone_to_owned();
+        KeyReader::new(map.context("open the map of zone", name)?, name)
     }
 }

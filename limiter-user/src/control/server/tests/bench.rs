@@ -17,7 +17,7 @@ use crate::{
         client::Client,
         peer::Guard,
         refusal::Refusal,
-        route::EventFilter,
+        route::{EventFilter, Top},
         server::serve,
         service::Service,
         socket::ControlSocket,
@@ -77,13 +77,13 @@ impl Service for Canned {
         Ok(vec![ZoneStatus::default()])
     }
 
-    async fn zone(&self, name: String, top: usize) -> Result<ZoneStatus, Refusal> {
+    async fn zone(&self, name: String, top: Top) -> Result<ZoneStatus, Refusal> {
         if name != "per addr" {
             return Err(Refusal::unknown_zone(&name));
         }
         Ok(ZoneStatus {
             zone: name,
-            keys: top as u64,
+            keys: top.keys as u64,
             ..ZoneStatus::default()
         })
     }

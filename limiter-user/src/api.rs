@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     change::{Reload, ResetCounters, SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel},
+    connection::{ConnectionList, ConnectionStatus, ProcessStatus, SlotStatus, TcpState},
     policy::{InterfacePolicy, PolicyStatus, ZonePolicy},
     reload::{Reloaded, ReloadedZone, ZoneChange},
     server::{Difference, LimitStatus, OverrideStatus, ServerStatus, Setting},
@@ -14,6 +15,7 @@ pub use self::{
 use crate::policy::{ActionKind, OnFull, XdpMode};
 
 mod change;
+mod connection;
 mod policy;
 mod reload;
 mod server;

@@ -14,10 +14,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::route::EventFilter;
+use super::route::{EventFilter, Holders};
 use crate::api::{
-    ErrorBody, Reload, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt,
-    SetLimit, SetLogLevel, Status, ZoneStatus,
+    ConnectionList, ErrorBody, Reload, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun,
+    SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
 };
 
 pub use self::{
@@ -74,6 +74,18 @@ impl Client {
         let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
         self.get(&format!("/zones/{name}?top={top}&by=rejected"))
             .await
+    }
+
+    /// The open connections that hold slots.
+    pub async fn connections(&self, wanted: &Holders) -> Result<ConnectionList, ClientError> {
+        let mut query = Serializer::new(String::new());
+        for (name, value) in [("zone", &wanted.zone), ("key", &wanted.key)] {
+            if let Some(value) = value {
+                query.append_pair(name, value);
+            }
+        }
+        query.append_pair("n", &wanted.count.to_string());
+        self.get(&format!("/connections?{}", query.finish())).await
     }
 
     /// The event stream. When this returns, the daemon has subscribed us.

@@ -25,6 +25,8 @@ pub enum Route {
         /// Which keys.
         top: Top,
     },
+    /// `GET /connections[?zone=Z&key=K&n=N]`
+    Connections(Holders),
     /// `GET /events[?all=1&zone=Z&server=S]`
     Events(EventFilter),
     /// A POST.
@@ -60,6 +62,20 @@ pub struct Top {
     pub by: TopBy,
 }
 
+/// Connections in `GET /connections` unless the query says otherwise.
+pub const DEFAULT_HOLDERS: usize = 50;
+
+/// Which open connections are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holders {
+    /// Of one zone only.
+    pub zone: Option<String>,
+    /// Of one key only, or of some: an address or a network, a port, or the name of a server.
+    pub key: Option<String>,
+    /// So many at the most.
+    pub count: usize,
+}
+
 /// Which events a subscriber wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventFilter {
@@ -93,6 +109,10 @@ impl Route {
                     top: parse_top(query)?,
                 })
             }
+            ["connections"] => {
+                only(method, path, "GET")?;
+                parse_holders(query).map(Self::Connections)
+            }
             ["events"] => {
                 only(method, path, "GET")?;
                 parse_filter(query).map(Self::Events)
@@ -112,7 +132,7 @@ impl Route {
 impl Route {
     /// Whether it is about every key or every connection.
     pub fn reads_much(&self) -> bool {
-        matches!(self, Self::Zone { .. })
+        matches!(self, Self::Zone { .. } | Self::Connections(_))
     }
 }
 
@@ -166,6 +186,23 @@ fn parse_number(name: &str, value: &str) -> Result<usize, Refusal> {
     value.parse().map_err(refusal)
 }
 
+fn parse_holders(query: &str) -> Result<Holders, Refusal> {
+    let mut wanted = Holders {
+        zone: None,
+        key: None,
+        count: DEFAULT_HOLDERS,
+    };
+    for (name, value) in parameters(query) {
+        match name.as_ref() {
+            "zone" => wanted.zone = Some(value.into_owned()),
+            "key" => wanted.key = Some(value.into_owned()),
+            "n" => wanted.count = parse_number(&name, &value)?,
+            _ => return Err(unknown_parameter(&name)),
+        }
+    }
+    Ok(wanted)
+}
+
 fn parse_filter(query: &str) -> Result<EventFilter, Refusal> {
     let mut filter = EventFilter::default();
     for (name, value) in parameters(query) {
@@ -214,7 +251,13 @@ mod tests {
 
     #[test]
     fn every_path_has_one_method() {
-        for path in ["/status", "/zones", "/zones/addr", "/events"] {
+        for path in [
+            "/status",
+            "/zones",
+            "/zones/addr",
+            "/connections",
+            "/events",
+        ] {
             assert!(get(path, "").is_ok(), "GET {path}");
             let refusal = Route::parse(&Method::POST, path, "").expect_err(path);
             assert_eq!(refusal.status, 405, "POST {path}");
@@ -255,6 +298,20 @@ mod tests {
             },
         };
         assert_eq!(route, Ok(zone));
+    }
+
+    #[test]
+    fn connections_are_chosen_by_zone_and_key() {
+        let route = get("/connections", "zone=addr&key=192.0.2.0%2F24&n=7");
+        let wanted = Holders {
+            zone: Some("addr".to_owned()),
+            key: Some("192.0.2.0/24".to_owned()),
+            count: 7,
+        };
+        assert_eq!(route, Ok(Route::Connections(wanted)));
+        for query in ["n=-1", "top=1"] {
+            assert_eq!(get("/connections", query).expect_err(query).status, 400);
+        }
     }
 
     #[test]

@@ -3,12 +3,12 @@
 
 use super::{
     refusal::Refusal,
-    route::{EventFilter, Top},
+    route::{EventFilter, Holders, Top},
     subscription::Subscription,
 };
 use crate::api::{
-    Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel,
-    Status, ZoneStatus,
+    ConnectionList, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt,
+    SetLimit, SetLogLevel, Status, ZoneStatus,
 };
 
 /// Answers requests that were understood and permitted.
@@ -25,6 +25,12 @@ pub trait Service: Send + Sync + 'static {
         name: String,
         top: Top,
     ) -> impl Future<Output = Result<ZoneStatus, Refusal>> + Send;
+
+    /// `GET /connections`.
+    fn connections(
+        &self,
+        wanted: Holders,
+    ) -> impl Future<Output = Result<ConnectionList, Refusal>> + Send;
 
     /// `GET /events`. Every event after the return is in the subscription.
     fn subscribe(

@@ -12,6 +12,7 @@
 //! | [`differences`] | what they have changed since the policy was loaded; pure |
 //! | [`books`] | counters since the last reset |
 //! | [`one_zone`], [`top`] | the keys of a zone, and those that stand out |
+//! | [`holders`], [`key_filter`] | open connections, and which of them are meant |
 //! | [`view`] | a policy in the words of the API; pure |
 //! | [`convert`] | from the kernel's event to the API's; pure |
 //! | [`refusal_line`] | what a refusal looks like in the log; pure |
@@ -41,8 +42,10 @@ pub mod clock;
 pub mod convert;
 pub mod differences;
 pub mod feed;
+pub mod holders;
 pub mod in_force;
 pub mod interfaces;
+pub mod key_filter;
 pub mod listeners;
 pub mod log;
 pub mod log_lines;

@@ -17,12 +17,12 @@ use super::{
 };
 use crate::{
     api::{
-        EventStatus, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt,
-        SetLimit, SetLogLevel, Status, ZoneStatus,
+        ConnectionList, EventStatus, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun,
+        SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
     },
     control::{
         refusal::Refusal,
-        route::{EventFilter, Top},
+        route::{EventFilter, Holders, Top},
         service::Service,
         subscription::{Published, Subscription},
     },
@@ -193,6 +193,14 @@ impl Service for Daemon {
     async fn zone(&self, name: String, top: Top) -> Result<ZoneStatus, Refusal> {
         let zone = self.with(move |state| state.zone(&name)).await?;
         aside(move || zone.read(top)).await
+    }
+
+    async fn connections(&self, wanted: Holders) -> Result<ConnectionList, Refusal> {
+        let zone = wanted.zone.clone();
+        let open = self.with(move |state| state.connections(zone.as_deref()));
+        let open = open.await?;
+        let clock = Arc::clone(&self.clock);
+        aside(move || open.read(&wanted, || clock.monotonic_ns())).await
     }
 
     async fn subscribe(&self, filter: EventFilter) -> Result<Subscription, Refusal> {

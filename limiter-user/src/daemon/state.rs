@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::{
     books::{self, ZoneBook},
     change, convert, differences,
+    holders::OpenConnections,
     in_force::InForce,
     interfaces,
     log::notice,
@@ -119,6 +120,16 @@ impl State {
         let status = self.read(&policy, position)?;
         let keys = self.kernel.keys(position).map_err(failed)?;
         Ok(OneZone::new(status, keys, policy, position))
+    }
+
+    /// The way to the open connections. A zone that is named must be there.
+    pub fn connections(&self, zone: Option<&str>) -> Result<OpenConnections, Refusal> {
+        let policy = self.policy();
+        if let Some(zone) = zone {
+            change::zone(&policy, zone)?;
+        }
+        let reader = self.kernel.holders().map_err(failed)?;
+        Ok(OpenConnections::new(reader, policy))
     }
 
     /// The event path since start.

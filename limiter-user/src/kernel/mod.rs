@@ -18,6 +18,7 @@
 //! | `events` | the rings |
 //! | `adopt` | connections that are open while a policy begins |
 //! | `change` | one policy takes the place of another |
+//! | `holders`, `owners` | open connections with their slots, and the processes that have them |
 //! | `indices` | which index a zone or a server has in the kernel |
 //! | `divert` | sockets that refused attempts are brought to |
 //! | `scope` | which sockets belong to the attached cgroups |
@@ -34,6 +35,7 @@ mod compile;
 mod divert;
 mod error;
 mod events;
+mod holders;
 mod indices;
 mod interface;
 mod layout;
@@ -42,6 +44,7 @@ mod link;
 mod netns;
 mod networks;
 mod object;
+mod owners;
 pub mod pins;
 mod policy;
 mod privilege;
@@ -66,8 +69,10 @@ pub use self::{
     divert::{Places, Target},
     error::KernelError,
     events::{EventStream, NewListeners},
+    holders::{Holder, HolderReader},
     indices::Indices,
     interface::{AttachedInterface, InterfaceWatch, interface_names},
+    owners::{Owner, Owners},
     pins::Instance,
     privilege::{check as check_privileges, give_up as give_up_privileges},
     start::{How, Started},
@@ -256,6 +261,16 @@ impl Kernel {
     /// If there is no descriptor left.
     pub fn keys(&self, position: usize) -> Result<KeyReader, KernelError> {
         self.zones.keys(self.indices.zones[position])
+    }
+
+    /// The open connections that hold slots. Reading them takes long, and does not need the kernel's
+    /// side.
+    ///
+    /// # Errors
+    ///
+    /// If there is no descriptor left.
+    pub fn holders(&self) -> Result<HolderReader, KernelError> {
+        HolderReader::new(&self.ebpf, &self.compiled, &self.indices)
     }
 
     /// Reads the counters of the event path, summed over all CPUs.

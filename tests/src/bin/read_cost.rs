@@ -38,7 +38,13 @@ const EACH: u32 = 16_000;
 const FIRST_PORT: u16 = 8_000;
 const ZONE: &str = "addr";
 
-const REQUESTS: [&str; 2] = ["/zones/addr?top=10", "/zones/addr?top=10&by=rejected"];
+/// Those that a limiter does not know are left out.
+const REQUESTS: [&str; 4] = [
+    "/zones/addr?top=10",
+    "/zones/addr?top=10&by=rejected",
+    "/connections?n=50",
+    "/connections?n=20000",
+];
 
 fn main() -> Result<()> {
     let args = Args::parse();

@@ -13,6 +13,7 @@ mod check;
 mod churn;
 mod client_networks;
 mod command_line;
+mod connections;
 mod control_socket;
 mod demo;
 mod dry_run;

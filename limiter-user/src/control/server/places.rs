@@ -126,7 +126,7 @@ impl Room {
         let Some(held) = held else {
             return Err(Refusal::unavailable(format!(
                 "the answer has {} bytes, for which there is no room while others are not taken: \
-                 ask for fewer keys (top=), or later",
+                 ask for less (top=, n=), or later",
                 bytes.len()
             )));
         };

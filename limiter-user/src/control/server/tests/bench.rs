@@ -10,14 +10,14 @@ use tokio::{
 
 use crate::{
     api::{
-        Event, EventStatus, PacketStatus, Reloaded, ResetCounters, ServerStatus, SetAction,
-        SetDryRun, SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
+        ConnectionList, Event, EventStatus, PacketStatus, Reloaded, ResetCounters, ServerStatus,
+        SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
     },
     control::{
         client::Client,
         peer::Guard,
         refusal::Refusal,
-        route::{EventFilter, Top},
+        route::{EventFilter, Holders, Top},
         server::serve,
         service::Service,
         socket::ControlSocket,
@@ -86,6 +86,10 @@ impl Service for Canned {
             keys: top.keys as u64,
             ..ZoneStatus::default()
         })
+    }
+
+    async fn connections(&self, _: Holders) -> Result<ConnectionList, Refusal> {
+        Ok(ConnectionList::default())
     }
 
     async fn subscribe(&self, filter: EventFilter) -> Result<Subscription, Refusal> {

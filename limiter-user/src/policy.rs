@@ -14,7 +14,7 @@ pub use self::{
     attach::{Attach, Interface, XdpMode},
     grant::{Grant, Group, Others},
     listen::{Listen, ListenAddr},
-    log::{ErrorLog, LogLevel, LogTarget},
+    log::{ErrorLog, LogFormat, LogLevel, LogTarget},
     zone::{Key, OnFull, Prefixes, Zone},
 };
 

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     api::{Attached, Reloaded, ServerStatus, ZoneStatus},
     control::refusal::Refusal,
-    kernel::{Applied, Kernel, KernelError, Origin, Target},
+    kernel::{Applied, Kernel, KernelError, Target},
     policy::Policy,
 };
 
@@ -45,7 +45,7 @@ impl State {
         books: &HashMap<String, ZoneBook>,
     ) -> (Self, watch::Receiver<Arc<InForce>>) {
         let book_of = |name: &str| books.get(name).copied().unwrap_or_default();
-        let books = next_books(&policy, applied, book_of);
+        let books = books::next(&policy, applied, book_of);
         let loaded = Arc::new(policy.clone());
         let in_force = InForce::new(policy, kernel.indices());
         let (policy, follower) = watch::channel(Arc::new(in_force));
@@ -189,7 +189,7 @@ impl State {
             let position = before.zones.iter().position(|zone| zone.name == name);
             position.map_or_else(ZoneBook::default, |position| self.books[position])
         };
-        self.books = next_books(&policy, &applied, book_of);
+        self.books = books::next(&policy, &applied, book_of);
         let in_force = before.followed_by(policy, self.kernel.indices());
         self.policy.send_replace(Arc::new(in_force));
         self.record_books();
@@ -279,23 +279,6 @@ impl State {
         let reading = self.kernel.read_zone(zone).map_err(failed)?;
         Ok(self.books[zone].status(&policy.zones[zone], &reading))
     }
-}
-
-/// The books of a policy's zones, from those of the zones of before.
-fn next_books(
-    policy: &Policy,
-    applied: &Applied,
-    book_of: impl Fn(&str) -> ZoneBook,
-) -> Vec<ZoneBook> {
-    let zones = policy.zones.iter().zip(&applied.zones);
-    let books = zones.map(|(zone, applied)| match applied.origin {
-        Origin::Kept => book_of(&zone.name),
-        Origin::Resized { .. } | Origin::Carried => {
-            book_of(&zone.name).moved(&applied.past, applied.start)
-        }
-        Origin::OtherKey | Origin::New => ZoneBook::starting_at(applied.start),
-    });
-    books.collect()
 }
 
 /// What a peer is told, and the log.

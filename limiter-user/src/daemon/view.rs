@@ -41,9 +41,11 @@ pub fn policy(policy: &Policy, origins: Origins, cpus: u64) -> PolicyStatus {
         interfaces: interfaces.collect(),
         error_log: match &policy.error_log.target {
             LogTarget::Stderr => "stderr".to_owned(),
+            LogTarget::Journal => "journal".to_owned(),
             LogTarget::File(path) => path.display().to_string(),
         },
         error_log_level: policy.error_log.level,
+        error_log_format: policy.error_log.format,
         control: policy
             .control
             .as_ref()

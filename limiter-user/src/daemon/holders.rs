@@ -75,34 +75,24 @@ impl View<'_> {
         wanted: &Holders,
     ) -> (Vec<(&'a Holder, Vec<SlotStatus>)>, u64) {
         let queues = self.queues(holders);
+        let zones = &self.policy.zones;
+        let zone = wanted.zone.as_ref();
+        let zone = zone.and_then(|name| zones.iter().position(|it| it.name == *name));
+        let is_of_zone = |position| zone.is_none_or(|zone| zone == position);
         let filter = wanted.key.as_deref().map(KeyFilter::parse);
-        let is_wanted = |slots: &[SlotStatus]| {
-            let of_zone = |slot: &&SlotStatus| match &wanted.zone {
-                Some(zone) => slot.zone == *zone,
-                None => true,
-            };
-            match &filter {
-                Some(filter) => slots
-                    .iter()
-                    .filter(of_zone)
-                    .any(|slot| filter.matches(slot)),
-                None => wanted.zone.is_none() || slots.iter().any(|slot| of_zone(&slot)),
-            }
+        let is_wanted = |holder: &Holder| match &filter {
+            Some(filter) => self.places(holder).any(|place| {
+                is_of_zone(place.0) && filter.matches(&self.slot(holder, place, &queues))
+            }),
+            None => zone.is_none() || self.places(holder).any(|place| is_of_zone(place.0)),
         };
-        let mut all: Vec<&Holder> = holders.iter().collect();
-        all.sort_unstable_by_key(|holder| age(holder));
-        let mut chosen = Vec::new();
-        let mut matching = 0;
-        for holder in all {
-            let slots = self.slots(holder, &queues);
-            if is_wanted(&slots) {
-                matching += 1;
-                if chosen.len() < wanted.count {
-                    chosen.push((holder, slots));
-                }
-            }
-        }
-        (chosen, matching)
+        let mut matching: Vec<&Holder> = holders.iter().filter(|it| is_wanted(it)).collect();
+        matching.sort_unstable_by_key(|holder| age(holder));
+        let number = matching.len() as u64;
+        matching.truncate(wanted.count);
+        let chosen = matching.into_iter();
+        let chosen = chosen.map(|holder| (holder, self.slots(holder, &queues)));
+        (chosen.collect(), number)
     }
 
     /// Who holds the slots of each key, the oldest first.
@@ -131,25 +121,27 @@ impl View<'_> {
         places.sort_unstable();
         let places = places.into_iter();
         places
-            .map(|place| {
-                let queue = queues.get(&place).map_or(&[][..], Vec::as_slice);
-                let before = queue.partition_point(|one| *one < age(holder));
-                let limit = self.limit(holder, place.0);
-                let zone = &self.policy.zones[place.0];
-                let key = view::key(self.policy, zone, &place.1, 0, 0);
-                SlotStatus {
-                    zone: zone.name.clone(),
-                    remote_addr: key.remote_addr,
-                    remote_prefix: key.remote_prefix,
-                    server_addr: key.server_addr,
-                    server_port: key.server_port,
-                    server_name: key.server_name,
-                    connections: u32::try_from(queue.len()).unwrap_or(u32::MAX),
-                    limit,
-                    excess: limit.is_some_and(|limit| before >= limit as usize),
-                }
-            })
+            .map(|place| self.slot(holder, place, queues))
             .collect()
+    }
+
+    fn slot(&self, holder: &Holder, place: Place, queues: &HashMap<Place, Vec<Age>>) -> SlotStatus {
+        let queue = queues.get(&place).map_or(&[][..], Vec::as_slice);
+        let before = queue.partition_point(|one| *one < age(holder));
+        let limit = self.limit(holder, place.0);
+        let zone = &self.policy.zones[place.0];
+        let key = view::key(self.policy, zone, &place.1, 0, 0);
+        SlotStatus {
+            zone: zone.name.clone(),
+            remote_addr: key.remote_addr,
+            remote_prefix: key.remote_prefix,
+            server_addr: key.server_addr,
+            server_port: key.server_port,
+            server_name: key.server_name,
+            connections: u32::try_from(queue.len()).unwrap_or(u32::MAX),
+            limit,
+            excess: limit.is_some_and(|limit| before >= limit as usize),
+        }
     }
 
     /// How many connections the server allows this client in a zone.

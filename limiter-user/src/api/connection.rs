@@ -11,6 +11,9 @@ pub struct ConnectionList {
     pub connections: Vec<ConnectionStatus>,
     /// How many match what was asked for, shown or not.
     pub matching: u64,
+    /// Connections that hold slots and were not found: in network namespaces that the daemon cannot
+    /// find or enter.
+    pub missing: u64,
     /// Processes that the daemon was not allowed to look at, so that owners may be missing.
     pub hidden_processes: u64,
 }

@@ -41,6 +41,13 @@ pub(super) async fn run(args: Args, client: &Client) -> Result<(), Failure> {
     if more > 0 {
         eprintln!("limiter: {more} more, -n {} shows all", list.matching);
     }
+    if list.missing > 0 {
+        eprintln!(
+            "limiter: {} connections that hold slots were not found: they are in network namespaces \
+             that the daemon cannot find or enter",
+            list.missing
+        );
+    }
     if list.hidden_processes > 0 {
         eprintln!(
             "limiter: the daemon may not look at {} processes, so owners may be missing \

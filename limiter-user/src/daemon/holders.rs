@@ -19,27 +19,56 @@ use crate::{
 pub struct OpenConnections {
     reader: HolderReader,
     policy: Arc<InForce>,
+    /// Slots that had been taken, by position of the zone.
+    taken: Vec<u64>,
 }
 
 impl OpenConnections {
     /// Under the policy in force.
-    pub fn new(reader: HolderReader, policy: Arc<InForce>) -> Self {
-        Self { reader, policy }
+    pub fn new(reader: HolderReader, policy: Arc<InForce>, slots: &[(u64, u64)]) -> Self {
+        Self {
+            reader,
+            policy,
+            taken: slots.iter().map(|(taken, _)| *taken).collect(),
+        }
     }
 
-    /// Lists those that are wanted. `now_ns` is the monotonic clock, read when this is called.
-    pub fn read(
-        self,
-        wanted: &Holders,
-        now_ns: impl FnOnce() -> u64,
-    ) -> Result<ConnectionList, Refusal> {
+    /// Finds all of them.
+    pub fn find(self) -> Result<Found, Refusal> {
         let holders = self.reader.read().map_err(failed)?;
+        Ok(Found {
+            open: self,
+            holders,
+        })
+    }
+}
+
+/// The open connections.
+pub struct Found {
+    open: OpenConnections,
+    holders: Vec<Holder>,
+}
+
+impl Found {
+    /// Whose zones they hold slots in.
+    pub fn indices(&self) -> &Indices {
+        &self.open.reader.indices
+    }
+
+    /// Lists those that are wanted. `slots` was read after they were found, and so was the monotonic
+    /// clock.
+    pub fn list(
+        &self,
+        wanted: &Holders,
+        slots: &[(u64, u64)],
+        now_ns: u64,
+    ) -> Result<ConnectionList, Refusal> {
         let view = View {
-            policy: &self.policy,
-            indices: &self.reader.indices,
-            now_ns: now_ns(),
+            policy: &self.open.policy,
+            indices: self.indices(),
+            now_ns,
         };
-        let (chosen, matching) = view.choose(&holders, wanted);
+        let (chosen, matching) = view.choose(&self.holders, wanted);
         let inodes: HashSet<u32> = chosen
             .iter()
             .map(|(holder, _)| holder.inode)
@@ -53,8 +82,23 @@ impl OpenConnections {
                 .map(|(holder, slots)| view.status(holder, slots, &owners))
                 .collect(),
             matching,
+            missing: self.missing(&view, slots),
             hidden_processes: owners.hidden,
         })
+    }
+
+    /// What was taken before the search and not given back until it was over, was there to be found.
+    fn missing(&self, view: &View<'_>, slots: &[(u64, u64)]) -> u64 {
+        let mut found = vec![0_u64; self.open.taken.len()];
+        for (zone, _) in self.holders.iter().flat_map(|holder| view.places(holder)) {
+            found[zone] += 1;
+        }
+        let zones = self.open.taken.iter().zip(slots).zip(found);
+        let missing = zones.map(|((taken, (_, given_back)), found)| {
+            taken.saturating_sub(*given_back).saturating_sub(found)
+        });
+        // A connection may hold a slot in each.
+        missing.max().unwrap_or(0)
     }
 }
 

@@ -199,8 +199,11 @@ impl Service for Daemon {
         let zone = wanted.zone.clone();
         let open = self.with(move |state| state.connections(zone.as_deref()));
         let open = open.await?;
-        let clock = Arc::clone(&self.clock);
-        aside(move || open.read(&wanted, || clock.monotonic_ns())).await
+        let found = aside(move || open.find()).await?;
+        let indices = found.indices().clone();
+        let slots = self.with(move |state| state.slots(&indices)).await?;
+        let now_ns = self.clock.monotonic_ns();
+        aside(move || found.list(&wanted, &slots, now_ns)).await
     }
 
     async fn subscribe(&self, filter: EventFilter) -> Result<Subscription, Refusal> {

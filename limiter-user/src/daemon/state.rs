@@ -19,7 +19,7 @@ use super::{
 use crate::{
     api::{Attached, Reloaded, ServerStatus, ZoneStatus},
     control::refusal::Refusal,
-    kernel::{Applied, Kernel, KernelError, Target},
+    kernel::{Applied, Indices, Kernel, KernelError, Target},
     policy::Policy,
 };
 
@@ -129,7 +129,13 @@ impl State {
             change::zone(&policy, zone)?;
         }
         let reader = self.kernel.holders().map_err(failed)?;
-        Ok(OpenConnections::new(reader, policy))
+        let slots = self.slots(&reader.indices)?;
+        Ok(OpenConnections::new(reader, policy, &slots))
+    }
+
+    /// Slots that were taken and given back, by zone.
+    pub fn slots(&self, indices: &Indices) -> Result<Vec<(u64, u64)>, Refusal> {
+        self.kernel.slots(indices).map_err(failed)
     }
 
     /// The event path since start.

@@ -273,6 +273,19 @@ impl Kernel {
         HolderReader::new(&self.ebpf, &self.compiled, &self.indices)
     }
 
+    /// Slots of the zones of these indices that were taken, and that were given back, ever.
+    ///
+    /// # Errors
+    ///
+    /// If the map cannot be read.
+    pub fn slots(&self, indices: &Indices) -> Result<Vec<(u64, u64)>, KernelError> {
+        let zones = indices.zones.iter();
+        let counters = zones.map(|index| self.zones.read_counters(*index));
+        counters
+            .map(|counters| counters.map(|it| (it.opened, it.closed)))
+            .collect()
+    }
+
     /// Reads the counters of the event path, summed over all CPUs.
     ///
     /// # Errors

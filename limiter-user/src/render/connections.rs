@@ -117,6 +117,7 @@ mod tests {
         let mut list = ConnectionList {
             connections: vec![first, second],
             matching: 2,
+            missing: 0,
             hidden_processes: 0,
         };
         assert_eq!(

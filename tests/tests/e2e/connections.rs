@@ -79,7 +79,7 @@ fn every_connection_is_listed_with_what_the_test_knows_of_it() {
     settle("connections", 14, || list(&limiter, &[]).matching);
 
     let all = list(&limiter, &[]);
-    assert_eq!(all.connections.len(), 14);
+    assert_eq!((all.connections.len(), all.missing), (14, 0));
     assert_eq!(all.hidden_processes, hidden_from_root());
     let owner = [ProcessStatus {
         pid: server.id(),
@@ -245,7 +245,11 @@ fn whose_process_it_is_is_found_for_other_users_too_or_said_to_be_hidden() {
     let server = Server::start(&world, &[SERVER], &["--user", "4321"]);
     let limiter = Limiter::start(&world, &LIMIT_10);
     let stream = world.open(CLIENT, server.address());
+    let elsewhere = NetNs::new();
+    let there = Server::start_at(&elsewhere, Some(&world.cgroup), &[SERVER], &[]);
+    let _other = client::open(&elsewhere, address(CLIENT), there.address());
     let all = list(&limiter, &[]);
+    assert_eq!((all.matching, all.missing), (2, 0));
     let pids: Vec<_> = of(&all, &stream)
         .processes
         .iter()
@@ -253,7 +257,8 @@ fn whose_process_it_is_is_found_for_other_users_too_or_said_to_be_hidden() {
         .collect();
     assert_eq!(pids, [server.id()]);
     assert_eq!(all.hidden_processes, hidden_from_root());
-    limiter.end(Signal::SIGTERM);
+    // Another one could not enter the other namespace to adopt what is open there.
+    limiter.end(Signal::SIGKILL);
 
     let mut command = Limiter::command(&world, &LIMIT_10);
     // SAFETY: between fork and exec only system calls are made; nothing allocates.
@@ -271,6 +276,11 @@ fn whose_process_it_is_is_found_for_other_users_too_or_said_to_be_hidden() {
     let all = list(&limiter, &[]);
     assert!(of(&all, &stream).processes.is_empty(), "{all:?}");
     assert!(all.hidden_processes > hidden_from_root());
+    assert_eq!((all.matching, all.missing), (1, 1));
     let said = limiter.cli(&["connections"]).stderr;
     assert!(said.contains("CAP_SYS_PTRACE"), "{said}");
+    assert!(
+        said.contains("1 connections that hold slots were not found"),
+        "{said}"
+    );
 }

@@ -84,6 +84,9 @@ pub struct Token {
     pub is_counted: u32,
     /// [`Token::EXCESS`] or 0.
     pub flags: u32,
+    /// When the connection was established, in the clock of [`crate::event::Event::time_ns`]. 0: it
+    /// was open before anybody counted, so nobody knows.
+    pub opened_ns: u64,
     /// The slots held, in no order.
     pub charges: [Charge; MAX_CHARGES],
 }
@@ -112,7 +115,7 @@ pub const MAX_CANDIDATES: usize = 16_384;
 
 const _: () = assert!(size_of::<Charge>() == 8);
 const _: () = assert!(size_of::<Waiter>() == 16);
-const _: () = assert!(size_of::<Token>() == 48 + 8 * MAX_CHARGES);
+const _: () = assert!(size_of::<Token>() == 56 + 8 * MAX_CHARGES);
 
 #[cfg(test)]
 mod tests {

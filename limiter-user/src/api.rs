@@ -9,6 +9,7 @@ pub use self::{
     change::{
         Detach, Reload, ResetCounters, SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel,
     },
+    connection::{ConnectionList, ConnectionStatus, ProcessStatus, SlotStatus, TcpState},
     policy::{InterfacePolicy, PolicyStatus, ZonePolicy},
     reload::{Reloaded, ReloadedZone, ZoneChange},
     server::{Difference, LimitStatus, OverrideStatus, ServerStatus, Setting},
@@ -16,6 +17,7 @@ pub use self::{
 use crate::policy::{ActionKind, OnFull, XdpMode};
 
 mod change;
+mod connection;
 mod policy;
 mod reload;
 mod server;
@@ -110,6 +112,20 @@ pub struct ZoneStatus {
     /// The keys with most connections; only in `GET /zones/NAME?top=N`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top: Option<Vec<KeyStatus>>,
+    /// The keys with most refusals, whether they have connections or not; only in
+    /// `GET /zones/NAME?top=N&by=rejected`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_rejected: Option<Vec<KeyStatus>>,
+}
+
+/// By what keys stand out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum TopBy {
+    /// Most connections that hold a slot.
+    #[default]
+    Connections,
+    /// Most refused attempts since the key came into the map.
+    Rejected,
 }
 
 /// One key of a zone.

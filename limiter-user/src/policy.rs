@@ -2,6 +2,7 @@
 //! behind it validates again.
 
 use std::{
+    net::IpAddr,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -13,7 +14,7 @@ pub use self::{
     attach::{Attach, Interface, XdpMode},
     grant::{Grant, Group, Others},
     listen::{Listen, ListenAddr},
-    log::{ErrorLog, LogLevel, LogTarget},
+    log::{ErrorLog, LogFormat, LogLevel, LogTarget},
     zone::{Key, OnFull, Prefixes, Zone},
 };
 
@@ -128,6 +129,16 @@ pub struct LimitConn {
     /// `limit_conn_override`, own or inherited; only if the zone counts by client address. No two
     /// are of the same network.
     pub overrides: Vec<Override>,
+}
+
+impl LimitConn {
+    /// Connections that this client may have.
+    pub fn number_for(&self, client: IpAddr) -> u16 {
+        let overrides = self.overrides.iter();
+        let of_client = overrides.filter(|it| it.network.contains(&client));
+        let smallest = of_client.max_by_key(|it| it.network.prefix_len());
+        smallest.map_or(self.number, |it| it.number)
+    }
 }
 
 /// `limit_conn_override ZONE CIDR NUMBER`: another number for the clients of a network. Of several

@@ -18,6 +18,7 @@ pub(crate) enum Command {
     Get = 7,
     TestRun = 10,
     ProgramById = 13,
+    MapById = 14,
     Info = 15,
     Query = 16,
     LinkCreate = 28,

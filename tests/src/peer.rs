@@ -83,6 +83,11 @@ impl Server {
         }
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Its first address.
     pub fn address(&self) -> SocketAddr {
         self.listen[0]

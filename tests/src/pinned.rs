@@ -66,6 +66,25 @@ impl Pinned {
         words[1]
     }
 
+    /// The map at this index of an array of maps.
+    ///
+    /// # Panics
+    /// If the kernel does not give it.
+    pub fn inner(&self, index: u32) -> OwnedFd {
+        let mut id = 0_u32;
+        let mut element = Update {
+            map: number(&self.0),
+            key: std::ptr::from_ref(&index) as u64,
+            value: (&raw mut id) as u64,
+            ..Update::default()
+        };
+        // SAFETY: a key of four bytes, and a value of four (kernel/bpf/map_in_map.c,
+        // bpf_map_fd_sys_lookup_elem).
+        unsafe { bpf::call(Command::MapLookup, &mut element) }.expect("the number of a map");
+        // SAFETY: number, next number and flags; no pointers.
+        unsafe { bpf::open(Command::MapById, &mut [id, 0, 0]) }.expect("the map of this number")
+    }
+
     /// The only value of an array whose values have this many bytes.
     ///
     /// # Panics

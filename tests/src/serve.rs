@@ -38,6 +38,8 @@ pub struct Options {
     pub fast_open: bool,
     /// Share the addresses with others that do so (SO_REUSEPORT).
     pub reuse_port: bool,
+    /// Belong to this user, as if it had started the server.
+    pub user: Option<u32>,
 }
 
 /// Serves until standard input ends. Commands there, one a line, each answered with a line
@@ -46,6 +48,12 @@ pub struct Options {
 /// # Errors
 /// If it cannot listen, or standard output is closed.
 pub fn serve(options: &Options) -> io::Result<()> {
+    if let Some(user) = options.user {
+        let user = user.into();
+        nix::unistd::setresuid(user, user, user)?;
+        // /proc/PID belongs to it only then (prctl(2), PR_SET_DUMPABLE).
+        nix::sys::prctl::set_dumpable(true)?;
+    }
     let mut server = Loop::new(options)?;
     writeln!(io::stdout(), "listening")?;
     server.run()
@@ -256,6 +264,7 @@ pub fn listen(address: SocketAddr, backlog: i32, fast_open: bool) -> io::Result<
             hold: false,
             fast_open,
             reuse_port: false,
+            user: None,
         },
     )
 }

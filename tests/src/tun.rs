@@ -147,13 +147,18 @@ impl Tun {
     /// # Panics
     /// If one is not answered.
     pub fn connect_each(&self, count: u16, server: SocketAddr) {
-        let flow = |n: u16| {
-            let [high, low] = n.to_be_bytes();
-            Flow {
-                client: SocketAddr::from(([10, 1, high, low], 4_000)),
-                server,
-                isn: u32::from(n) << 8,
-            }
+        self.connect_from([10, 1, 0, 0].into(), count.into(), server);
+    }
+
+    /// The same with clients from `first` on.
+    ///
+    /// # Panics
+    /// If one is not answered.
+    pub fn connect_from(&self, first: Ipv4Addr, count: u32, server: SocketAddr) {
+        let flow = |n: u32| Flow {
+            client: SocketAddr::new(Ipv4Addr::from_bits(first.to_bits() + n).into(), 4_000),
+            server,
+            isn: n << 8,
         };
         let flows: Vec<_> = (0..count).map(flow).collect();
         for flows in flows.chunks(100) {

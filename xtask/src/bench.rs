@@ -24,6 +24,13 @@ enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// What it costs to read 160 000 keys, and whether other requests wait meanwhile (root)
+    #[command(disable_help_flag = true)]
+    Read {
+        /// Passed on; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// How long the daemon takes until it is ready, alone and with 50 000 connections open (root)
     #[command(disable_help_flag = true)]
     Start {
@@ -38,6 +45,7 @@ enum Bench {
 pub fn run_task(args: &Args) -> Result<()> {
     let (binary, arguments) = match &args.bench {
         Bench::Kernel { arguments } => ("kernel_cost", arguments),
+        Bench::Read { arguments } => ("read_cost", arguments),
         Bench::Start { arguments } => ("start_cost", arguments),
     };
     let cargo = |subcommand: &str| {

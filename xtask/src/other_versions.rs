@@ -58,8 +58,8 @@ const VERSIONS: [Version; 2] = [
             ),
             (
                 TOKEN,
-                "size_of::<Token>() == 48",
                 "size_of::<Token>() == 56",
+                "size_of::<Token>() == 64",
             ),
         ],
     },

@@ -13,6 +13,7 @@ use limiter_common::{event::Excess, key::Connection, policy::ServerPolicy, token
 
 use crate::{
     charge,
+    clock::now_ns,
     context::{load, load_addresses},
     debug,
     maps::{
@@ -93,6 +94,7 @@ fn established(ctx: *mut bpf_sock_ops) {
     }
     token.connection = connection;
     token.is_counted = 1;
+    token.opened_ns = now_ns();
     watch_state(ctx);
     if let Some(server) = server {
         let admission = charge::established(server, token);

@@ -2,7 +2,6 @@
 
 use aya_ebpf::{
     btf_maps::{Array, PerCpuArray, RingBuf},
-    helpers::generated::bpf_ktime_get_ns,
     macros::btf_map,
 };
 use limiter_common::{
@@ -15,7 +14,7 @@ use limiter_common::{
 
 use crate::{
     atomic::AtomicWord,
-    clock::ticks,
+    clock::{now_ns, ticks},
     maps::{policy::Policy, zones::Entry},
 };
 
@@ -119,8 +118,7 @@ pub fn leave_for_passed(policy: Policy) -> Option<Leave> {
 #[inline(always)]
 pub fn send(leave: Leave, event: &mut Event) {
     let Some(counters) = counters() else { return };
-    // SAFETY: no arguments, no memory.
-    event.time_ns = unsafe { bpf_ktime_get_ns() };
+    event.time_ns = now_ns();
     event.suppressed = leave.suppressed;
     let event: &Event = event;
     // SAFETY: the counters are aligned words of a map value.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ServerStatus;
-use crate::policy::{LogLevel, OnFull, Others, XdpMode, origin::Origins};
+use crate::policy::{LogFormat, LogLevel, OnFull, Others, XdpMode, origin::Origins};
 
 /// `check --json`: a policy that is not in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,10 +16,13 @@ pub struct PolicyStatus {
     pub cgroups: Vec<String>,
     /// Interfaces to attach to.
     pub interfaces: Vec<InterfacePolicy>,
-    /// `stderr` or a path.
+    /// `stderr`, `journal` or a path.
     pub error_log: String,
     /// From which level on.
     pub error_log_level: LogLevel,
+    /// What its lines look like.
+    #[serde(default)]
+    pub error_log_format: LogFormat,
     /// Control socket, if the configuration names one.
     pub control: Option<String>,
     /// Group whose members may do everything on it, as written.

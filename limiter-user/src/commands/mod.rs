@@ -10,6 +10,7 @@ use crate::control::client::Client;
 mod action;
 mod check;
 mod completions;
+mod connections;
 mod demo;
 mod detach;
 mod dry_run;
@@ -47,6 +48,7 @@ enum Command {
     Import(import::Args),
     Status(status::Args),
     Zones(zones::Args),
+    Connections(connections::Args),
     Reset(reset::Args),
     Events(events::Args),
     DryRun(dry_run::Args),
@@ -88,6 +90,7 @@ fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Import(args) => import::run(&args),
         Command::Status(args) => block_on(status::run(&args, &client())),
         Command::Zones(args) => block_on(zones::run(&args, &client())),
+        Command::Connections(args) => block_on(connections::run(args, &client())),
         Command::Reset(args) => block_on(reset::run(args, &client())),
         Command::Events(args) => block_on(events::run(args, &client())),
         Command::DryRun(args) => block_on(dry_run::run(args, &client())),
@@ -153,6 +156,8 @@ mod tests {
             "limiter import x y",
             "limiter events -n 0",
             "limiter zones --top 3",
+            "limiter zones --by rejected",
+            "limiter zones addr --by age",
             "limiter run --config x --limit 3",
             "limiter run --config x --dry-run",
             "limiter run --config x --interface eth0",

@@ -11,7 +11,12 @@ use super::{
 };
 use crate::{
     control::socket::Claim,
-    daemon::{self, Mission, Signals, clock::SystemClock, log::Log, notify::Manager},
+    daemon::{
+        self, Mission, Signals,
+        clock::SystemClock,
+        log::{self, Log, Reopener},
+        notify::Manager,
+    },
     kernel,
 };
 
@@ -19,7 +24,7 @@ use crate::{
 ///
 /// The policy comes from a file or from flags; without both, from /etc/limiter/limiter.conf. Prints
 /// `ready` on standard error once everything is enforced. SIGHUP has it read again, as `limiter
-/// reload` does.
+/// reload` does. SIGUSR1 has the log file opened anew.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = ACTIONS)]
 pub(super) struct Args {
@@ -44,7 +49,7 @@ pub(super) fn run(args: Args, place: &Place) -> Result<(), Failure> {
     // What a thread may do, it passes on to those that it starts. So this comes before the first.
     let kept = kernel::give_up_privileges(from_files)?;
     // Written out last of all, when everybody who logs is gone.
-    let _log = log.install()?;
+    let log = log.install()?;
     tracing::info!("keeps of its capabilities: {}", kept.join(", "));
     let mission = Mission {
         policy,
@@ -56,14 +61,16 @@ pub(super) fn run(args: Args, place: &Place) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(Failure::Runtime)?
-        .block_on(enforce(mission, claim))
+        .block_on(enforce(mission, claim, log.reopener()))
 }
 
-async fn enforce(mission: Mission, claim: Claim) -> Result<(), Failure> {
+async fn enforce(mission: Mission, claim: Claim, log: Reopener) -> Result<(), Failure> {
     // From here on a signal is a clean stop, also one that comes before everything is up.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let reload = Some(signal(SignalKind::hangup()).map_err(Failure::Runtime)?);
+    let reopen = signal(SignalKind::user_defined1()).map_err(Failure::Runtime)?;
+    tokio::spawn(log::reopen_on(reopen, log));
     let stop = async {
         tokio::select! {
             _ = interrupt.recv() => {}

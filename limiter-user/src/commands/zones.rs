@@ -2,11 +2,12 @@
 
 use super::{failure::Failure, output};
 use crate::{
+    api::TopBy,
     control::{client::Client, route::DEFAULT_TOP},
     render,
 };
 
-/// Show all zones, or one with its busiest keys
+/// Show all zones, or one with the keys that have most connections or refusals
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// One zone
@@ -14,6 +15,9 @@ pub(super) struct Args {
     /// Keys at the most [default: 10]
     #[arg(long, value_name = "N", requires = "name")]
     top: Option<usize>,
+    /// Which keys [default: connections]
+    #[arg(long, value_name = "WHICH", requires = "name")]
+    by: Option<TopBy>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -27,7 +31,11 @@ pub(super) async fn run(args: &Args, client: &Client) -> Result<(), Failure> {
         }
         return output::text(&render::zones::zones(&zones));
     };
-    let zone = client.zone(name, args.top.unwrap_or(DEFAULT_TOP)).await?;
+    let top = args.top.unwrap_or(DEFAULT_TOP);
+    let zone = match args.by.unwrap_or_default() {
+        TopBy::Connections => client.zone(name, top).await?,
+        TopBy::Rejected => client.zone_by_rejected(name, top).await?,
+    };
     if args.json {
         return output::json(&zone);
     }

@@ -11,17 +11,18 @@ use super::{
     control::Control,
     directives::Kind,
     error::{ConfigError, shown},
-    expand::{Item, unsupported},
+    error_log::error_log,
+    expand::Item,
     inherit,
     level::Level,
     once::Once,
     server::Draft,
     syntax::Word,
     warnings,
-    word::{self, WordError},
+    word::WordError,
     zones::Zones,
 };
-use crate::policy::{ErrorLog, LogTarget, Policy, origin::Origins};
+use crate::policy::{ErrorLog, Policy, origin::Origins};
 
 /// Gives the directives of the main context their meaning.
 pub(super) fn build(items: &[Item]) -> Result<Loaded, ConfigError> {
@@ -119,26 +120,6 @@ impl Main {
             warnings,
         })
     }
-}
-
-/// `error_log stderr|PATH [LEVEL]`. Without LEVEL, the level is that of a configuration without
-/// `error_log`.
-fn error_log(item: &Item) -> Result<ErrorLog, ConfigError> {
-    let mut log = ErrorLog::default();
-    let target = item.argument(0);
-    log.target = match target.value.as_str() {
-        "stderr" => LogTarget::Stderr,
-        "journal" => {
-            return Err(unsupported(target, "error_log journal")
-                .expected("use \"stderr\"")
-                .help("under systemd, \"stderr\" goes to the journal, too"));
-        }
-        _ => LogTarget::File(absolute_path(item, target)?),
-    };
-    if let Some(level) = item.arguments.get(1) {
-        log.level = word::log_level(&level.value).map_err(|error| misread(level, error))?;
-    }
-    Ok(log)
 }
 
 /// A path that means the same wherever the daemon was started.

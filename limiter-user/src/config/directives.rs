@@ -151,7 +151,7 @@ const fn block(kind: Kind, contexts: &'static [Context], usage: &'static str) ->
 static READY: [(&str, Directive); 15] = [
     ("attach", simple(Kind::Attach, 2, 3, MAIN, "attach cgroup PATH; attach interface NAME [mode=auto|native|generic];")),
     ("control", simple(Kind::Control, 1, 3, MAIN, "control PATH [group=NAME|GID] [others=read|nothing];")),
-    ("error_log", simple(Kind::ErrorLog, 1, 2, MAIN, "error_log stderr|PATH [debug|info|notice|warn|error];")),
+    ("error_log", simple(Kind::ErrorLog, 1, 3, MAIN, "error_log stderr|journal|PATH [debug|info|notice|warn|error] [format=text|json];")),
     ("include", simple(Kind::Include, 1, 1, EVERYWHERE, "include FILES;")),
     ("limit_conn", simple(Kind::LimitConn, 2, 2, EVERYWHERE, "limit_conn ZONE NUMBER;")),
     ("limit_conn_action", simple(Kind::LimitConnAction, 1, 2, EVERYWHERE, "limit_conn_action drop|reset|close [delay=TIME];")),

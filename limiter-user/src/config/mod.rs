@@ -30,6 +30,7 @@ mod claims;
 mod control;
 mod directives;
 mod error;
+mod error_log;
 mod expand;
 mod files;
 mod flags;

@@ -45,10 +45,12 @@ impl<T> Once<T> {
         if let Some(first) = &self.0 {
             return Err(duplicate(&item.word, &first.word));
         }
+        // Not a parameter: those have origins of their own.
+        let option = item.arguments.get(1).filter(|it| !it.value.contains('='));
         self.0 = Some(Written {
             value,
             word: item.word.clone(),
-            option: item.arguments.get(1).map(|word| word.span.clone()),
+            option: option.map(|word| word.span.clone()),
         });
         Ok(())
     }

@@ -14,10 +14,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::route::EventFilter;
+use super::route::{EventFilter, Holders};
 use crate::api::{
-    Detach, ErrorBody, Reload, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun,
-    SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
+    ConnectionList, Detach, ErrorBody, Reload, Reloaded, ResetCounters, ServerStatus, SetAction,
+    SetDryRun, SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
 };
 
 pub use self::{
@@ -28,7 +28,7 @@ pub use self::{
 mod error;
 mod lines;
 
-/// Longest wait for an answer. Reading every key of a large zone takes the daemon a second or two.
+/// Longest wait for an answer. Its own turn may be behind others that read much.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Pause before the next try to connect.
@@ -63,6 +63,29 @@ impl Client {
     pub async fn zone(&self, name: &str, top: usize) -> Result<ZoneStatus, ClientError> {
         let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
         self.get(&format!("/zones/{name}?top={top}")).await
+    }
+
+    /// The same, with the `top` keys that have most refusals in addition.
+    pub async fn zone_by_rejected(
+        &self,
+        name: &str,
+        top: usize,
+    ) -> Result<ZoneStatus, ClientError> {
+        let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
+        self.get(&format!("/zones/{name}?top={top}&by=rejected"))
+            .await
+    }
+
+    /// The open connections that hold slots.
+    pub async fn connections(&self, wanted: &Holders) -> Result<ConnectionList, ClientError> {
+        let mut query = Serializer::new(String::new());
+        for (name, value) in [("zone", &wanted.zone), ("key", &wanted.key)] {
+            if let Some(value) = value {
+                query.append_pair(name, value);
+            }
+        }
+        query.append_pair("n", &wanted.count.to_string());
+        self.get(&format!("/connections?{}", query.finish())).await
     }
 
     /// The event stream. When this returns, the daemon has subscribed us.

@@ -6,6 +6,7 @@ use hyper::Method;
 use percent_encoding::percent_decode_str;
 
 use super::refusal::Refusal;
+use crate::api::TopBy;
 
 /// Keys in `GET /zones/NAME` unless the query says otherwise.
 pub const DEFAULT_TOP: usize = 10;
@@ -17,13 +18,15 @@ pub enum Route {
     Status,
     /// `GET /zones`
     Zones,
-    /// `GET /zones/NAME[?top=N]`
+    /// `GET /zones/NAME[?top=N&by=connections|rejected]`
     Zone {
         /// Name as the configuration has it.
         name: String,
-        /// Keys at the most.
-        top: usize,
+        /// Which keys.
+        top: Top,
     },
+    /// `GET /connections[?zone=Z&key=K&n=N]`
+    Connections(Holders),
     /// `GET /events[?all=1&zone=Z&server=S]`
     Events(EventFilter),
     /// A POST.
@@ -49,6 +52,30 @@ pub enum Change {
     Reset,
     /// `POST /detach`
     Detach,
+}
+
+/// Which keys of a zone are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Top {
+    /// So many at the most.
+    pub keys: usize,
+    /// Those with most connections in any case; with [`TopBy::Rejected`] those with most refusals,
+    /// too.
+    pub by: TopBy,
+}
+
+/// Connections in `GET /connections` unless the query says otherwise.
+pub const DEFAULT_HOLDERS: usize = 50;
+
+/// Which open connections are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holders {
+    /// Of one zone only.
+    pub zone: Option<String>,
+    /// Of one key only, or of some: an address or a network, a port, or the name of a server.
+    pub key: Option<String>,
+    /// So many at the most.
+    pub count: usize,
 }
 
 /// Which events a subscriber wants.
@@ -84,6 +111,10 @@ impl Route {
                     top: parse_top(query)?,
                 })
             }
+            ["connections"] => {
+                only(method, path, "GET")?;
+                parse_holders(query).map(Self::Connections)
+            }
             ["events"] => {
                 only(method, path, "GET")?;
                 parse_filter(query).map(Self::Events)
@@ -98,6 +129,13 @@ impl Route {
             ["detach"] => change(method, path, query, Change::Detach),
             _ => Err(Refusal::unknown_path(path)),
         }
+    }
+}
+
+impl Route {
+    /// Whether it is about every key or every connection.
+    pub fn reads_much(&self) -> bool {
+        matches!(self, Self::Zone { .. } | Self::Connections(_))
     }
 }
 
@@ -121,19 +159,51 @@ fn no_query(query: &str) -> Result<(), Refusal> {
     }
 }
 
-fn parse_top(query: &str) -> Result<usize, Refusal> {
-    let mut top = DEFAULT_TOP;
+fn parse_top(query: &str) -> Result<Top, Refusal> {
+    let mut top = Top {
+        keys: DEFAULT_TOP,
+        by: TopBy::default(),
+    };
     for (name, value) in parameters(query) {
         match name.as_ref() {
-            "top" => {
-                top = value.parse().map_err(|_| {
-                    Refusal::bad_request(format!("parameter top: {value:?} is not a number"))
-                })?;
+            "top" => top.keys = parse_number(&name, &value)?,
+            "by" => {
+                top.by = match value.as_ref() {
+                    "connections" => TopBy::Connections,
+                    "rejected" => TopBy::Rejected,
+                    other => {
+                        return Err(Refusal::bad_request(format!(
+                            "parameter by: {other:?} is neither connections nor rejected"
+                        )));
+                    }
+                };
             }
             _ => return Err(unknown_parameter(&name)),
         }
     }
     Ok(top)
+}
+
+fn parse_number(name: &str, value: &str) -> Result<usize, Refusal> {
+    let refusal = |_| Refusal::bad_request(format!("parameter {name}: {value:?} is not a number"));
+    value.parse().map_err(refusal)
+}
+
+fn parse_holders(query: &str) -> Result<Holders, Refusal> {
+    let mut wanted = Holders {
+        zone: None,
+        key: None,
+        count: DEFAULT_HOLDERS,
+    };
+    for (name, value) in parameters(query) {
+        match name.as_ref() {
+            "zone" => wanted.zone = Some(value.into_owned()),
+            "key" => wanted.key = Some(value.into_owned()),
+            "n" => wanted.count = parse_number(&name, &value)?,
+            _ => return Err(unknown_parameter(&name)),
+        }
+    }
+    Ok(wanted)
 }
 
 fn parse_filter(query: &str) -> Result<EventFilter, Refusal> {
@@ -184,7 +254,13 @@ mod tests {
 
     #[test]
     fn every_path_has_one_method() {
-        for path in ["/status", "/zones", "/zones/addr", "/events"] {
+        for path in [
+            "/status",
+            "/zones",
+            "/zones/addr",
+            "/connections",
+            "/events",
+        ] {
             assert!(get(path, "").is_ok(), "GET {path}");
             let refusal = Route::parse(&Method::POST, path, "").expect_err(path);
             assert_eq!(refusal.status, 405, "POST {path}");
@@ -217,12 +293,29 @@ mod tests {
 
     #[test]
     fn a_zone_name_may_be_escaped() {
-        let route = get("/zones/per%20addr%2Fport", "top=3");
+        let route = get("/zones/per%20addr%2Fport", "top=3&by=rejected");
         let zone = Route::Zone {
             name: "per addr/port".to_owned(),
-            top: 3,
+            top: Top {
+                keys: 3,
+                by: TopBy::Rejected,
+            },
         };
         assert_eq!(route, Ok(zone));
+    }
+
+    #[test]
+    fn connections_are_chosen_by_zone_and_key() {
+        let route = get("/connections", "zone=addr&key=192.0.2.0%2F24&n=7");
+        let wanted = Holders {
+            zone: Some("addr".to_owned()),
+            key: Some("192.0.2.0/24".to_owned()),
+            count: 7,
+        };
+        assert_eq!(route, Ok(Route::Connections(wanted)));
+        for query in ["n=-1", "top=1"] {
+            assert_eq!(get("/connections", query).expect_err(query).status, 400);
+        }
     }
 
     #[test]
@@ -254,6 +347,11 @@ mod tests {
                 "parameter top: \"-1\" is not a number",
             ),
             ("/zones/addr", "tops=1", "unknown parameter \"tops\""),
+            (
+                "/zones/addr",
+                "by=age",
+                "parameter by: \"age\" is neither connections nor rejected",
+            ),
             (
                 "/events",
                 "all=maybe",

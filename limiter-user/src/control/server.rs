@@ -165,11 +165,12 @@ impl<S: Service> Handler<S> {
             }
             _ => Bytes::new(),
         };
-        let _turn = room.turn().await?;
+        let _turn = room.turn(route.reads_much()).await?;
         match route {
             Route::Status => json(room, &self.service.status().await?),
             Route::Zones => json(room, &self.service.zones().await?),
             Route::Zone { name, top } => json(room, &self.service.zone(name, top).await?),
+            Route::Connections(wanted) => json(room, &self.service.connections(wanted).await?),
             Route::Events(filter) => {
                 let subscription = self.service.subscribe(filter).await?;
                 patience.grant();

@@ -1,10 +1,14 @@
 //! What the server needs from the daemon. The server's own work (bounds, parsing, permissions,
 //! streaming) is tested behind a service without a kernel.
 
-use super::{refusal::Refusal, route::EventFilter, subscription::Subscription};
+use super::{
+    refusal::Refusal,
+    route::{EventFilter, Holders, Top},
+    subscription::Subscription,
+};
 use crate::api::{
-    Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel,
-    Status, ZoneStatus,
+    ConnectionList, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt,
+    SetLimit, SetLogLevel, Status, ZoneStatus,
 };
 
 /// Answers requests that were understood and permitted.
@@ -15,12 +19,18 @@ pub trait Service: Send + Sync + 'static {
     /// `GET /zones`, without keys.
     fn zones(&self) -> impl Future<Output = Result<Vec<ZoneStatus>, Refusal>> + Send;
 
-    /// `GET /zones/NAME`, with the `top` keys that have most connections.
+    /// `GET /zones/NAME`, with the keys that stand out.
     fn zone(
         &self,
         name: String,
-        top: usize,
+        top: Top,
     ) -> impl Future<Output = Result<ZoneStatus, Refusal>> + Send;
+
+    /// `GET /connections`.
+    fn connections(
+        &self,
+        wanted: Holders,
+    ) -> impl Future<Output = Result<ConnectionList, Refusal>> + Send;
 
     /// `GET /events`. Every event after the return is in the subscription.
     fn subscribe(

@@ -6,7 +6,11 @@ use std::collections::HashMap;
 use limiter_common::counters::ZoneCounters;
 use serde::{Deserialize, Serialize};
 
-use crate::{api::ZoneStatus, kernel::ZoneReading, policy::Zone};
+use crate::{
+    api::ZoneStatus,
+    kernel::{Applied, Origin, ZoneReading},
+    policy::{Policy, Zone},
+};
 
 /// The books of all zones, by name, as the next daemon reads them.
 pub fn to_json<'a>(books: impl Iterator<Item = (&'a str, &'a ZoneBook)>) -> serde_json::Value {
@@ -105,8 +109,26 @@ impl ZoneBook {
             drift: self.drift,
             memory_bytes: reading.memory_bytes,
             top: None,
+            top_rejected: None,
         }
     }
+}
+
+/// The books of a policy's zones, from those of the zones of before.
+pub fn next(
+    policy: &Policy,
+    applied: &Applied,
+    book_of: impl Fn(&str) -> ZoneBook,
+) -> Vec<ZoneBook> {
+    let zones = policy.zones.iter().zip(&applied.zones);
+    let books = zones.map(|(zone, applied)| match applied.origin {
+        Origin::Kept => book_of(&zone.name),
+        Origin::Resized { .. } | Origin::Carried => {
+            book_of(&zone.name).moved(&applied.past, applied.start)
+        }
+        Origin::OtherKey | Origin::New => ZoneBook::starting_at(applied.start),
+    });
+    books.collect()
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ fn report(
     if let Some(line) = refusal_line(&converted) {
         // It is known: the name was found by it.
         if let Some(server) = policy.server(event.server) {
-            log::write(server.log_level, &line);
+            log::write_event(server.log_level, &line, &converted);
         }
     }
     publish(converted, subscribers);

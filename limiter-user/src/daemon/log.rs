@@ -1,26 +1,31 @@
 //! The `error_log`. Its level decides what is shown; lines look like
-//! `2026-01-01T00:00:00.000Z [error] message`.
+//! `2026-01-01T00:00:00.000Z [error] message`, or have fields.
 
-use std::fmt::{self, Write as _};
+use std::{fmt, time::Duration};
 
-use jiff::Timestamp;
+use tokio::{signal::unix::Signal, time::sleep};
 use tracing::{
-    Event, Level, Metadata, Subscriber,
-    field::{Field, Visit},
-    level_filters::LevelFilter,
-    subscriber::Interest,
+    Event, Level, Metadata, Subscriber, level_filters::LevelFilter, subscriber::Interest,
 };
 use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt, registry};
 
-pub use self::sink::{LogError, LogGuard};
-use self::sink::{Sink, Target};
-use crate::policy::{ErrorLog, LogLevel};
+pub use self::sink::{LogError, LogGuard, Reopener};
+use self::{form::Form, sink::Sink, target::Target};
+use crate::{
+    api,
+    policy::{ErrorLog, LogLevel},
+};
 
 mod bridge;
+mod form;
 mod sink;
+mod target;
 
 /// tracing has no level between info and warn: a notice is an info event with this target.
 pub const NOTICE: &str = "notice";
+
+/// Pause while the queue of the log is full.
+const RETRY: Duration = Duration::from_millis(10);
 
 /// Logs at level `notice`.
 macro_rules! notice {
@@ -33,14 +38,17 @@ pub(crate) use notice;
 /// An open log that nothing is written to yet. Opening it may take privileges that writing does not.
 pub struct Log {
     target: Target,
+    form: Form,
     threshold: LogLevel,
 }
 
 impl Log {
     /// Opens the target.
     pub fn open(error_log: &ErrorLog) -> Result<Self, LogError> {
+        let (target, form) = target::open(error_log)?;
         Ok(Self {
-            target: sink::open(&error_log.target)?,
+            target,
+            form,
             threshold: error_log.level,
         })
     }
@@ -48,17 +56,27 @@ impl Log {
     /// Starts logging for the whole process. What is logged is written out when the guard is
     /// dropped.
     pub fn install(self) -> Result<LogGuard, LogError> {
-        let (sink, guard) = sink::start(self.target)?;
+        let (sink, guard) = sink::start(self.target, self.form)?;
         let layer = Lines {
             threshold: self.threshold,
+            form: self.form,
             sink: sink.clone(),
         };
         tracing::subscriber::set_global_default(registry().with(layer))
             .map_err(|error| LogError::new("install", "error_log", error))?;
         if self.threshold == LogLevel::Debug {
-            bridge::install(sink)?;
+            bridge::install(sink, self.form)?;
         }
         Ok(guard)
+    }
+}
+
+/// Has the file opened anew whenever the signal comes, as logrotate(8) wants it.
+pub async fn reopen_on(mut signal: Signal, log: Reopener) {
+    while signal.recv().await.is_some() {
+        while !log.reopen() {
+            sleep(RETRY).await;
+        }
     }
 }
 
@@ -73,9 +91,32 @@ pub fn write(level: LogLevel, text: &str) {
     }
 }
 
-/// From tracing's events to lines.
+/// Logs `text` about an event of the API, whose fields go along where there are fields.
+pub fn write_event(level: LogLevel, text: &str, event: &api::Event) {
+    // Only a form with fields asks for it. The name is that of `form::FIELDS`.
+    let fields = tracing::field::display(Json(event));
+    match level {
+        LogLevel::Debug => tracing::debug!(fields, "{text}"),
+        LogLevel::Info => tracing::info!(fields, "{text}"),
+        LogLevel::Notice => tracing::info!(target: NOTICE, fields, "{text}"),
+        LogLevel::Warn => tracing::warn!(fields, "{text}"),
+        LogLevel::Error => tracing::error!(fields, "{text}"),
+    }
+}
+
+struct Json<'a>(&'a api::Event);
+
+impl fmt::Display for Json<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let json = serde_json::to_string(self.0).map_err(|_| fmt::Error)?;
+        f.write_str(&json)
+    }
+}
+
+/// From tracing's events to records.
 struct Lines {
     threshold: LogLevel,
+    form: Form,
     sink: Sink,
 }
 
@@ -108,10 +149,8 @@ impl<S: Subscriber> Layer<S> for Lines {
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut text = Text::default();
-        event.record(&mut text);
-        let line = line(Timestamp::now(), level(event.metadata()), &text.0);
-        self.sink.send(line);
+        let level = level(event.metadata());
+        self.sink.send(self.form.event(level, event));
     }
 }
 
@@ -125,52 +164,30 @@ fn level(metadata: &Metadata<'_>) -> LogLevel {
     }
 }
 
-/// One line with its newline. Control characters are escaped: what a peer sent must not forge
-/// lines.
-fn line(time: Timestamp, level: LogLevel, text: &str) -> String {
-    let mut line = String::with_capacity(text.len() + 40);
-    // Writing to a String does not fail.
-    let _ = write!(line, "{time:.3} [{level}] ");
-    for character in text.chars() {
-        if character.is_control() {
-            line.extend(character.escape_default());
-        } else {
-            line.push(character);
-        }
-    }
-    line.push('\n');
-    line
-}
-
-/// The message, then the other fields.
-#[derive(Default)]
-struct Text(String);
-
-impl Visit for Text {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let _ = if field.name() == "message" {
-            write!(self.0, "{value:?}")
-        } else {
-            write!(self.0, " {}={value:?}", field.name())
-        };
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn lines_at(threshold: LogLevel) -> Vec<String> {
+    fn capture(threshold: LogLevel, form: Form, log: impl FnOnce()) -> Vec<String> {
         let (sink, lines) = sink::tests::capture();
-        let subscriber = registry().with(Lines { threshold, sink });
-        tracing::subscriber::with_default(subscriber, || {
+        let layer = Lines {
+            threshold,
+            form,
+            sink,
+        };
+        tracing::subscriber::with_default(registry().with(layer), log);
+        lines.lines()
+    }
+
+    fn lines_at(threshold: LogLevel) -> Vec<String> {
+        let lines = capture(threshold, Form::Text, || {
             tracing::debug!("a debug line");
             tracing::info!(port = 443, "an info line");
             notice!("a notice");
             tracing::warn!("a warning");
             write(LogLevel::Error, "an error\nwith a forged line");
         });
-        let lines = lines.lines().into_iter();
+        let lines = lines.into_iter();
         lines
             .map(|line| line.split_once(' ').expect("a time").1.to_owned())
             .collect()
@@ -197,11 +214,28 @@ mod tests {
     }
 
     #[test]
-    fn a_line_starts_with_the_time_to_the_millisecond() {
-        let time = "2026-01-01T00:00:00Z".parse().expect("a time");
-        assert_eq!(
-            line(time, LogLevel::Error, "message"),
-            "2026-01-01T00:00:00.000Z [error] message\n"
-        );
+    fn an_event_has_its_fields_where_there_are_fields() {
+        let event = api::Event::example();
+        let log = || write_event(LogLevel::Notice, "limiting", &event);
+        let text = capture(LogLevel::Info, Form::Text, log);
+        assert!(text[0].ends_with(" [notice] limiting\n"), "{text:?}");
+
+        let json = capture(LogLevel::Info, Form::Json, log);
+        let line: serde_json::Value = serde_json::from_str(&json[0]).expect("JSON");
+        let mut expected = serde_json::to_value(&event).expect("JSON");
+        expected["level"] = "notice".into();
+        expected["message"] = "limiting".into();
+        assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn fields_of_other_lines_keep_their_kind() {
+        let json = capture(LogLevel::Info, Form::Json, || {
+            tracing::info!(port = 443, name = "eth0", on = true, "an info line");
+        });
+        let line: serde_json::Value = serde_json::from_str(&json[0]).expect("JSON");
+        assert_eq!(line["port"], 443);
+        assert_eq!((&line["name"], &line["on"]), (&"eth0".into(), &true.into()));
+        assert_eq!(line["message"], "an info line");
     }
 }

@@ -11,6 +11,8 @@
 //! | [`change`] | changes to a policy; pure |
 //! | [`differences`] | what they have changed since the policy was loaded; pure |
 //! | [`books`] | counters since the last reset |
+//! | [`one_zone`], [`top`] | the keys of a zone, and those that stand out |
+//! | [`holders`], [`key_filter`] | open connections, and which of them are meant |
 //! | [`view`] | a policy in the words of the API; pure |
 //! | [`convert`] | from the kernel's event to the API's; pure |
 //! | [`refusal_line`] | what a refusal looks like in the log; pure |
@@ -40,16 +42,20 @@ pub mod clock;
 pub mod convert;
 pub mod differences;
 pub mod feed;
+pub mod holders;
 pub mod in_force;
 pub mod interfaces;
+pub mod key_filter;
 pub mod listeners;
 pub mod log;
 pub mod log_lines;
 pub mod notify;
+pub mod one_zone;
 pub mod refusal_line;
 pub mod reload;
 pub mod service;
 pub mod state;
+pub mod top;
 pub mod view;
 pub mod waiting;
 

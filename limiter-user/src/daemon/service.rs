@@ -17,12 +17,12 @@ use super::{
 };
 use crate::{
     api::{
-        EventStatus, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt,
-        SetLimit, SetLogLevel, Status, ZoneStatus,
+        ConnectionList, EventStatus, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun,
+        SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
     },
     control::{
         refusal::Refusal,
-        route::EventFilter,
+        route::{EventFilter, Holders, Top},
         service::Service,
         subscription::{Published, Subscription},
     },
@@ -166,6 +166,15 @@ impl Daemon {
     }
 }
 
+/// What takes long and needs no more of the state: other requests go on meanwhile.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    spawn_blocking(work)
+        .await
+        .unwrap_or_else(|e| Err(Refusal::internal(format!("request failed: {e}"))))
+}
+
 impl Service for Daemon {
     async fn status(&self) -> Result<Status, Refusal> {
         let uptime_ns = self.clock.monotonic_ns().saturating_sub(self.ready_ns);
@@ -195,8 +204,20 @@ impl Service for Daemon {
         self.with(|state| state.zones()).await
     }
 
-    async fn zone(&self, name: String, top: usize) -> Result<ZoneStatus, Refusal> {
-        self.with(move |state| state.zone(&name, top)).await
+    async fn zone(&self, name: String, top: Top) -> Result<ZoneStatus, Refusal> {
+        let zone = self.with(move |state| state.zone(&name)).await?;
+        aside(move || zone.read(top)).await
+    }
+
+    async fn connections(&self, wanted: Holders) -> Result<ConnectionList, Refusal> {
+        let zone = wanted.zone.clone();
+        let open = self.with(move |state| state.connections(zone.as_deref()));
+        let open = open.await?;
+        let found = aside(move || open.find()).await?;
+        let indices = found.indices().clone();
+        let slots = self.with(move |state| state.slots(&indices)).await?;
+        let now_ns = self.clock.monotonic_ns();
+        aside(move || found.list(&wanted, &slots, now_ns)).await
     }
 
     async fn subscribe(&self, filter: EventFilter) -> Result<Subscription, Refusal> {

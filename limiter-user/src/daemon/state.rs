@@ -8,17 +8,18 @@ use tokio::sync::watch;
 use super::{
     books::{self, ZoneBook},
     change, convert, differences,
+    holders::OpenConnections,
     in_force::InForce,
     interfaces,
     log::notice,
     log_lines::{change_line, summary},
+    one_zone::OneZone,
     reload::{self, Fresh},
-    view,
 };
 use crate::{
     api::{Attached, Reloaded, ServerStatus, ZoneStatus},
     control::refusal::Refusal,
-    kernel::{Applied, Kernel, KernelError, Origin, Target},
+    kernel::{Applied, Indices, Kernel, KernelError, Target},
     policy::Policy,
 };
 
@@ -44,7 +45,7 @@ impl State {
         books: &HashMap<String, ZoneBook>,
     ) -> (Self, watch::Receiver<Arc<InForce>>) {
         let book_of = |name: &str| books.get(name).copied().unwrap_or_default();
-        let books = next_books(&policy, applied, book_of);
+        let books = books::next(&policy, applied, book_of);
         let loaded = Arc::new(policy.clone());
         let in_force = InForce::new(policy, kernel.indices());
         let (policy, follower) = watch::channel(Arc::new(in_force));
@@ -112,15 +113,29 @@ impl State {
             .collect()
     }
 
-    /// One zone with its busiest keys.
-    pub fn zone(&self, name: &str, top: usize) -> Result<ZoneStatus, Refusal> {
+    /// One zone, and the way to its keys.
+    pub fn zone(&self, name: &str) -> Result<OneZone, Refusal> {
         let policy = self.policy();
-        let index = change::zone(&policy, name)?;
-        let mut status = self.read(&policy, index)?;
-        let keys = self.kernel.read_keys(index).map_err(failed)?;
-        let zone = &policy.zones[index];
-        status.top = Some(view::top_keys(&policy, zone, keys, top));
-        Ok(status)
+        let position = change::zone(&policy, name)?;
+        let status = self.read(&policy, position)?;
+        let keys = self.kernel.keys(position).map_err(failed)?;
+        Ok(OneZone::new(status, keys, policy, position))
+    }
+
+    /// The way to the open connections. A zone that is named must be there.
+    pub fn connections(&self, zone: Option<&str>) -> Result<OpenConnections, Refusal> {
+        let policy = self.policy();
+        if let Some(zone) = zone {
+            change::zone(&policy, zone)?;
+        }
+        let reader = self.kernel.holders().map_err(failed)?;
+        let slots = self.slots(&reader.indices)?;
+        Ok(OpenConnections::new(reader, policy, &slots))
+    }
+
+    /// Slots that were taken and given back, by zone.
+    pub fn slots(&self, indices: &Indices) -> Result<Vec<(u64, u64)>, Refusal> {
+        self.kernel.slots(indices).map_err(failed)
     }
 
     /// The event path since start.
@@ -180,7 +195,7 @@ impl State {
             let position = before.zones.iter().position(|zone| zone.name == name);
             position.map_or_else(ZoneBook::default, |position| self.books[position])
         };
-        self.books = next_books(&policy, &applied, book_of);
+        self.books = books::next(&policy, &applied, book_of);
         let in_force = before.followed_by(policy, self.kernel.indices());
         self.policy.send_replace(Arc::new(in_force));
         self.record_books();
@@ -272,24 +287,8 @@ impl State {
     }
 }
 
-/// The books of a policy's zones, from those of the zones of before.
-fn next_books(
-    policy: &Policy,
-    applied: &Applied,
-    book_of: impl Fn(&str) -> ZoneBook,
-) -> Vec<ZoneBook> {
-    let zones = policy.zones.iter().zip(&applied.zones);
-    let books = zones.map(|(zone, applied)| match applied.origin {
-        Origin::Kept => book_of(&zone.name),
-        Origin::Resized { .. } | Origin::Carried => {
-            book_of(&zone.name).moved(&applied.past, applied.start)
-        }
-        Origin::OtherKey | Origin::New => ZoneBook::starting_at(applied.start),
-    });
-    books.collect()
-}
-
-fn failed(error: KernelError) -> Refusal {
+/// What a peer is told, and the log.
+pub(super) fn failed(error: KernelError) -> Refusal {
     tracing::error!("{error}");
     Refusal::internal(match &error.hint {
         Some(hint) => format!("{error} ({hint})"),

@@ -1,10 +1,7 @@
 //! A policy, and what the kernel counts under it, in the words of the API.
 
-use std::cmp::Reverse;
-
 use limiter_common::{
     counters::PacketCounters,
-    entry::{Occupancy, ZoneEntry},
     key::{KeyFields, ZoneKey},
 };
 
@@ -44,9 +41,11 @@ pub fn policy(policy: &Policy, origins: Origins, cpus: u64) -> PolicyStatus {
         interfaces: interfaces.collect(),
         error_log: match &policy.error_log.target {
             LogTarget::Stderr => "stderr".to_owned(),
+            LogTarget::Journal => "journal".to_owned(),
             LogTarget::File(path) => path.display().to_string(),
         },
         error_log_level: policy.error_log.level,
+        error_log_format: policy.error_log.format,
         control: policy
             .control
             .as_ref()
@@ -106,25 +105,14 @@ pub fn packets(counters: &PacketCounters) -> PacketStatus {
     }
 }
 
-/// The `top` live keys of a zone that have most connections.
-pub fn top_keys(
+/// One key of a zone.
+pub fn key(
     policy: &InForce,
     zone: &Zone,
-    mut keys: Vec<(ZoneKey, ZoneEntry)>,
-    top: usize,
-) -> Vec<KeyStatus> {
-    keys.retain(|(_, entry)| connections(entry) > 0);
-    // The key itself last, so that the order does not depend on the map's.
-    keys.sort_unstable_by_key(|(key, entry)| {
-        (Reverse(connections(entry)), Reverse(entry.rejected), *key)
-    });
-    keys.truncate(top);
-    let keys = keys.iter();
-    keys.map(|(key, entry)| key_status(policy, zone, key, entry))
-        .collect()
-}
-
-fn key_status(policy: &InForce, zone: &Zone, key: &ZoneKey, entry: &ZoneEntry) -> KeyStatus {
+    key: &ZoneKey,
+    connections: u32,
+    rejected: u64,
+) -> KeyStatus {
     let has = |field| zone.key.fields.contains(field).then_some(());
     let remote_addr = has(KeyFields::REMOTE_ADDR).map(|()| key.remote().into());
     let server_name = || Some(policy.server(key.server()?)?.name.clone());
@@ -134,13 +122,9 @@ fn key_status(policy: &InForce, zone: &Zone, key: &ZoneKey, entry: &ZoneEntry) -
         server_addr: has(KeyFields::SERVER_ADDR).map(|()| key.local().into()),
         server_port: has(KeyFields::SERVER_PORT).map(|()| key.port()),
         server_name: has(KeyFields::SERVER_NAME).and_then(|()| server_name()),
-        connections: connections(entry),
-        rejected: entry.rejected,
+        connections,
+        rejected,
     }
-}
-
-fn connections(entry: &ZoneEntry) -> u32 {
-    Occupancy::from_word(entry.occupancy).connections
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ impl Compiled {
     }
 
     /// Index of the server that listens there.
-    fn server_at(&self, local: Addr, port: u16) -> Option<u16> {
+    pub(super) fn server_at(&self, local: Addr, port: u16) -> Option<u16> {
         let entry = self.ports[usize::from(port)];
         let with_address = [local, local.unspecified()]
             .into_iter()

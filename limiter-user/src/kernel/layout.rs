@@ -93,7 +93,8 @@ mod tests {
         assert!(zones.contains("occupancy@0 "), "{zones}");
         assert!(zones.contains("rejected@64 "), "{zones}");
         let tokens = &maps["TOKENS"];
-        assert!(tokens.contains("charges@384 "), "{tokens}");
+        assert!(tokens.contains("opened_ns@384 "), "{tokens}");
+        assert!(tokens.contains("charges@448 "), "{tokens}");
     }
 
     #[test]

@@ -18,6 +18,7 @@
 //! | `events` | the rings |
 //! | `adopt` | connections that are open while a policy begins |
 //! | `change` | one policy takes the place of another |
+//! | `holders`, `owners` | open connections with their slots, and the processes that have them |
 //! | `indices` | which index a zone or a server has in the kernel |
 //! | `divert` | sockets that refused attempts are brought to |
 //! | `scope` | which sockets belong to the attached cgroups |
@@ -34,6 +35,7 @@ mod compile;
 mod divert;
 mod error;
 mod events;
+mod holders;
 mod indices;
 mod interface;
 mod layout;
@@ -42,6 +44,7 @@ mod link;
 mod netns;
 mod networks;
 mod object;
+mod owners;
 pub mod pins;
 mod policy;
 mod privilege;
@@ -56,11 +59,7 @@ mod zones;
 use std::path::Path;
 
 use aya::Ebpf;
-use limiter_common::{
-    counters::{EventCounters, PacketCounters, ZoneCounters},
-    entry::ZoneEntry,
-    key::ZoneKey,
-};
+use limiter_common::counters::{EventCounters, PacketCounters, ZoneCounters};
 
 pub use self::{
     adopt::Adopted,
@@ -70,12 +69,14 @@ pub use self::{
     divert::{Places, Target},
     error::KernelError,
     events::{EventStream, NewListeners},
+    holders::{Holder, HolderReader},
     indices::Indices,
     interface::{AttachedInterface, InterfaceWatch, interface_names},
+    owners::{Owner, Owners},
     pins::Instance,
     privilege::{check as check_privileges, give_up as give_up_privileges},
     start::{How, Started},
-    zones::{Origin, possible_cpus},
+    zones::{KeyReader, Origin, possible_cpus},
 };
 use self::{
     adopt::Candidates,
@@ -252,14 +253,37 @@ impl Kernel {
         self.zones.read(self.indices.zones[position])
     }
 
-    /// Reads every key of the zone at this position of the policy in force, in no order, idle keys
-    /// (no connections) included.
+    /// The keys of the zone at this position of the policy in force. Reading them takes longer than
+    /// anything else here, and does not need the kernel's side.
+    ///
+    /// # Errors
+    ///
+    /// If there is no descriptor left.
+    pub fn keys(&self, position: usize) -> Result<KeyReader, KernelError> {
+        self.zones.keys(self.indices.zones[position])
+    }
+
+    /// The open connections that hold slots. Reading them takes long, and does not need the kernel's
+    /// side.
+    ///
+    /// # Errors
+    ///
+    /// If there is no descriptor left.
+    pub fn holders(&self) -> Result<HolderReader, KernelError> {
+        HolderReader::new(&self.ebpf, &self.compiled, &self.indices)
+    }
+
+    /// Slots of the zones of these indices that were taken, and that were given back, ever.
     ///
     /// # Errors
     ///
     /// If the map cannot be read.
-    pub fn read_keys(&self, position: usize) -> Result<Vec<(ZoneKey, ZoneEntry)>, KernelError> {
-        self.zones.read_keys(self.indices.zones[position])
+    pub fn slots(&self, indices: &Indices) -> Result<Vec<(u64, u64)>, KernelError> {
+        let zones = indices.zones.iter();
+        let counters = zones.map(|index| self.zones.read_counters(*index));
+        counters
+            .map(|counters| counters.map(|it| (it.opened, it.closed)))
+            .collect()
     }
 
     /// Reads the counters of the event path, summed over all CPUs.

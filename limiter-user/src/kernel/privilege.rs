@@ -55,7 +55,7 @@ const TABLE: [Capability; 7] = [
     },
     Capability {
         name: Name::CAP_SYS_PTRACE,
-        purpose: "find the network namespaces of others' processes",
+        purpose: "find the network namespaces and the sockets of others' processes",
         need: Need::IfThere,
     },
     Capability {

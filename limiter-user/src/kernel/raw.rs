@@ -7,7 +7,7 @@ use limiter_common::{
     event::{Event, Excess},
     key::{Connection, ZoneKeyWords},
     policy::{Control, ListenerKey, Listening, Network, PortEntry, ServerPolicy},
-    token::Waiter,
+    token::{Token, Waiter},
 };
 
 /// A value that goes into a map or comes from one.
@@ -51,6 +51,7 @@ boundary!(
     ZoneState,
     Event,
     Excess,
+    Token,
     Waiter,
 );
 

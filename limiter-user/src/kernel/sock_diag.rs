@@ -17,6 +17,10 @@ use netlink_packet_sock_diag::{
 };
 use netlink_sys::{Socket, protocols::NETLINK_SOCK_DIAG};
 
+mod storage;
+
+pub(super) use self::storage::{Stored, each_stored};
+
 /// One TCP socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TcpSocket {
@@ -44,15 +48,17 @@ const BUFFER_BYTES: usize = 64 * 1024;
 ///
 /// If netlink fails.
 pub fn tcp_sockets() -> io::Result<Vec<TcpSocket>> {
-    let states = StateFlags::ESTABLISHED
+    list(&(open_connections() | StateFlags::LISTEN))
+}
+
+fn open_connections() -> StateFlags {
+    StateFlags::ESTABLISHED
         | StateFlags::SYN_RECV
         | StateFlags::FIN_WAIT1
         | StateFlags::FIN_WAIT2
         | StateFlags::CLOSE_WAIT
         | StateFlags::LAST_ACK
         | StateFlags::CLOSING
-        | StateFlags::LISTEN;
-    list(&states)
 }
 
 /// Lists the sockets that listen.
@@ -138,7 +144,13 @@ fn dump(
     let mut message = request(family, states, id);
     message.header.flags = NLM_F_REQUEST | NLM_F_DUMP;
     message.finalize();
-    let socket = send(&message)?;
+    each_answer(&send(&message)?, |response| {
+        sockets.push(socket_of(&response));
+    })
+}
+
+/// Reads what a dump answers, to its end.
+fn each_answer(socket: &Socket, mut each: impl FnMut(InetResponse)) -> io::Result<()> {
     let mut buffer = Vec::with_capacity(BUFFER_BYTES);
     loop {
         buffer.clear();
@@ -150,7 +162,7 @@ fn dump(
                 NetlinkPayload::Done(_) => return Ok(()),
                 NetlinkPayload::Error(error) => return Err(error.to_io()),
                 NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => {
-                    sockets.push(socket_of(&response));
+                    each(*response);
                 }
                 _ => {}
             }
@@ -176,11 +188,15 @@ fn request(family: u8, states: StateFlags, socket_id: SocketId) -> NetlinkMessag
 }
 
 fn send(message: &NetlinkMessage<SockDiagMessage>) -> io::Result<Socket> {
-    let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
-    socket.bind_auto()?;
     let mut bytes = vec![0; message.buffer_len()];
     message.serialize(&mut bytes);
-    socket.send(&bytes, 0)?;
+    send_bytes(&bytes)
+}
+
+fn send_bytes(bytes: &[u8]) -> io::Result<Socket> {
+    let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
+    socket.bind_auto()?;
+    socket.send(bytes, 0)?;
     Ok(socket)
 }
 

@@ -46,6 +46,8 @@ pub struct ErrorLog {
     pub target: LogTarget,
     /// From which level on.
     pub level: LogLevel,
+    /// What lines look like; of no meaning for the journal.
+    pub format: LogFormat,
 }
 
 impl Default for ErrorLog {
@@ -53,6 +55,7 @@ impl Default for ErrorLog {
         Self {
             target: LogTarget::Stderr,
             level: LogLevel::Notice,
+            format: LogFormat::Text,
         }
     }
 }
@@ -62,6 +65,19 @@ impl Default for ErrorLog {
 pub enum LogTarget {
     /// Standard error.
     Stderr,
+    /// systemd's journal, with fields.
+    Journal,
     /// Appended to a file.
     File(PathBuf),
+}
+
+/// `format=` of `error_log`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A sentence a line.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
 }

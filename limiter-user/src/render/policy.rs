@@ -10,7 +10,7 @@ use super::{
 use crate::{
     control::DEFAULT_SOCKET,
     policy::{
-        Attach, Grant, LimitConn, LogTarget, Policy, Server, Zone,
+        Attach, Grant, LimitConn, LogFormat, LogTarget, Policy, Server, Zone,
         origin::{LimitOrigins, Origins, ServerOrigins, ZoneOrigins},
     },
     zone_map::MapSize,
@@ -35,11 +35,17 @@ pub fn configuration(policy: &Policy, origins: &Origins, cpus: u64) -> String {
 }
 
 fn error_log(lines: &mut Lines, policy: &Policy, origins: &Origins) {
-    let level = policy.error_log.level;
-    let text = match &policy.error_log.target {
-        LogTarget::Stderr => format!("error_log stderr {level};"),
-        LogTarget::File(path) => format!("error_log {} {level};", word(&path.to_string_lossy())),
+    let log = &policy.error_log;
+    let target = match &log.target {
+        LogTarget::Stderr => "stderr".to_owned(),
+        LogTarget::Journal => "journal".to_owned(),
+        LogTarget::File(path) => word(&path.to_string_lossy()).to_string(),
     };
+    let format = match log.format {
+        LogFormat::Text => "",
+        LogFormat::Json => " format=json",
+    };
+    let text = format!("error_log {target} {}{format};", log.level);
     let origins = [
         ("target", &origins.error_log),
         ("level", &origins.error_log_level),

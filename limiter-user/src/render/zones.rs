@@ -67,7 +67,9 @@ pub fn zone(zone: &ZoneStatus) -> String {
     let mut text: String = lines
         .map(|(name, value)| format!("{name:<18}  {value}\n"))
         .collect();
-    if let Some(top) = zone.top.as_ref().filter(|top| !top.is_empty()) {
+    // Whoever asks for refusals wants to see those.
+    let top = zone.top_rejected.as_ref().or(zone.top.as_ref());
+    if let Some(top) = top.filter(|top| !top.is_empty()) {
         text.push('\n');
         text.push_str(&keys(top));
     }

@@ -142,8 +142,13 @@ impl Text<'_> {
         match self.random.below(5) {
             0 => {
                 let level = self.random.one_of(&LEVELS);
-                let target = self.random.one_of(&["stderr", path]);
-                self.line("error_log", &[target, level]);
+                let target = self.random.one_of(&["stderr", "journal", path]);
+                let format = self.random.one_of(&["format=text", "format=json"]);
+                match self.random.below(3) {
+                    0 => self.line("error_log", &[target, level, format]),
+                    1 => self.line("error_log", &[target, format]),
+                    _ => self.line("error_log", &[target, level]),
+                }
             }
             1 => {
                 let group = self.random.one_of(&["group=0", "group=root", "group=4711"]);

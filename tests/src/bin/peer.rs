@@ -37,6 +37,9 @@ enum Arguments {
         /// Share the addresses with others that do so.
         #[arg(long)]
         reuse_port: bool,
+        /// Belong to this user.
+        #[arg(long)]
+        user: Option<u32>,
     },
     /// Open connections, report, and hold them until standard input ends.
     Open {
@@ -83,6 +86,7 @@ fn main() -> anyhow::Result<()> {
             hold,
             fast_open,
             reuse_port,
+            user,
         } => serve(&Options {
             listen,
             backlog,
@@ -90,6 +94,7 @@ fn main() -> anyhow::Result<()> {
             hold,
             fast_open,
             reuse_port,
+            user,
         })?,
         Arguments::Open {
             to,

@@ -10,7 +10,9 @@ use std::{
 use nix::fcntl::{Flock, FlockArg};
 
 /// In addition to what is essential: what the tests ask.
-const PACKAGES: &str = "--include=systemd,lintian,man-db";
+const PACKAGES: &str = "--include=systemd,lintian,logrotate,man-db";
+/// Other packages, another name: what was made with less is not enough.
+const NAME: &str = "root-with-logrotate";
 
 /// Where they are: beside the test's own binary. Made once, by mmdebstrap from Debian's mirror.
 ///
@@ -24,7 +26,7 @@ pub(super) fn prepared() -> PathBuf {
     let _lock = Flock::lock(lock, FlockArg::LockExclusive)
         .map_err(|(_, e)| e)
         .expect("lock the directory of the files");
-    let root = directory.join("root");
+    let root = directory.join(NAME);
     if !root.exists() {
         eprintln!("making a small Debian in {}", directory.display());
         make(&directory);
@@ -34,7 +36,7 @@ pub(super) fn prepared() -> PathBuf {
 
 fn make(directory: &Path) {
     let done = Command::new("sh")
-        .args(["-e", "-c", MAKE, "make", PACKAGES])
+        .args(["-e", "-c", MAKE, "make", PACKAGES, NAME])
         .current_dir(directory)
         .status()
         .expect("run sh");
@@ -57,5 +59,5 @@ rm -rf new
 PATH=$PWD/tool/usr/bin:$PATH mmdebstrap --quiet --mode=root --variant=essential "$1" \
     --aptopt='APT::Install-Recommends "false"' --dpkgopt=force-unsafe-io \
     "$VERSION_CODENAME" new "$mirror"
-mv new root
+mv new "$2"
 "#;

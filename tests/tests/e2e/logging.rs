@@ -1,5 +1,7 @@
 //! What the daemon writes down about refusals.
 
+mod forms;
+
 use std::{fs, path::Path};
 
 use tests::{

@@ -3,6 +3,7 @@
 
 mod capabilities;
 mod debian;
+mod logs;
 mod notify;
 mod service;
 mod source;

@@ -352,6 +352,26 @@ fn simple_values() {
             r#"1:18: invalid log level "loud""#,
         ),
         (
+            "error_log stderr format=xml;",
+            r#"1:25: invalid value "xml""#,
+        ),
+        (
+            "error_log stderr format=json notice;",
+            r#"1:30: invalid parameter "notice""#,
+        ),
+        (
+            "error_log stderr format=json format=json;",
+            r#"1:30: duplicate parameter "format""#,
+        ),
+        (
+            "error_log stderr colour=on;",
+            r#"1:18: invalid parameter "colour=on""#,
+        ),
+        (
+            "error_log journal info format=json;",
+            r#"1:24: error_log journal takes no "format""#,
+        ),
+        (
             "error_log logs/error.log;",
             r#"1:11: "logs/error.log" is not an absolute path in "error_log" directive"#,
         ),
@@ -401,10 +421,6 @@ fn what_this_version_lacks() {
         (
             "metrics 127.0.0.1:9100;",
             r#"1:1: "metrics" is not supported by this version"#,
-        ),
-        (
-            "error_log journal notice;",
-            r#"1:11: "error_log journal" is not supported by this version"#,
         ),
     ]);
 }

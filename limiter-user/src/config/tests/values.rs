@@ -9,13 +9,14 @@ use crate::{
     config::{Loaded, parse},
     policy::{
         Action, Attach, ErrorLog, Grant, Group, Interface, Key, LimitConn, Listen, ListenAddr,
-        LogLevel, LogTarget, OnFull, Others, Override, Policy, Prefixes, Server, XdpMode, Zone,
+        LogFormat, LogLevel, LogTarget, OnFull, Others, Override, Policy, Prefixes, Server,
+        XdpMode, Zone,
     },
 };
 
 /// Every directive of this version, and most ways to write a word.
 const SAMPLE: &str = r#"# limiter
-error_log /var/log/limiter/error.log info;
+error_log /var/log/limiter/error.log info format=json;
 control "/run/limiter/limiter.sock" others=read group=0;
 attach cgroup /sys/fs/cgroup/system.slice/a\x2db.service;
 attach cgroup '/sys/fs/cgroup/with blank';
@@ -179,6 +180,7 @@ fn the_sample_comes_to_this_policy() {
         error_log: ErrorLog {
             target: LogTarget::File(PathBuf::from("/var/log/limiter/error.log")),
             level: LogLevel::Info,
+            format: LogFormat::Json,
         },
         control: Some(PathBuf::from("/run/limiter/limiter.sock")),
         grant: Grant {

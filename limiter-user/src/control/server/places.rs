@@ -89,6 +89,9 @@ pub(super) struct Room {
     /// One request at a time waits for the kernel's side: whoever stands otherwise has one before
     /// their own at the most.
     turn: Semaphore,
+    /// The same for requests that read much, which need the kernel's side for a moment only: they
+    /// hold up each other, and not those that are short.
+    reading: Semaphore,
     /// Of answers that are not taken yet.
     blocks: Arc<Semaphore>,
 }
@@ -98,13 +101,19 @@ impl Room {
         Arc::new(Self {
             connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             turn: Semaphore::new(1),
+            reading: Semaphore::new(1),
             blocks: Arc::new(Semaphore::new(waiting_bytes / BLOCK_BYTES)),
         })
     }
 
-    /// Waits until it is the request's turn.
-    pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, Refusal> {
-        let turn = timeout(TURN_TIMEOUT, self.turn.acquire()).await;
+    /// Waits until it is the request's turn, or, if it `reads_much`, the turn of one that does.
+    pub(super) async fn turn(&self, reads_much: bool) -> Result<SemaphorePermit<'_>, Refusal> {
+        let turn = if reads_much {
+            &self.reading
+        } else {
+            &self.turn
+        };
+        let turn = timeout(TURN_TIMEOUT, turn.acquire()).await;
         let busy = || Refusal::unavailable("the daemon is busy");
         turn.map_err(|_| busy())?.map_err(|_| busy())
     }
@@ -117,7 +126,7 @@ impl Room {
         let Some(held) = held else {
             return Err(Refusal::unavailable(format!(
                 "the answer has {} bytes, for which there is no room while others are not taken: \
-                 ask for fewer keys (top=), or later",
+                 ask for less (top=, n=), or later",
                 bytes.len()
             )));
         };
@@ -183,10 +192,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_turn_that_does_not_come_is_refused() {
         let room = Room::new(0);
-        let turn = room.turn().await.expect("the first");
-        let refusal = room.turn().await.map(drop).expect_err("busy");
+        let turn = room.turn(false).await.expect("the first");
+        assert!(room.turn(true).await.is_ok(), "one that reads much");
+        let refusal = room.turn(false).await.map(drop).expect_err("busy");
         assert_eq!(refusal.status, 503);
         drop(turn);
-        assert!(room.turn().await.is_ok());
+        assert!(room.turn(false).await.is_ok());
     }
 }

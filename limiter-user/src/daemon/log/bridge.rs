@@ -1,17 +1,19 @@
 //! Debug output of the programs in the kernel (aya-log) and of aya comes through the `log` crate.
 
-use jiff::Timestamp;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-use super::sink::{LogError, Sink};
+use super::{
+    form::Form,
+    sink::{LogError, Sink},
+};
 use crate::policy::LogLevel;
 
 /// Everything that comes this way is debug output, whatever it says of itself.
-struct Bridge(Sink);
+struct Bridge(Sink, Form);
 
 /// Only called if debug output is wanted: without it, the `log` crate stays off and costs nothing.
-pub(super) fn install(sink: Sink) -> Result<(), LogError> {
-    log::set_boxed_logger(Box::new(Bridge(sink)))
+pub(super) fn install(sink: Sink, form: Form) -> Result<(), LogError> {
+    log::set_boxed_logger(Box::new(Bridge(sink, form)))
         .map_err(|error| LogError::new("install", "the bridge for debug output", error))?;
     log::set_max_level(LevelFilter::Trace);
     Ok(())
@@ -33,8 +35,7 @@ impl Log for Bridge {
             return;
         }
         let text = format!("{}: {}", record.target(), record.args());
-        self.0
-            .send(super::line(Timestamp::now(), LogLevel::Debug, &text));
+        self.0.send(self.1.message(LogLevel::Debug, &text));
     }
 
     fn flush(&self) {}
@@ -47,7 +48,7 @@ mod tests {
     #[test]
     fn output_of_the_programs_is_shown_as_debug() {
         let (sink, captured) = sink::tests::capture();
-        let bridge = Bridge(sink);
+        let bridge = Bridge(sink, Form::Text);
         for (target, level, text) in [
             ("limiter_ebpf::count", Level::Info, "established"),
             ("aya_obj::relocation", Level::Debug, "relocating"),

@@ -1,9 +1,8 @@
-//! Where log lines go: through a bounded queue to a thread that writes. A target that blocks (a
-//! pipe nobody reads, a full disk) holds up nobody; what does not fit into the queue is counted.
+//! Where records go: through a bounded queue to a thread that writes. A target that blocks (a
+//! pipe nobody reads) holds up nobody, and one that fails (a full disk) stops nobody; what does not
+//! fit into the queue, or cannot be written, is counted and told as soon as that is possible.
 
 use std::{
-    fs::OpenOptions,
-    io::{self, Write},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -13,12 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
+use super::{form::Form, target::Target};
+use crate::policy::LogLevel;
 
-use crate::policy::{LogLevel, LogTarget};
-
-/// Lines that wait for the target.
-const QUEUED_LINES: usize = 4096;
+/// Records that wait for the target.
+const QUEUED: usize = 4096;
 
 /// Longest wait for the target when the daemon ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -54,14 +52,16 @@ pub(super) struct Sink {
 }
 
 enum Message {
-    Line(String),
+    Record(Vec<u8>),
+    /// Everything before this has been written; what comes goes to a file of the same path.
+    Reopen,
     /// Everything before this has been written once the answer is there.
     Flush(SyncSender<()>),
 }
 
 impl Sink {
-    pub(super) fn send(&self, line: String) {
-        if self.queue.try_send(Message::Line(line)).is_err() {
+    pub(super) fn send(&self, record: Vec<u8>) {
+        if self.queue.try_send(Message::Record(record)).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -70,6 +70,28 @@ impl Sink {
 /// Dropping it waits, for a bounded time, until everything has been written.
 #[must_use]
 pub struct LogGuard(Sink);
+
+impl LogGuard {
+    /// The way to have the file opened anew.
+    pub fn reopener(&self) -> Reopener {
+        Reopener(self.0.clone())
+    }
+}
+
+/// Has the file opened anew, after it was renamed.
+pub struct Reopener(Sink);
+
+impl Reopener {
+    /// Asks for it. `false`: the queue is full, it is to be tried again.
+    #[must_use]
+    pub fn reopen(&self) -> bool {
+        // Without the thread there is nothing to be opened.
+        !matches!(
+            self.0.queue.try_send(Message::Reopen),
+            Err(TrySendError::Full(_))
+        )
+    }
+}
 
 impl Drop for LogGuard {
     fn drop(&mut self) {
@@ -87,118 +109,98 @@ impl Drop for LogGuard {
     }
 }
 
-/// Where the lines are written.
-pub(super) type Target = Box<dyn Write + Send>;
-
-/// Opens the target.
-pub(super) fn open(target: &LogTarget) -> Result<Target, LogError> {
-    Ok(match target {
-        LogTarget::Stderr => Box::new(io::stderr()),
-        LogTarget::File(path) => {
-            let file = OpenOptions::new().append(true).create(true).open(path);
-            let error = |e| LogError::new("open error_log", path.display().to_string(), e);
-            Box::new(file.map_err(error)?)
-        }
-    })
-}
-
 /// Starts the thread that writes to the target.
-pub(super) fn start(target: Target) -> Result<(Sink, LogGuard), LogError> {
-    let (sink, messages) = queue(QUEUED_LINES);
+pub(super) fn start(target: Target, form: Form) -> Result<(Sink, LogGuard), LogError> {
+    let (sink, messages) = queue(QUEUED);
     let lost = Arc::clone(&sink.lost);
+    let mut writer = Writer {
+        target,
+        form,
+        unwritten: 0,
+        cause: String::new(),
+    };
     thread::Builder::new()
         .name("error_log".to_owned())
-        .spawn(move || write_all(&messages, &lost, target))
+        .spawn(move || writer.run(&messages, &lost))
         .map_err(|e| LogError::new("start", "the thread of error_log", e))?;
     Ok((sink.clone(), LogGuard(sink)))
 }
 
-fn queue(lines: usize) -> (Sink, Receiver<Message>) {
-    let (queue, messages) = mpsc::sync_channel(lines);
+fn queue(records: usize) -> (Sink, Receiver<Message>) {
+    let (queue, messages) = mpsc::sync_channel(records);
     let lost = Arc::default();
     (Sink { queue, lost }, messages)
 }
 
-fn write_all(messages: &Receiver<Message>, lost: &AtomicU64, mut target: impl Write) {
-    for message in messages {
-        // There is nobody left to tell about a failure to write.
-        match message {
-            Message::Line(line) => drop(target.write_all(line.as_bytes())),
-            Message::Flush(done) => {
-                let _ = target.flush();
-                let _ = done.send(());
+/// The thread's side.
+struct Writer {
+    target: Target,
+    form: Form,
+    /// Records that could not be written, and that the log does not know of.
+    unwritten: u64,
+    /// Why.
+    cause: String,
+}
+
+impl Writer {
+    fn run(&mut self, messages: &Receiver<Message>, lost: &AtomicU64) {
+        for message in messages {
+            match message {
+                Message::Record(record) => self.write(&record),
+                Message::Reopen => {
+                    if let Err(error) = self.target.reopen() {
+                        self.say(&error.to_string());
+                    }
+                }
+                Message::Flush(done) => {
+                    self.confess();
+                    let _ = done.send(());
+                }
+            }
+            let lost = lost.swap(0, Ordering::Relaxed);
+            if lost > 0 {
+                self.say(&format!("{lost} log lines lost, the log is too slow"));
             }
         }
-        let lost = lost.swap(0, Ordering::Relaxed);
-        if lost > 0 {
-            let text = format!("{lost} log lines lost, the log is too slow");
-            let line = super::line(Timestamp::now(), LogLevel::Warn, &text);
-            let _ = target.write_all(line.as_bytes());
+    }
+
+    fn say(&mut self, text: &str) {
+        self.write(&self.form.message(LogLevel::Warn, text));
+    }
+
+    fn write(&mut self, record: &[u8]) {
+        // In the order in which it happened.
+        if self.confess()
+            && let Err(error) = self.target.write(record)
+        {
+            self.cause = error.to_string();
+            if !self.target.is_stderr() {
+                // Once, until it can be written again.
+                let text =
+                    format!("error_log: {error}; lines are lost until it can be written again");
+                let _ = Target::Stderr.write(&Form::Text.message(LogLevel::Error, &text));
+            }
+            self.unwritten = 1;
+        } else if self.unwritten > 0 {
+            self.unwritten += 1;
         }
+    }
+
+    /// Says what was lost, if anything was. `false`: it cannot be written.
+    fn confess(&mut self) -> bool {
+        if self.unwritten == 0 {
+            return true;
+        }
+        let (lost, cause) = (self.unwritten, &self.cause);
+        let text = format!("{lost} log lines lost, they could not be written: {cause}");
+        let line = self.form.message(LogLevel::Warn, &text);
+        let written = self.target.write(&line).is_ok();
+        if written {
+            self.unwritten = 0;
+        }
+        written
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-
-    /// Lines that a test has logged.
-    pub(in super::super) struct Captured(Receiver<Message>);
-
-    impl Captured {
-        pub(in super::super) fn lines(&self) -> Vec<String> {
-            let lines = self.0.try_iter().filter_map(|message| match message {
-                Message::Line(line) => Some(line),
-                Message::Flush(_) => None,
-            });
-            lines.collect()
-        }
-    }
-
-    /// A sink that writes nowhere.
-    pub(in super::super) fn capture() -> (Sink, Captured) {
-        let (sink, messages) = queue(64);
-        (sink, Captured(messages))
-    }
-
-    #[test]
-    fn lines_are_appended_and_written_out_at_the_end() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("error.log");
-        std::fs::write(&path, "before\n").expect("a file");
-        let target = open(&LogTarget::File(path.clone())).expect("a log");
-        let (sink, guard) = start(target).expect("a thread");
-        for i in 0..100 {
-            sink.send(format!("line {i}\n"));
-        }
-        drop(guard);
-        let text = std::fs::read_to_string(&path).expect("a file");
-        assert!(text.starts_with("before\nline 0\n"));
-        assert!(text.ends_with("line 99\n"));
-    }
-
-    #[test]
-    fn lines_that_do_not_fit_are_counted() {
-        let (sink, messages) = queue(2);
-        for i in 0..5 {
-            sink.send(format!("line {i}\n"));
-        }
-        let lost = Arc::clone(&sink.lost);
-        drop(sink);
-        let mut target = Vec::new();
-        write_all(&messages, &lost, &mut target);
-        let text = String::from_utf8(target).expect("UTF-8");
-        assert!(text.starts_with("line 0\n"), "{text}");
-        assert!(text.contains("[warn] 3 log lines lost"), "{text}");
-    }
-
-    #[test]
-    fn a_missing_directory_is_named() {
-        let target = LogTarget::File("/nonexistent/error.log".into());
-        let Err(error) = open(&target) else {
-            panic!("opened");
-        };
-        let start = "open error_log /nonexistent/error.log: No such file";
-        assert!(error.to_string().starts_with(start), "{error}");
-    }
-}
+pub(super) mod tests;

@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use limiter_common::key::{Connection, KeyShape};
+use limiter_common::{
+    entry::{Occupancy, ZoneEntry},
+    key::{Connection, KeyShape},
+};
 
 use super::{policy as policy_status, *};
 use crate::daemon::in_force::tests::in_force;
@@ -67,7 +70,7 @@ pub(crate) fn policy() -> Policy {
     }
 }
 
-fn entry(connections: u32, rejected: u64) -> ZoneEntry {
+pub(in crate::daemon) fn entry(connections: u32, rejected: u64) -> ZoneEntry {
     let occupancy = Occupancy {
         generation: 7,
         connections,
@@ -79,7 +82,7 @@ fn entry(connections: u32, rejected: u64) -> ZoneEntry {
     }
 }
 
-fn client(addr: &str) -> ZoneKey {
+pub(in crate::daemon) fn client(addr: &str) -> ZoneKey {
     let connection = Connection {
         remote: addr.parse::<IpAddr>().expect("literal").into(),
         ..Connection::default()
@@ -146,24 +149,6 @@ fn only_close_has_a_delay() {
 }
 
 #[test]
-fn the_busiest_keys_come_first_and_idle_ones_not_at_all() {
-    let policy = in_force();
-    let keys = vec![
-        (client("192.0.2.3"), entry(1, 5)),
-        (client("192.0.2.4"), entry(0, 99)),
-        (client("192.0.2.2"), entry(1, 5)),
-        (client("2001:db8::1"), entry(9, 0)),
-    ];
-    let top = top_keys(&policy, &policy.zones[0], keys.clone(), 10);
-    let addrs: Vec<String> = top
-        .iter()
-        .map(|key| key.remote_addr.expect("in the key").to_string())
-        .collect();
-    assert_eq!(addrs, ["2001:db8::1", "192.0.2.2", "192.0.2.3"]);
-    assert_eq!(top_keys(&policy, &policy.zones[0], keys, 1).len(), 1);
-}
-
-#[test]
 fn a_key_shows_the_fields_it_has() {
     let policy = in_force();
     let fields = policy.zones[1].key.fields;
@@ -172,18 +157,17 @@ fn a_key_shows_the_fields_it_has() {
         ..Connection::default()
     };
     let key = ZoneKey::new(KeyShape::whole(fields), &connection, 1);
-    let top = top_keys(&policy, &policy.zones[1], vec![(key, entry(3, 1))], 10);
+    let key = super::key(&policy, &policy.zones[1], &key, 3, 1);
     assert_eq!(
-        serde_json::to_string(&top).expect("JSON"),
-        "[{\"server_port\":80,\"server_name\":\"web\",\"connections\":3,\"rejected\":1}]"
+        serde_json::to_string(&key).expect("JSON"),
+        "{\"server_port\":80,\"server_name\":\"web\",\"connections\":3,\"rejected\":1}"
     );
 }
 
 #[test]
 fn a_key_that_is_a_network_shows_how_large() {
     let mut policy = policy();
-    let client = |addr: &str| (client(addr), entry(1, 0));
-    let keys = vec![client("192.0.2.0"), client("2001:db8::")];
+    let shown = |zone: &Zone, addr: &str| key(&in_force(), zone, &client(addr), 1, 0);
     for (v4, v6, expected) in [
         (32, 128, [None, None]),
         (24, 128, [Some(24), None]),
@@ -192,20 +176,18 @@ fn a_key_that_is_a_network_shows_how_large() {
         (31, 127, [Some(31), Some(127)]),
     ] {
         policy.zones[0].prefixes = Prefixes { v4, v6 };
-        let top = top_keys(&in_force(), &policy.zones[0], keys.clone(), 10);
-        let prefixes: Vec<_> = top.iter().map(|key| key.remote_prefix).collect();
-        assert_eq!(prefixes, expected);
+        let prefixes = ["192.0.2.0", "2001:db8::"].map(|addr| shown(&policy.zones[0], addr));
+        assert_eq!(prefixes.map(|key| key.remote_prefix), expected);
     }
     policy.zones[0].prefixes = Prefixes { v4: 24, v6: 64 };
-    let top = top_keys(&in_force(), &policy.zones[0], vec![client("192.0.2.0")], 10);
     assert_eq!(
-        serde_json::to_string(&top).expect("JSON"),
-        "[{\"remote_addr\":\"192.0.2.0\",\"remote_prefix\":24,\"connections\":1,\"rejected\":0}]"
+        serde_json::to_string(&shown(&policy.zones[0], "192.0.2.0")).expect("JSON"),
+        "{\"remote_addr\":\"192.0.2.0\",\"remote_prefix\":24,\"connections\":1,\"rejected\":0}"
     );
     // A zone that does not count clients.
     policy.zones[1].prefixes = Prefixes { v4: 24, v6: 64 };
-    let top = top_keys(&in_force(), &policy.zones[1], vec![client("192.0.2.0")], 10);
-    assert_eq!((top[0].remote_addr, top[0].remote_prefix), (None, None));
+    let key = shown(&policy.zones[1], "192.0.2.0");
+    assert_eq!((key.remote_addr, key.remote_prefix), (None, None));
 }
 
 #[test]

@@ -55,6 +55,7 @@ fn the_package_installs_keeps_what_was_edited_and_leaves_nothing() {
     for line in [
         "/usr/bin/limiter 755 root:root",
         "/etc/limiter/limiter.conf 644 root:root",
+        "/etc/logrotate.d/limiter 644 root:root",
         "/usr/lib/systemd/system/limiter.service 644 root:root",
         "/usr/share/man/man1/limiter.1.gz 644 root:root",
         "/usr/share/man/man1/limiter-run.1.gz 644 root:root",
@@ -119,7 +120,7 @@ fn the_package_installs_keeps_what_was_edited_and_leaves_nothing() {
     machine.sh("grep -q 'error_log stderr info;' /etc/limiter/limiter.conf");
 
     machine.ok(&["dpkg", "--purge", "limiter"]);
-    machine.sh("test ! -e /etc/limiter; test ! -e /run/limiter");
+    machine.sh("test ! -e /etc/limiter; test ! -e /run/limiter; test ! -e /var/log/limiter");
     let after = files(&machine);
     let differences: Vec<_> = before.symmetric_difference(&after).collect();
     assert!(differences.is_empty(), "{differences:?}");

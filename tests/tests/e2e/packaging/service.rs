@@ -8,7 +8,7 @@ use super::{PACKAGE, UNIT, settle_active};
 use crate::{CLIENT, SERVER};
 
 /// Installed, with more in its configuration.
-fn installed(world: &World, configuration: &str) -> Machine {
+pub(super) fn installed(world: &World, configuration: &str) -> Machine {
     let machine = Machine::boot(world, &[package::built()]);
     machine.ok(&["dpkg", "--install", PACKAGE]);
     settle_active(&machine);

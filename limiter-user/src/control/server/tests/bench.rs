@@ -10,14 +10,14 @@ use tokio::{
 
 use crate::{
     api::{
-        Event, EventStatus, PacketStatus, Reloaded, ResetCounters, ServerStatus, SetAction,
-        SetDryRun, SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
+        ConnectionList, Event, EventStatus, PacketStatus, Reloaded, ResetCounters, ServerStatus,
+        SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
     },
     control::{
         client::Client,
         peer::Guard,
         refusal::Refusal,
-        route::EventFilter,
+        route::{EventFilter, Holders, Top},
         server::serve,
         service::Service,
         socket::ControlSocket,
@@ -79,15 +79,19 @@ impl Service for Canned {
         Ok(vec![ZoneStatus::default()])
     }
 
-    async fn zone(&self, name: String, top: usize) -> Result<ZoneStatus, Refusal> {
+    async fn zone(&self, name: String, top: Top) -> Result<ZoneStatus, Refusal> {
         if name != "per addr" {
             return Err(Refusal::unknown_zone(&name));
         }
         Ok(ZoneStatus {
             zone: name,
-            keys: top as u64,
+            keys: top.keys as u64,
             ..ZoneStatus::default()
         })
+    }
+
+    async fn connections(&self, _: Holders) -> Result<ConnectionList, Refusal> {
+        Ok(ConnectionList::default())
     }
 
     async fn subscribe(&self, filter: EventFilter) -> Result<Subscription, Refusal> {

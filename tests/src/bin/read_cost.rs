@@ -1,0 +1,152 @@
+//! What it costs to look into the daemon: `cargo xtask bench read`.
+//!
+//! A crowd of forged clients behind a TUN device, with real connections, as many keys. Daemons adopt
+//! it one after the other: the one that was built, and others, to compare. Each is asked for its keys
+//! again and again, and at the same time somebody else asks for its status: how long that takes says
+//! whether one request holds up another.
+
+use std::{
+    net::Ipv4Addr,
+    path::PathBuf,
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+use nix::sys::signal::Signal;
+use tests::{Limiter, Server, World, settle, tun::Tun};
+
+#[derive(Parser)]
+#[command(about = "What it costs to look into the daemon", max_term_width = 100)]
+struct Args {
+    /// Clients, each with one connection
+    #[arg(long, default_value_t = 160_000, value_parser = clap::value_parser!(u32).range(1..=160_000))]
+    clients: u32,
+    /// Requests of each kind
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    rounds: u16,
+    /// Another limiter, to compare; may be repeated
+    #[arg(long, value_name = "PATH")]
+    beside: Vec<PathBuf>,
+}
+
+/// A backlog holds no more: nobody accepts, so no process needs so many descriptors.
+const EACH: u32 = 16_000;
+const FIRST_PORT: u16 = 8_000;
+const ZONE: &str = "addr";
+
+/// Those that a limiter does not know are left out.
+const REQUESTS: [&str; 4] = [
+    "/zones/addr?top=10",
+    "/zones/addr?top=10&by=rejected",
+    "/connections?n=50",
+    "/connections?n=20000",
+];
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    ensure!(
+        nix::unistd::geteuid().is_root(),
+        "the benchmark loads programs and makes a network namespace: run it as root"
+    );
+    let world = World::new();
+    let tun = Tun::new(&world.netns, [10, 0, 0, 1].into(), 8);
+    let starts: Vec<u32> = (0..args.clients).step_by(EACH as usize).collect();
+    let ports = (FIRST_PORT..).take(starts.len());
+    let listen: Vec<String> = ports.map(|port| format!("10.0.0.1:{port}")).collect();
+    let listen: Vec<&str> = listen.iter().map(String::as_str).collect();
+    let options = ["--paused", "--backlog", "16384"];
+    let _servers = Server::start_in(&world, Some(&world.cgroup), &listen, &options);
+    for (start, server) in starts.iter().zip(&listen) {
+        let first = Ipv4Addr::from_bits(Ipv4Addr::new(10, 1, 0, 0).to_bits() + start);
+        tun.connect_from(first, EACH.min(args.clients - start), server.parse()?);
+    }
+    println(
+        "| limiter | request | alone, ms | status meanwhile, ms |\n| --- | --- | ---: | ---: |",
+    );
+    let own = (String::from("this one"), Limiter::command(&world, &[]));
+    let others = args.beside.iter().map(|path| {
+        let name = format!("{} ", path.display());
+        (name, Command::new(path))
+    });
+    let last_port = FIRST_PORT + starts.len() as u16 - 1;
+    for (name, command) in others.chain([own]) {
+        let mut run = Command::new(command.get_program());
+        run.args(["run", "--cgroup"]).arg(world.cgroup.path());
+        run.args([
+            "--listen",
+            &format!("{FIRST_PORT}-{last_port}"),
+            "--limit",
+            "60000",
+        ]);
+        let started = Limiter::try_command(&world.netns, &world.control(), run);
+        let limiter = match started {
+            Ok(limiter) => limiter,
+            Err(failed) => anyhow::bail!("{name}: {}", failed.stderr),
+        };
+        settle("the crowd", u64::from(args.clients), || {
+            limiter.zone(ZONE).connections
+        });
+        for request in REQUESTS {
+            let response = limiter.http("GET", request, None);
+            if response.status != 200 {
+                continue;
+            }
+            let alone = Figure::of(times(&limiter, request, args.rounds));
+            let over = AtomicBool::new(false);
+            let meanwhile = thread::scope(|scope| {
+                scope.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        limiter.http("GET", request, None);
+                    }
+                });
+                let times = times(&limiter, "/status", args.rounds);
+                over.store(true, Ordering::Relaxed);
+                Figure::of(times)
+            });
+            println(&format!("| {name} | `{request}` | {alone} | {meanwhile} |"));
+        }
+        limiter.end(Signal::SIGTERM);
+    }
+    Ok(())
+}
+
+fn times(limiter: &Limiter, request: &str, rounds: u16) -> Vec<Duration> {
+    let time = |_| {
+        let before = Instant::now();
+        limiter.http("GET", request, None);
+        before.elapsed()
+    };
+    (0..rounds).map(time).collect()
+}
+
+/// Milliseconds.
+struct Figure {
+    median: f64,
+    most: f64,
+}
+
+impl Figure {
+    fn of(mut times: Vec<Duration>) -> Self {
+        times.sort_unstable();
+        let at = |index: usize| times[index].as_secs_f64() * 1e3;
+        Self {
+            median: at(times.len() / 2),
+            most: at(times.len() - 1),
+        }
+    }
+}
+
+impl std::fmt::Display for Figure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.1} (to {:.1})", self.median, self.most)
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "it is what a benchmark is for")]
+fn println(line: &str) {
+    println!("{line}");
+}

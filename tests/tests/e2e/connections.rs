@@ -1,0 +1,286 @@
+//! Who holds the slots: the open connections, one by one.
+
+use std::{
+    collections::HashSet,
+    fs,
+    io::ErrorKind,
+    net::{Shutdown, SocketAddr, TcpStream},
+    os::unix::process::CommandExt,
+};
+
+use limiter::api::{ConnectionList, ConnectionStatus, ProcessStatus, TcpState};
+use nix::sys::signal::Signal;
+use tests::{
+    Limiter, Server, World, client, netns::NetNs, settle, settle::PATIENCE, world::address,
+};
+
+use crate::{CLIENT, LIMIT_10, SERVER, ZONE};
+
+const CONFIG: &str = "
+    limit_conn_zone $binary_remote_addr zone=addr:1m;
+    limit_conn_zone $server_name$server_port zone=all:1m;
+    server {
+        server_name web; listen 8080; limit_conn_dry_run on;
+        limit_conn addr 3; limit_conn all 100;
+        limit_conn_override addr 127.0.0.6/32 9;
+    }
+    server { server_name other; listen 8081; limit_conn addr 50; }
+";
+
+/// What the test knows of a connection it has made.
+fn ends(stream: &TcpStream) -> (SocketAddr, SocketAddr) {
+    let error = "the address of a socket";
+    (
+        stream.local_addr().expect(error),
+        stream.peer_addr().expect(error),
+    )
+}
+
+fn list(limiter: &Limiter, arguments: &[&str]) -> ConnectionList {
+    let arguments = [&["connections", "--json"], arguments].concat();
+    let text = limiter.cli_ok(&arguments);
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
+}
+
+/// The one of these ends.
+#[track_caller]
+fn of<'a>(list: &'a ConnectionList, stream: &TcpStream) -> &'a ConnectionStatus {
+    let (client, server) = ends(stream);
+    let mut found = list.connections.iter().filter(|it| {
+        (it.remote_addr, it.remote_port) == (client.ip(), client.port())
+            && (it.local_addr, it.local_port) == (server.ip(), server.port())
+    });
+    let one = found
+        .next()
+        .unwrap_or_else(|| panic!("{client} is not in {list:?}"));
+    assert!(found.next().is_none(), "{client} is there twice");
+    one
+}
+
+#[test]
+fn every_connection_is_listed_with_what_the_test_knows_of_it() {
+    let world = World::new();
+    let mut server = world.serve(&[SERVER, "127.0.0.1:8081"]);
+    let adopted = world.open("127.0.0.2", server.address());
+    let limiter = Limiter::start_config(&world, CONFIG);
+
+    let mut many = Vec::new();
+    for _ in 0..5 {
+        many.push(world.open(CLIENT, server.address()));
+    }
+    let mut half_closed = world.open("127.0.0.3", server.address());
+    client::half_close_by_server(&mut half_closed).expect("the server's direction is closed");
+    let other = world.open("127.0.0.3", "127.0.0.1:8081".parse().expect("literal"));
+    let favoured = world.open_many("127.0.0.6", server.address(), 5);
+    server.command("pause");
+    let queued = world.netns.run(|| {
+        client::connect_here(address("127.0.0.4"), server.address(), PATIENCE).expect("connect")
+    });
+    settle("connections", 14, || list(&limiter, &[]).matching);
+
+    let all = list(&limiter, &[]);
+    assert_eq!((all.connections.len(), all.missing), (14, 0));
+    assert_eq!(all.hidden_processes, hidden_from_root());
+    let owner = [ProcessStatus {
+        pid: server.id(),
+        name: "peer".to_owned(),
+    }];
+    for stream in many.iter().chain(&favoured).chain([&adopted, &half_closed]) {
+        let one = of(&all, stream);
+        assert_eq!(one.server.as_deref(), Some("web"));
+        assert_eq!(one.processes, owner);
+        let slots: Vec<_> = one.slots.iter().map(|slot| slot.zone.as_str()).collect();
+        assert_eq!(slots, ["addr", "all"]);
+        let slot = &one.slots[1];
+        assert_eq!(
+            (slot.server_name.as_deref(), slot.server_port),
+            (Some("web"), Some(8080))
+        );
+        assert_eq!((slot.remote_addr, slot.connections), (None, 13));
+        assert_eq!((slot.limit, slot.excess), (Some(100), false));
+    }
+    // The oldest first: the adopted one, then in the order in which they were opened.
+    assert_eq!(all.connections[0].age_ms, None);
+    assert_eq!(&all.connections[0], of(&all, &adopted));
+    let ages: Vec<_> = all.connections[1..].iter().map(|it| it.age_ms).collect();
+    assert!(ages.iter().all(Option::is_some), "{ages:?}");
+    assert!(
+        ages.is_sorted_by(|older, younger| older >= younger),
+        "{ages:?}"
+    );
+
+    // Dry run lets all pass; the two that came last are more than the limit.
+    let excess: Vec<_> = many.iter().map(|stream| of(&all, stream).excess).collect();
+    assert_eq!(excess, [false, false, false, true, true]);
+    let slot = &of(&all, &many[4]).slots[0];
+    assert_eq!((slot.connections, slot.limit), (5, Some(3)));
+    assert_eq!(slot.remote_addr, Some(address(CLIENT)));
+    for stream in &favoured {
+        let one = of(&all, stream);
+        assert_eq!((one.excess, one.slots[0].limit), (false, Some(9)));
+    }
+
+    assert_eq!(of(&all, &many[0]).state, TcpState::Established);
+    assert_eq!(of(&all, &half_closed).state, TcpState::FinWait2);
+    let one = of(&all, &other);
+    assert_eq!(one.server.as_deref(), Some("other"));
+    assert_eq!((one.slots.len(), one.slots[0].connections), (1, 2));
+    let one = of(&all, &queued);
+    assert!(one.processes.is_empty(), "nobody has accepted it: {one:?}");
+
+    choices(&limiter, &all);
+
+    // One less that is older, and another one is within the limit.
+    client::reset(many.remove(0)).expect("reset");
+    settle("connections", 13, || list(&limiter, &[]).matching);
+    let all = list(&limiter, &[]);
+    let excess: Vec<_> = many.iter().map(|stream| of(&all, stream).excess).collect();
+    assert_eq!(excess, [false, false, false, true]);
+
+    server.kill();
+    settle("connections", 0, || list(&limiter, &[]).matching);
+    limiter.must_be_exact(ZONE);
+}
+
+/// Zone, key and number.
+fn choices(limiter: &Limiter, all: &ConnectionList) {
+    for (arguments, matching) in [
+        (&["--zone", "all"][..], 13),
+        (&["--zone", "addr"], 14),
+        (&["--key", "127.0.0.3"], 2),
+        (&["--zone", "all", "--key", "127.0.0.3"], 0),
+        (&["--key", "127.0.0.4/30"], 11),
+        (&["--key", "8080"], 13),
+        (&["--zone", "all", "--key", "web"], 13),
+        (&["--key", "192.0.2.1"], 0),
+    ] {
+        let list = list(limiter, arguments);
+        assert_eq!(list.matching, matching, "{arguments:?}");
+        assert_eq!(list.connections.len() as u64, matching, "{arguments:?}");
+    }
+    for count in [0, 1, 3, 14, 15] {
+        let list = list(limiter, &["-n", &count.to_string()]);
+        assert_eq!(list.matching, 14);
+        let shown: Vec<_> = list.connections.iter().map(|it| it.remote_port).collect();
+        let expected = all.connections.iter().map(|it| it.remote_port);
+        assert_eq!(shown, expected.take(count).collect::<Vec<_>>());
+    }
+    let text = limiter.cli(&["connections", "-n", "2"]);
+    assert_eq!(text.stdout.lines().count(), 3, "{}", text.stdout);
+    assert!(
+        text.stdout
+            .lines()
+            .nth(1)
+            .is_some_and(|line| line.contains(" unknown "))
+    );
+    assert!(text.stderr.contains("12 more"), "{}", text.stderr);
+    let wrong = limiter.cli(&["connections", "--zone", "nothing"]);
+    assert_eq!((wrong.code, wrong.stdout.as_str()), (Some(1), ""));
+    assert!(wrong.stderr.contains("nothing"), "{}", wrong.stderr);
+}
+
+#[test]
+fn one_that_the_client_has_closed_and_the_server_has_not_still_holds_its_slot() {
+    let world = World::new();
+    let mut server = Server::start(&world, &[SERVER], &["--hold"]);
+    let limiter = Limiter::start(&world, &LIMIT_10);
+    let stream = world.open(CLIENT, server.address());
+    stream.shutdown(Shutdown::Write).expect("shut down");
+    settle("state", TcpState::CloseWait, || {
+        of(&list(&limiter, &[]), &stream).state
+    });
+    // Both have closed now.
+    server.command("close");
+    drop(stream);
+    settle("connections", 0, || list(&limiter, &[]).matching);
+}
+
+/// Processes that even root may not look at here, as some security modules have it.
+fn hidden_from_root() -> u64 {
+    let processes = fs::read_dir("/proc").expect("/proc").flatten();
+    let denied = processes.filter(|process| {
+        let error = fs::read_dir(process.path().join("fdinfo")).err();
+        error.is_some_and(|error| error.kind() == ErrorKind::PermissionDenied)
+    });
+    denied.count() as u64
+}
+
+#[test]
+fn connections_in_every_network_namespace_are_listed() {
+    let world = World::new();
+    let elsewhere = NetNs::new();
+    let here = world.serve(&[SERVER]);
+    let there = Server::start_at(&elsewhere, Some(&world.cgroup), &[SERVER], &[]);
+    let limiter = Limiter::start(&world, &LIMIT_10);
+    let one = world.open(CLIENT, here.address());
+    let other = client::open(&elsewhere, address(CLIENT), there.address());
+
+    let list = list(&limiter, &[]);
+    let mut pids: Vec<_> = list
+        .connections
+        .iter()
+        .map(|it| (it.remote_port, it.processes[0].pid))
+        .collect();
+    pids.sort_unstable();
+    let mut expected = [
+        (ends(&one).0.port(), here.id()),
+        (ends(&other).0.port(), there.id()),
+    ];
+    expected.sort_unstable();
+    assert_eq!(pids, expected);
+    let namespaces: HashSet<_> = list.connections.iter().map(|it| it.netns).collect();
+    assert_eq!(namespaces.len(), 2);
+    let text = limiter.cli_ok(&["connections"]);
+    assert!(
+        text.lines()
+            .next()
+            .is_some_and(|line| line.ends_with("NETNS")),
+        "{text}"
+    );
+}
+
+#[test]
+fn whose_process_it_is_is_found_for_other_users_too_or_said_to_be_hidden() {
+    let world = World::new();
+    let server = Server::start(&world, &[SERVER], &["--user", "4321"]);
+    let limiter = Limiter::start(&world, &LIMIT_10);
+    let stream = world.open(CLIENT, server.address());
+    let elsewhere = NetNs::new();
+    let there = Server::start_at(&elsewhere, Some(&world.cgroup), &[SERVER], &[]);
+    let _other = client::open(&elsewhere, address(CLIENT), there.address());
+    let all = list(&limiter, &[]);
+    assert_eq!((all.matching, all.missing), (2, 0));
+    let pids: Vec<_> = of(&all, &stream)
+        .processes
+        .iter()
+        .map(|it| it.pid)
+        .collect();
+    assert_eq!(pids, [server.id()]);
+    assert_eq!(all.hidden_processes, hidden_from_root());
+    // Another one could not enter the other namespace to adopt what is open there.
+    limiter.end(Signal::SIGKILL);
+
+    let mut command = Limiter::command(&world, &LIMIT_10);
+    // SAFETY: between fork and exec only system calls are made; nothing allocates.
+    unsafe {
+        command.pre_exec(|| {
+            // CAP_SYS_PTRACE, include/uapi/linux/capability.h
+            match libc::prctl(libc::PR_CAPBSET_DROP, 19, 0, 0, 0) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
+    let limiter = Limiter::try_command(&world.netns, &world.control(), command);
+    let limiter = limiter.expect("it does without");
+    let all = list(&limiter, &[]);
+    assert!(of(&all, &stream).processes.is_empty(), "{all:?}");
+    assert!(all.hidden_processes > hidden_from_root());
+    assert_eq!((all.matching, all.missing), (1, 1));
+    let said = limiter.cli(&["connections"]).stderr;
+    assert!(said.contains("CAP_SYS_PTRACE"), "{said}");
+    assert!(
+        said.contains("1 connections that hold slots were not found"),
+        "{said}"
+    );
+}

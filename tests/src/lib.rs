@@ -29,6 +29,7 @@ pub mod cgroup;
 pub mod churn;
 pub mod client;
 pub mod descriptors;
+pub mod event_load;
 pub mod foreign_xdp;
 pub mod frame;
 pub mod http;

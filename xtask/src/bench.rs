@@ -31,6 +31,13 @@ enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// What the daemon costs while more events are offered than anybody can read (root)
+    #[command(disable_help_flag = true)]
+    Events {
+        /// Passed on; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 /// Runs one benchmark. It is no part of xtask: it needs limiter-user, and that needs the object that
@@ -39,6 +46,7 @@ pub fn run_task(args: &Args) -> Result<()> {
     let (binary, arguments) = match &args.bench {
         Bench::Kernel { arguments } => ("kernel_cost", arguments),
         Bench::Start { arguments } => ("start_cost", arguments),
+        Bench::Events { arguments } => ("event_cost", arguments),
     };
     let cargo = |subcommand: &str| {
         let mut command = Command::new("cargo");

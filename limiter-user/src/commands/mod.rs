@@ -9,6 +9,7 @@ use crate::control::client::Client;
 
 mod action;
 mod check;
+mod colour;
 mod completions;
 mod demo;
 mod detach;
@@ -27,6 +28,7 @@ mod policy_source;
 mod reload;
 mod reset;
 mod run;
+mod since;
 mod status;
 mod zones;
 
@@ -152,6 +154,10 @@ mod tests {
             "limiter import",
             "limiter import x y",
             "limiter events -n 0",
+            "limiter events --status lost",
+            "limiter events --addr 10.0.0.0/99",
+            "limiter events --since yesterday",
+            "limiter events --color sometimes",
             "limiter zones --top 3",
             "limiter run --config x --limit 3",
             "limiter run --config x --dry-run",

@@ -5,7 +5,7 @@ use std::{any::Any, sync::Arc, time::Duration};
 
 use tokio::{
     runtime::Handle,
-    sync::{Mutex, broadcast, watch},
+    sync::{Mutex, watch},
     task::spawn_blocking,
     time::timeout,
 };
@@ -21,10 +21,8 @@ use crate::{
         SetLimit, SetLogLevel, Status, ZoneStatus,
     },
     control::{
-        refusal::Refusal,
-        route::EventFilter,
-        service::Service,
-        subscription::{Published, Subscription},
+        feed::Feed, filter::EventFilter, refusal::Refusal, service::Service,
+        subscription::Subscription,
     },
     kernel::{KernelError, Started, Target},
     policy::Policy,
@@ -40,7 +38,7 @@ pub struct Daemon {
     policy: watch::Receiver<Arc<InForce>>,
     source: Source,
     manager: Manager,
-    subscribers: broadcast::Sender<Arc<Published>>,
+    feed: Arc<Feed>,
     clock: Arc<dyn Clock>,
     ready_ns: u64,
 }
@@ -52,7 +50,7 @@ impl Daemon {
         policy: Policy,
         source: Source,
         manager: Manager,
-        subscribers: broadcast::Sender<Arc<Published>>,
+        feed: Arc<Feed>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let Started {
@@ -69,7 +67,7 @@ impl Daemon {
             policy,
             source,
             manager,
-            subscribers,
+            feed,
             clock,
             ready_ns,
         }
@@ -194,16 +192,15 @@ impl Service for Daemon {
         if let Some(server) = &filter.server {
             change::server(&policy, server)?;
         }
-        let events = self.subscribers.subscribe();
         let mut lease: Option<Box<dyn Any + Send>> = None;
-        if filter.all {
+        if filter.wants_passed() {
             self.with(State::want_passed).await?;
             lease = Some(Box::new(PassedLease(
                 Arc::clone(&self.state),
                 Handle::current(),
             )));
         }
-        Ok(Subscription::new(events, filter, lease))
+        Ok(self.feed.subscribe(filter, lease))
     }
 
     async fn set_dry_run(&self, set: SetDryRun) -> Result<Vec<ServerStatus>, Refusal> {

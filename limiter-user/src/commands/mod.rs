@@ -30,6 +30,7 @@ mod reset;
 mod run;
 mod since;
 mod status;
+mod top;
 mod zones;
 
 /// Caps the number of concurrent connections per key inside the Linux kernel.
@@ -51,6 +52,7 @@ enum Command {
     Zones(zones::Args),
     Reset(reset::Args),
     Events(events::Args),
+    Top(top::Args),
     DryRun(dry_run::Args),
     LogLevel(log_level::Args),
     Action(action::Args),
@@ -92,6 +94,7 @@ fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Zones(args) => block_on(zones::run(&args, &client())),
         Command::Reset(args) => block_on(reset::run(args, &client())),
         Command::Events(args) => block_on(events::run(args, &client())),
+        Command::Top(args) => block_on(top::run(args, &client())),
         Command::DryRun(args) => block_on(dry_run::run(args, &client())),
         Command::LogLevel(args) => block_on(log_level::run(args, &client())),
         Command::Action(args) => block_on(action::run(args, &client())),
@@ -154,6 +157,7 @@ mod tests {
             "limiter import",
             "limiter import x y",
             "limiter events -n 0",
+            "limiter top --interval 10ms",
             "limiter events --status lost",
             "limiter events --addr 10.0.0.0/99",
             "limiter events --since yesterday",

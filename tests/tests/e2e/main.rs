@@ -41,6 +41,7 @@ mod scope;
 mod second;
 mod several_zones;
 mod stop;
+mod top;
 mod way;
 mod wrong_usage;
 mod xdp_table;

@@ -129,7 +129,7 @@ fn zones_keys_and_rates_stand_on_the_screen() {
         &[
             "up 1h1m  passed 5/s  refused 10/s",
             "web drop",
-            "██████······  50%          50/100       7        5        10",
+            "██████······  50%         50/100      7        5        10",
             "████████████  95%",
             "keys of zone addr by connections",
             "192.0.2.1                      ",
@@ -248,6 +248,16 @@ fn without_a_daemon_the_last_reading_stays() {
     );
     model.read(reading(10, false), Duration::from_secs(1));
     assert!(!screen(&model, 100, 30).contains("NO DAEMON"));
+}
+
+#[test]
+fn narrow_screens_have_every_number_but_no_bars() {
+    let screen = screen(&model(), 62, 20);
+    assert!(
+        screen.contains("REFUSED/s") && screen.contains("  50%  "),
+        "{screen}"
+    );
+    assert!(!screen.contains("···"), "{screen}");
 }
 
 #[test]

@@ -176,6 +176,30 @@ fn the_terminal_is_as_before_whatever_ends_it() {
 }
 
 #[test]
+fn a_terminal_that_takes_nothing_holds_nobody_up() {
+    let world = World::new();
+    let server = world.serve(&[SERVER]);
+    let limiter = Limiter::start(&world, &LIMIT_10);
+    let tmux = Tmux::start(&world, 200, 50);
+    begin(&world, &tmux);
+    let process = |id: &str| Pid::from_raw(id.trim().parse().expect("a number"));
+    let terminal = process(&tmux.ask("pid"));
+    let id = fs::read_to_string(world.path("pid")).expect("its process id");
+    kill(terminal, Signal::SIGSTOP).expect("it runs");
+    let _open = world.open_many(CLIENT, server.address(), 10);
+    for _ in 0..5 {
+        world.must_be_refused(CLIENT, server.address());
+    }
+    kill(process(&id), Signal::SIGTERM).expect("it runs");
+    let is_gone = || kill(process(&id), None).is_err();
+    let ended = poll(PATIENCE, is_gone);
+    kill(terminal, Signal::SIGCONT).expect("it is stopped");
+    assert!(ended, "it waits for the terminal");
+    must_be_over(&world, &tmux);
+    drop(limiter);
+}
+
+#[test]
 fn without_a_terminal_it_says_what_to_do_instead() {
     let world = World::new();
     let limiter = Limiter::start(&world, &LIMIT_10);

@@ -1,19 +1,26 @@
 //! The terminal: taken at the beginning, given back as it was at every end.
+//!
+//! A terminal may take as long as it likes, or nothing at all. So frames are written by a thread of
+//! their own, one at a time; while it writes, no other frame is made, and keys and signals are heard.
 
 use std::{
-    io::{self, IsTerminal as _, Stdout, stdout},
-    os::fd::{AsFd as _, AsRawFd as _},
-    panic,
-    sync::Once,
+    io::{self, IsTerminal as _, Write, stdout},
+    mem, panic,
+    sync::{
+        Arc, Mutex, Once, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Sender, channel},
+    },
+    thread,
+    time::Duration,
 };
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ratatui::{
     Terminal,
     backend::CrosstermBackend,
     crossterm::{
         cursor::Show,
-        execute,
+        execute, queue,
         terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
     },
 };
@@ -24,9 +31,8 @@ use crate::top::{
     model::Model,
 };
 
-/// Bytes that the terminal has not taken yet, up to which another frame may go to it. A frame where
-/// little has changed is smaller.
-const BEHIND: i32 = 512;
+/// Longest wait at the end for a terminal that takes nothing.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether there is a terminal at both ends.
 pub(super) fn check() -> Result<(), Failure> {
@@ -41,25 +47,34 @@ pub(super) fn check() -> Result<(), Failure> {
 
 /// The alternate screen. Dropping it leaves it.
 pub(super) struct Screen {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    terminal: Terminal<CrosstermBackend<Buffer>>,
+    frame: Buffer,
+    writer: Writer,
 }
 
 impl Screen {
     pub(super) fn open() -> Result<Self, Failure> {
         leave_on_panic();
+        let frame = Buffer::default();
         let open = || {
             enable_raw_mode()?;
             execute!(stdout(), EnterAlternateScreen)?;
-            Terminal::new(CrosstermBackend::new(stdout()))
+            Terminal::new(CrosstermBackend::new(frame.clone()))
         };
         let terminal = open().inspect_err(|_| leave()).map_err(Failure::Output)?;
-        Ok(Self { terminal })
+        Ok(Self {
+            terminal,
+            frame,
+            writer: Writer::start(),
+        })
     }
 
     /// What has changed since the last frame.
     pub(super) fn draw(&mut self, model: &Model, look: &Look) -> Result<(), Failure> {
         let drawn = self.terminal.draw(|frame| draw(frame, model, look));
-        drawn.map(drop).map_err(Failure::Output)
+        drawn.map_err(Failure::Output)?;
+        self.writer.write(self.frame.take());
+        Ok(())
     }
 
     /// The next frame is drawn as a whole: something else has written to the terminal.
@@ -67,30 +82,104 @@ impl Screen {
         self.terminal.clear().map_err(Failure::Output)
     }
 
-    /// Whether the terminal has taken what was written before.
+    /// Whether the terminal has taken the last frame.
     pub(super) fn takes_more(&self) -> bool {
-        let stdout = stdout();
-        let mut polled = [PollFd::new(stdout.as_fd(), PollFlags::POLLOUT)];
-        if !poll(&mut polled, PollTimeout::ZERO).is_ok_and(|ready| ready > 0) {
-            return false;
-        }
-        let mut unsent = 0;
-        // SAFETY: the request writes one int (ioctl_tty(2)).
-        let known = unsafe { libc::ioctl(stdout.as_raw_fd(), libc::TIOCOUTQ, &mut unsent) } == 0;
-        !known || unsent <= BEHIND
+        !self.writer.is_busy.load(Ordering::Acquire)
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        leave();
+        // This takes effect whatever the terminal does.
+        let _ = disable_raw_mode();
+        let mut last = Vec::new();
+        // Into memory.
+        let _ = queue!(last, LeaveAlternateScreen, Show);
+        let (done, is_done) = channel();
+        let writer = self.writer.frames.clone();
+        thread::spawn(move || {
+            // An error says that the writer is gone, and the terminal with it.
+            let _ = writer.send(Frame::Last(last, done));
+        });
+        let _ = is_done.recv_timeout(PATIENCE);
+    }
+}
+
+enum Frame {
+    One(Vec<u8>),
+    /// And who waits for it.
+    Last(Vec<u8>, Sender<()>),
+}
+
+/// The thread that writes.
+struct Writer {
+    frames: Sender<Frame>,
+    is_busy: Arc<AtomicBool>,
+}
+
+impl Writer {
+    fn start() -> Self {
+        let (frames, received) = channel();
+        let is_busy = Arc::new(AtomicBool::new(false));
+        let busy = Arc::clone(&is_busy);
+        thread::spawn(move || {
+            for frame in received {
+                let (bytes, last) = match frame {
+                    Frame::One(bytes) => (bytes, None),
+                    Frame::Last(bytes, done) => (bytes, Some(done)),
+                };
+                let mut stdout = stdout().lock();
+                let written = stdout.write_all(&bytes).and_then(|()| stdout.flush());
+                drop(stdout);
+                busy.store(false, Ordering::Release);
+                if let Some(done) = last {
+                    // Nobody waits any more.
+                    let _ = done.send(());
+                }
+                if written.is_err() {
+                    // The terminal is gone; a signal says so as well.
+                    return;
+                }
+            }
+        });
+        Self { frames, is_busy }
+    }
+
+    /// Only while it is not busy, so that at most one frame waits.
+    fn write(&self, frame: Vec<u8>) {
+        self.is_busy.store(true, Ordering::Release);
+        if self.frames.send(Frame::One(frame)).is_err() {
+            self.is_busy.store(false, Ordering::Release);
+        }
+    }
+}
+
+/// What is drawn, before it is written.
+#[derive(Clone, Default)]
+struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+impl Buffer {
+    fn take(&self) -> Vec<u8> {
+        mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        buffer.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
 /// Puts everything back. What fails, fails because the terminal is gone.
 fn leave() {
-    let _ = execute!(stdout(), LeaveAlternateScreen, Show);
     let _ = disable_raw_mode();
+    let _ = execute!(stdout(), LeaveAlternateScreen, Show);
 }
 
 /// What a panic says has to stand where it can be read.

@@ -21,7 +21,7 @@ mod style;
 mod zones;
 
 /// The smallest screen.
-const WIDTH: u16 = 60;
+const WIDTH: u16 = 62;
 /// The smallest screen.
 const HEIGHT: u16 = 12;
 /// Lines of zones at the most; the selected one is always among them.

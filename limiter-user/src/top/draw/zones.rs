@@ -13,13 +13,17 @@ use crate::{api::ZoneStatus, top::model::Model};
 /// Columns of a bar.
 const BAR: usize = 12;
 
+/// On a narrower screen there are no bars.
+const WITH_BARS: u16 = 80;
+
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, model: &Model, look: &Look) {
+    let bar_width = if area.width < WITH_BARS { 0 } else { BAR };
     let zones = model.status.as_ref().map_or(&[][..], |it| &it.zones);
     let rows = zones.iter().enumerate().map(|(position, zone)| {
         let rates = model.rates.get(position).copied().unwrap_or_default();
         Row::new([
             Cell::new(zone.zone.clone()),
-            Cell::new(bar(zone, look)),
+            Cell::new(bar(zone, bar_width, look)),
             right(format!("{}/{}", zone.keys, zone.capacity)),
             right(zone.connections.to_string()),
             right(format!("{:.0}", rates.passed)),
@@ -29,12 +33,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, model: &Model, look: &Look
     });
     let widths = [
         Constraint::Min(8),
-        Constraint::Length(BAR as u16 + 5),
-        Constraint::Length(15),
-        Constraint::Length(7),
+        Constraint::Length(bar_width as u16 + 5),
+        Constraint::Length(14),
+        Constraint::Length(6),
         Constraint::Length(8),
         Constraint::Length(9),
-        Constraint::Length(7),
+        Constraint::Length(6),
     ];
     let heads = [
         "ZONE",
@@ -64,13 +68,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, model: &Model, look: &Look
     frame.render_stateful_widget(table, area, &mut state);
 }
 
-fn bar<'a>(zone: &ZoneStatus, look: &Look) -> Line<'a> {
+fn bar<'a>(zone: &ZoneStatus, width: usize, look: &Look) -> Line<'a> {
     let share = zone.keys as f64 / zone.capacity.max(1) as f64;
     // What is used at all shows.
-    let full = (share.min(1.0) * BAR as f64).ceil() as usize;
+    let full = (share.min(1.0) * width as f64).ceil() as usize;
     Line::from(vec![
         Span::styled("█".repeat(full), look.palette.share(share)),
-        Span::styled("·".repeat(BAR - full), look.palette.faint()),
+        Span::styled("·".repeat(width - full), look.palette.faint()),
         Span::raw(format!("{:>4.0}%", share * 100.0)),
     ])
 }

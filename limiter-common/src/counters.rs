@@ -135,10 +135,14 @@ pub struct EventCounters {
     pub lost: u64,
     /// Events held back by the budgets.
     pub suppressed: u64,
-    /// Start of the current budget window, ticks.
+    /// Start of the current budget window for refusals, ticks.
     pub window_start: u64,
-    /// Events sent in the current window.
+    /// Refusals sent in the current window.
     pub window_sent: u64,
+    /// The same for connections that pass and close.
+    pub passed_window_start: u64,
+    /// The same for connections that pass and close.
+    pub passed_window_sent: u64,
 }
 
 impl EventCounters {
@@ -151,11 +155,14 @@ impl EventCounters {
             suppressed: self.suppressed + other.suppressed,
             window_start: 0,
             window_sent: 0,
+            passed_window_start: 0,
+            passed_window_sent: 0,
         }
     }
 }
 
-/// Events per second and CPU at the most. One key has one a second.
+/// Events about refusals per second and CPU at the most, and as many about connections that pass and
+/// close. Of refusals, one key has one a second.
 pub const EVENTS_PER_SECOND_PER_CPU: u64 = 4_096;
 
 /// Shortest time between two events for one key, ns: one second, which the programs take in ticks.
@@ -196,5 +203,5 @@ impl PacketCounters {
 }
 
 const _: () = assert!(size_of::<ZoneCounters>() == 96);
-const _: () = assert!(size_of::<EventCounters>() == 40);
+const _: () = assert!(size_of::<EventCounters>() == 56);
 const _: () = assert!(size_of::<PacketCounters>() == 48);

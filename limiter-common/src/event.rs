@@ -8,13 +8,18 @@ use crate::addr::Addr;
 pub struct Event {
     /// Monotonic time (`CLOCK_MONOTONIC`), ns.
     pub time_ns: u64,
+    /// One more than that of the event before, see [`EVENT_NUMBER`]. Events that found the ring full
+    /// have numbers, too.
+    pub number: u64,
+    /// How long the connection was established, ns; only with [`STATUS_CLOSED`]. 0: unknown.
+    pub duration_ns: u64,
     /// Client address.
     pub remote: Addr,
     /// Local address.
     pub local: Addr,
     /// Attempts of the same key that were refused since its last event and not reported.
     pub suppressed: u64,
-    /// Connections of the key at the verdict.
+    /// Connections of the key at the verdict; with [`STATUS_CLOSED`] those that are left.
     pub connections: u32,
     /// The limit that decided; 0 if none did.
     pub limit: u32,
@@ -38,7 +43,7 @@ pub struct Event {
     pub padding_to_word: u32,
 }
 
-const _: () = assert!(size_of::<Event>() == 72 && align_of::<Event>() == 8);
+const _: () = assert!(size_of::<Event>() == 88 && align_of::<Event>() == 8);
 
 /// `PASSED`
 pub const STATUS_PASSED: u8 = 0;
@@ -46,6 +51,17 @@ pub const STATUS_PASSED: u8 = 0;
 pub const STATUS_REJECTED: u8 = 1;
 /// `REJECTED_DRY_RUN`
 pub const STATUS_REJECTED_DRY_RUN: u8 = 2;
+
+/// A connection that was counted has been closed: no verdict, but its end.
+pub const STATUS_CLOSED: u8 = 3;
+
+/// Place in [`crate::names::MAP_EVENT_NUMBERS`]: events so far, over all CPUs.
+pub const EVENT_NUMBER: u32 = 0;
+/// Place in [`crate::names::MAP_EVENT_NUMBERS`]: a number that the daemon has chosen at random when
+/// the map was new. Numbers of events mean something only together with it.
+pub const EVENT_STREAM: u32 = 1;
+/// Values of [`crate::names::MAP_EVENT_NUMBERS`].
+pub const NUMBERS: usize = 2;
 
 /// Nothing was refused.
 pub const REASON_NONE: u8 = 0;

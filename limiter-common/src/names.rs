@@ -62,6 +62,8 @@ pub const MAP_EVENTS: &str = "EVENTS";
 pub const MAP_EXCESS: &str = "EXCESS";
 /// Per-CPU counters of the event path.
 pub const MAP_EVENT_COUNTERS: &str = "EVENT_COUNTERS";
+/// Number of the newest event, and of the stream that it belongs to.
+pub const MAP_EVENT_NUMBERS: &str = "EVENT_NUMBERS";
 /// Event budget of keys that have no entry, because their zone is full.
 pub const MAP_EXHAUSTED_BUDGET: &str = "EXHAUSTED_BUDGET";
 /// Per-CPU counters of packets that were not understood.
@@ -87,7 +89,7 @@ pub const MAP_RECORD: &str = "RECORD";
 /// Bytes of the only value of [`MAP_RECORD`]: their number (4, in the machine's order), then JSON.
 pub const RECORD_BYTES: usize = 256 * 1024;
 /// Every map of the object that the daemon opens by name.
-pub const MAPS: [&str; 26] = [
+pub const MAPS: [&str; 27] = [
     MAP_CONTROL,
     MAP_PORTS,
     MAP_LISTENERS,
@@ -103,6 +105,7 @@ pub const MAPS: [&str; 26] = [
     MAP_EVENTS,
     MAP_EXCESS,
     MAP_EVENT_COUNTERS,
+    MAP_EVENT_NUMBERS,
     MAP_EXHAUSTED_BUDGET,
     MAP_PACKET_COUNTERS,
     MAP_ENDPOINTS,

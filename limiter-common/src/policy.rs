@@ -41,7 +41,7 @@ pub const PORTS: u32 = 65_536;
 pub struct Control {
     /// Which halves count.
     pub halves: Halves,
-    /// Not 0: report passed connections as events, too.
+    /// Not 0: report connections that pass and close as events, too.
     pub report_passed: u32,
     /// Secret of this run, mixed into hashes that an outsider must not be able to steer.
     pub seed: u64,

@@ -1,19 +1,25 @@
 //! What is told of a verdict, the same from every hook.
 
 use limiter_common::{
-    admission::{Admission, Refusal, Zone as _},
+    admission::{Admission, Numbers as _, Refusal, Word as _, Zone as _},
+    entry::Occupancy,
     event::{
-        Event, HOOK_SOCK_OPS, REASON_EXHAUSTED, REASON_LIMIT, REASON_NONE, STATUS_PASSED,
-        STATUS_REJECTED, STATUS_REJECTED_DRY_RUN,
+        Event, HOOK_SOCK_OPS, REASON_EXHAUSTED, REASON_LIMIT, REASON_NONE, STATUS_CLOSED,
+        STATUS_PASSED, STATUS_REJECTED, STATUS_REJECTED_DRY_RUN,
     },
     key::{Connection, KeyShape, ZoneKey},
-    policy::ServerPolicy,
+    policy::{MAX_LIMITS, ServerPolicy},
+    token::Token,
 };
 
-use crate::maps::{
-    events::{self, Leave},
-    policy,
-    zones::zone_at,
+use crate::{
+    clock::now_ns,
+    maps::{
+        events::{self, Leave},
+        networks::Networks,
+        policy,
+        zones::zone_at,
+    },
 };
 
 /// Reports a connection that has been established, as often as the budgets allow.
@@ -44,6 +50,71 @@ extern "C" fn limiter_established(
     let shape = server.limits[admission.limit].shape(connection);
     let mut event = event(server, connection, admission, HOOK_SOCK_OPS, status);
     limiter_report(&mut event, shape.to_word())
+}
+
+/// Reports that a counted connection is about to give back what it holds, if its budget allows.
+#[inline(always)]
+pub fn closed(token: &Token) {
+    limiter_closed(token);
+}
+
+/// A global function, as above. There is no event about a connection that the policy in force does
+/// not limit, or that holds nothing: it was counted by another policy, or is in excess.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn limiter_closed(token: *const Token) -> u32 {
+    // SAFETY: the verifier has checked that the pointer is to a token or null.
+    let (Some(token), Some(policy)) = (unsafe { token.as_ref() }, policy::in_force()) else {
+        return 0;
+    };
+    let connection = &token.connection;
+    let Some(server) = policy.limits_at(&connection.local, connection.local_port) else {
+        return 0;
+    };
+    let mut held = None;
+    for charge in &token.charges {
+        if charge.generation != 0 {
+            held = Some(charge.key);
+            break;
+        }
+    }
+    let Some(key) = held else { return 0 };
+    let Some(leave) = events::leave_for_passed(policy) else {
+        return 0;
+    };
+    let connections = zone_at(key.zone().into())
+        .and_then(|zone| Some(zone.occupancy(zone.find(&key.key(connection))?).load()))
+        .map_or(0, |word| Occupancy::from_word(word).connections);
+    let mut number = 0;
+    for position in 0..MAX_LIMITS {
+        if position >= server.limit_count as usize {
+            break;
+        }
+        if server.limits[position].zone == key.zone() {
+            number = Networks.number(server, position, &connection.remote);
+            break;
+        }
+    }
+    let mut event = Event {
+        remote: connection.remote,
+        local: connection.local,
+        connections: connections.saturating_sub(1),
+        limit: number.into(),
+        remote_port: connection.remote_port,
+        local_port: connection.local_port,
+        zone: key.zone(),
+        server: server.index,
+        status: STATUS_CLOSED,
+        reason: REASON_NONE,
+        hook: HOOK_SOCK_OPS,
+        duration_ns: match token.opened_ns {
+            0 => 0,
+            opened => now_ns().saturating_sub(opened).max(1),
+        },
+        ..Event::default()
+    };
+    events::send(leave, &mut event);
+    1
 }
 
 /// Reports a refusal that a budget has given leave for. `hook` is one of the `HOOK_` values.
@@ -121,6 +192,8 @@ fn event(
 ) -> Event {
     Event {
         time_ns: 0,
+        number: 0,
+        duration_ns: 0,
         suppressed: 0,
         remote: connection.remote,
         local: connection.local,

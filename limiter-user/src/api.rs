@@ -10,14 +10,16 @@ pub use self::{
         Detach, Reload, ResetCounters, SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel,
     },
     connection::{ConnectionList, ConnectionStatus, ProcessStatus, SlotStatus, TcpState},
+    event::{Event, EventState, HistoryFrom, Missed, Reason},
     policy::{InterfacePolicy, PolicyStatus, ZonePolicy},
     reload::{Reloaded, ReloadedZone, ZoneChange},
     server::{Difference, LimitStatus, OverrideStatus, ServerStatus, Setting},
 };
-use crate::policy::{ActionKind, OnFull, XdpMode};
+use crate::policy::{OnFull, XdpMode};
 
 mod change;
 mod connection;
+mod event;
 mod policy;
 mod reload;
 mod server;
@@ -179,94 +181,6 @@ pub struct PacketStatus {
     pub too_many_tags: u64,
     /// Packets with more than eight IPv6 extension headers.
     pub too_many_extensions: u64,
-}
-
-/// One line of `GET /events`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Event {
-    /// RFC 3339, UTC, microseconds.
-    pub time: jiff::Timestamp,
-    /// Verdict.
-    pub status: EventState,
-    /// What decided.
-    pub reason: Reason,
-    /// Zone that decided.
-    pub zone: String,
-    /// Server.
-    pub server: String,
-    /// Client address.
-    pub remote_addr: IpAddr,
-    /// Client port.
-    pub remote_port: u16,
-    /// Local address.
-    pub local_addr: IpAddr,
-    /// Local port.
-    pub local_port: u16,
-    /// Connections of the key at the verdict.
-    pub connections: u32,
-    /// The limit that decided.
-    pub limit: u32,
-    /// How the server refuses attempts; with [`EventState::Rejected`] that is what happened.
-    pub action: ActionKind,
-    /// Where it was decided: `cgroup_skb`, `sock_ops`, `sk_lookup` or `xdp`.
-    pub hook: String,
-    /// Refusals of the same key since its last event that were not reported.
-    pub suppressed: u64,
-}
-
-/// A line of `GET /events` in place of events that the subscriber was too slow for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Missed {
-    /// How many, whether they match the subscriber's filter or not.
-    pub missed: u64,
-}
-
-#[cfg(test)]
-impl Event {
-    /// A refusal, for tests that need some event.
-    pub(crate) fn example() -> Self {
-        Self {
-            time: jiff::Timestamp::UNIX_EPOCH,
-            status: EventState::Rejected,
-            reason: Reason::Limit,
-            zone: "addr".to_owned(),
-            server: "default".to_owned(),
-            remote_addr: IpAddr::from([192, 0, 2, 1]),
-            remote_port: 1234,
-            local_addr: IpAddr::from([192, 0, 2, 9]),
-            local_port: 443,
-            connections: 10,
-            limit: 10,
-            action: ActionKind::Drop,
-            hook: "cgroup_skb".to_owned(),
-            suppressed: 0,
-        }
-    }
-}
-
-/// nginx's `$limit_conn_status`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum EventState {
-    /// Let through.
-    Passed,
-    /// Refused.
-    Rejected,
-    /// Would have been refused.
-    RejectedDryRun,
-}
-
-/// What decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Reason {
-    /// Nothing: the connection passed.
-    None,
-    /// The key is at its limit.
-    Limit,
-    /// The zone has no room for another key.
-    Exhausted,
 }
 
 /// Body of every answer that is not a success.

@@ -16,6 +16,7 @@
 //! | [`daemon`] | what `limiter run` does |
 //! | [`control`] | HTTP with JSON on the Unix socket, both ends |
 //! | [`api`] | the JSON shapes, a contract |
+//! | [`top`] | the live view, without the terminal |
 //! | [`time`], [`network`] | times and networks as nginx writes them |
 //! | [`zone_map`] | how large the map of a zone is |
 //! | [`fnv`] | a hash that is the same in every build |
@@ -34,4 +35,5 @@ pub mod network;
 pub mod policy;
 pub mod render;
 pub mod time;
+pub mod top;
 pub mod zone_map;

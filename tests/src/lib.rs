@@ -9,6 +9,7 @@
 //! Machine   another Debian, with its own systemd, to install the package in
 //! Waiting   a refused connection that is accepted and closed later
 //! client    connections from the test's own process, in that namespace
+//! Tmux      a terminal, and what stands on its screen
 //! Tun       segments that no well-behaved client sends
 //! Tap       whole Ethernet frames, built by frame
 //! Veth      clients on another host
@@ -28,7 +29,9 @@ pub mod bpf;
 pub mod cgroup;
 pub mod churn;
 pub mod client;
+pub mod debian;
 pub mod descriptors;
+pub mod event_load;
 pub mod foreign_xdp;
 pub mod frame;
 pub mod http;
@@ -54,6 +57,7 @@ pub mod settle;
 pub mod sockdiag;
 pub mod tap;
 pub mod test_run;
+pub mod tmux;
 pub mod tun;
 mod tuntap;
 pub mod usage;

@@ -1,7 +1,7 @@
 //! A server that nobody here wrote: nginx from Debian's packages.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{Read, Write},
     net::{IpAddr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
@@ -9,13 +9,10 @@ use std::{
     time::Duration,
 };
 
-use nix::{
-    fcntl::{Flock, FlockArg},
-    sys::signal::Signal,
-};
+use nix::sys::signal::Signal;
 
 use crate::{
-    client,
+    client, debian,
     process::{self, Process},
     settle::{PATIENCE, poll},
     world::World,
@@ -145,45 +142,6 @@ http {{
     )
 }
 
-/// nginx where the system has it; else Debian's package, unpacked beside the test's own binary and
-/// not installed, so that nothing is started or left on the machine.
 fn program() -> PathBuf {
-    let installed = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"]
-        .map(PathBuf::from)
-        .into_iter()
-        .find(|path| path.exists());
-    installed.unwrap_or_else(unpacked)
-}
-
-fn unpacked() -> PathBuf {
-    let test = std::env::current_exe().expect("path of the test");
-    let directory = test
-        .parent()
-        .expect("a directory")
-        .join("nginx-from-debian");
-    fs::create_dir_all(&directory).expect("make a directory for the package");
-    let lock = File::create(directory.join("lock")).expect("make a lock file");
-    let _lock = Flock::lock(lock, FlockArg::LockExclusive)
-        .map_err(|(_, e)| e)
-        .expect("lock the directory of the package");
-    let program = directory.join("usr/sbin/nginx");
-    if program.exists() {
-        return program;
-    }
-    eprintln!(
-        "nginx is not installed: downloading Debian's package into {}",
-        directory.display()
-    );
-    let script = "apt-get download nginx || { apt-get update && apt-get download nginx; }
-        for package in nginx_*.deb; do dpkg-deb -x \"$package\" .; done";
-    let done = Command::new("sh")
-        .args(["-e", "-c", script])
-        .current_dir(&directory)
-        .status()
-        .expect("run apt-get");
-    assert!(
-        done.success() && program.exists(),
-        "the test needs nginx: install it, or let apt-get download it"
-    );
-    program
+    debian::program("nginx")
 }

@@ -38,6 +38,13 @@ enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// What the daemon costs while more events are offered than anybody can read (root)
+    #[command(disable_help_flag = true)]
+    Events {
+        /// Passed on; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 /// Runs one benchmark. It is no part of xtask: it needs limiter-user, and that needs the object that
@@ -47,6 +54,7 @@ pub fn run_task(args: &Args) -> Result<()> {
         Bench::Kernel { arguments } => ("kernel_cost", arguments),
         Bench::Read { arguments } => ("read_cost", arguments),
         Bench::Start { arguments } => ("start_cost", arguments),
+        Bench::Events { arguments } => ("event_cost", arguments),
     };
     let cargo = |subcommand: &str| {
         let mut command = Command::new("cargo");

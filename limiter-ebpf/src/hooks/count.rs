@@ -159,6 +159,9 @@ fn closed(ctx: *mut bpf_sock_ops) {
         return;
     }
     debug::closed(&token.connection);
+    if policy::in_force().is_some_and(|policy| policy.report_passed) {
+        report::closed(token);
+    }
     charge::closed(token);
 }
 

@@ -1,13 +1,18 @@
 //! The rings to the daemon, and the budgets that keep a flood out of them.
+//!
+//! What passes and closes has a budget of its own, and half of the ring: however much of it there is,
+//! refusals are not lost for it.
 
 use aya_ebpf::{
+    bindings::BPF_RB_AVAIL_DATA,
     btf_maps::{Array, PerCpuArray, RingBuf},
+    helpers::generated::bpf_ringbuf_query,
     macros::btf_map,
 };
 use limiter_common::{
     admission::Word,
     counters::{EVENTS_PER_SECOND_PER_CPU, EventCounters},
-    event::{Event, Excess},
+    event::{EVENT_NUMBER, Event, Excess, NUMBERS},
     hash::{finish, mix},
     key::ZoneKey,
 };
@@ -19,7 +24,12 @@ use crate::{
 };
 
 #[btf_map]
-static EVENTS: RingBuf<Event, { 1 << 20 }> = RingBuf::new();
+static EVENTS: RingBuf<Event, { RING_BYTES as usize }> = RingBuf::new();
+
+const RING_BYTES: u64 = 1 << 20;
+
+#[btf_map]
+static EVENT_NUMBERS: Array<u64, NUMBERS> = Array::new();
 
 #[btf_map]
 static EXCESS: RingBuf<Excess, { 1 << 16 }> = RingBuf::new();
@@ -57,7 +67,7 @@ pub fn leave_for_entry(entry: Entry, policy: Policy) -> Option<Leave> {
     let counters = counters()?;
     let last = entry.last_event().load();
     let granted = now.saturating_sub(last) >= policy.ticks_per_second
-        && take_from_cpu_budget(counters, now, policy)
+        && take_from_cpu_budget(refusals(counters), now, policy)
         && entry.last_event().compare_exchange(last, now) == last;
     if !granted {
         suppressed(counters);
@@ -84,7 +94,7 @@ pub fn leave_for_exhausted(zone: u16, key: &ZoneKey, policy: Policy) -> Option<L
     unsafe {
         let same = (*budget).tag == tag;
         if same && now.saturating_sub((*budget).last_event) < policy.ticks_per_second
-            || !take_from_cpu_budget(counters, now, policy)
+            || !take_from_cpu_budget(refusals(counters), now, policy)
         {
             if same {
                 AtomicWord::new(&raw mut (*budget).suppressed).add(1);
@@ -102,16 +112,24 @@ pub fn leave_for_exhausted(zone: u16, key: &ZoneKey, policy: Policy) -> Option<L
     }
 }
 
-/// Asks for an event that is about no refusal.
+/// Asks for an event about a connection that has passed or closed.
 #[inline(always)]
 pub fn leave_for_passed(policy: Policy) -> Option<Leave> {
     let counters = counters()?;
-    if take_from_cpu_budget(counters, ticks(), policy) {
+    if take_from_cpu_budget(passed(counters), ticks(), policy) && unread_bytes() < RING_BYTES / 2 {
         Some(Leave { suppressed: 0 })
     } else {
         suppressed(counters);
         None
     }
+}
+
+/// Bytes in the ring that the daemon has not read.
+#[inline(always)]
+fn unread_bytes() -> u64 {
+    let ring = (&raw const EVENTS).cast_mut().cast();
+    // SAFETY: a ring.
+    unsafe { bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA.into()) }
 }
 
 /// Sends an event. A full ring is counted.
@@ -120,6 +138,7 @@ pub fn send(leave: Leave, event: &mut Event) {
     let Some(counters) = counters() else { return };
     event.time_ns = now_ns();
     event.suppressed = leave.suppressed;
+    event.number = next_number();
     let event: &Event = event;
     // SAFETY: the counters are aligned words of a map value.
     unsafe {
@@ -153,19 +172,57 @@ fn suppressed(counters: *mut EventCounters) {
     unsafe { AtomicWord::new(&raw mut (*counters).suppressed) }.add(1);
 }
 
+/// Taken before the event is put into the ring, so that two CPUs may do so in another order.
+#[inline(always)]
+fn next_number() -> u64 {
+    // SAFETY: an aligned word of a map value.
+    EVENT_NUMBERS
+        .get_ptr_mut(EVENT_NUMBER)
+        .map_or(0, |word| unsafe { AtomicWord::new(word) }.fetch_add(1) + 1)
+}
+
+/// Where the window of a budget begins, and what was sent in it.
+struct Window {
+    start: *mut u64,
+    sent: *mut u64,
+}
+
+#[inline(always)]
+fn refusals(counters: *mut EventCounters) -> Window {
+    // SAFETY: fields of a map value.
+    unsafe {
+        Window {
+            start: &raw mut (*counters).window_start,
+            sent: &raw mut (*counters).window_sent,
+        }
+    }
+}
+
+#[inline(always)]
+fn passed(counters: *mut EventCounters) -> Window {
+    // SAFETY: as above.
+    unsafe {
+        Window {
+            start: &raw mut (*counters).passed_window_start,
+            sent: &raw mut (*counters).passed_window_sent,
+        }
+    }
+}
+
 /// A fixed window. It is not atomic: an interruption in between can only let a few more through.
 #[inline(always)]
-fn take_from_cpu_budget(counters: *mut EventCounters, now: u64, policy: Policy) -> bool {
+fn take_from_cpu_budget(window: Window, now: u64, policy: Policy) -> bool {
+    let Window { start, sent } = window;
     // SAFETY: aligned words of a map value of this CPU.
     unsafe {
-        if now.saturating_sub((*counters).window_start) >= policy.ticks_per_second {
-            (*counters).window_start = now;
-            (*counters).window_sent = 0;
+        if now.saturating_sub(*start) >= policy.ticks_per_second {
+            *start = now;
+            *sent = 0;
         }
-        if (*counters).window_sent >= EVENTS_PER_SECOND_PER_CPU {
+        if *sent >= EVENTS_PER_SECOND_PER_CPU {
             return false;
         }
-        (*counters).window_sent += 1;
+        *sent += 1;
     }
     true
 }

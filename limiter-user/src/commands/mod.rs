@@ -9,6 +9,7 @@ use crate::control::client::Client;
 
 mod action;
 mod check;
+mod colour;
 mod completions;
 mod connections;
 mod demo;
@@ -28,7 +29,9 @@ mod policy_source;
 mod reload;
 mod reset;
 mod run;
+mod since;
 mod status;
+mod top;
 mod zones;
 
 /// Caps the number of concurrent connections per key inside the Linux kernel.
@@ -51,6 +54,7 @@ enum Command {
     Connections(connections::Args),
     Reset(reset::Args),
     Events(events::Args),
+    Top(top::Args),
     DryRun(dry_run::Args),
     LogLevel(log_level::Args),
     Action(action::Args),
@@ -93,6 +97,7 @@ fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Connections(args) => block_on(connections::run(args, &client())),
         Command::Reset(args) => block_on(reset::run(args, &client())),
         Command::Events(args) => block_on(events::run(args, &client())),
+        Command::Top(args) => block_on(top::run(args, &client())),
         Command::DryRun(args) => block_on(dry_run::run(args, &client())),
         Command::LogLevel(args) => block_on(log_level::run(args, &client())),
         Command::Action(args) => block_on(action::run(args, &client())),
@@ -155,6 +160,11 @@ mod tests {
             "limiter import",
             "limiter import x y",
             "limiter events -n 0",
+            "limiter top --interval 10ms",
+            "limiter events --status lost",
+            "limiter events --addr 10.0.0.0/99",
+            "limiter events --since yesterday",
+            "limiter events --color sometimes",
             "limiter zones --top 3",
             "limiter zones --by rejected",
             "limiter zones addr --by age",

@@ -14,7 +14,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::route::{EventFilter, Holders};
+use super::{
+    filter::{EventFilter, POSITION_HEADER},
+    route::Holders,
+};
 use crate::api::{
     ConnectionList, Detach, ErrorBody, Reload, Reloaded, ResetCounters, ServerStatus, SetAction,
     SetDryRun, SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
@@ -22,10 +25,12 @@ use crate::api::{
 
 pub use self::{
     error::ClientError,
+    follow::{EventFollower, Followed},
     lines::{EventLine, EventLines},
 };
 
 mod error;
+mod follow;
 mod lines;
 
 /// Longest wait for an answer. Its own turn may be behind others that read much.
@@ -90,20 +95,13 @@ impl Client {
 
     /// The event stream. When this returns, the daemon has subscribed us.
     pub async fn events(&self, filter: &EventFilter) -> Result<EventLines, ClientError> {
-        let mut query = Serializer::new(String::new());
-        if filter.all {
-            query.append_pair("all", "1");
-        }
-        if let Some(zone) = &filter.zone {
-            query.append_pair("zone", zone);
-        }
-        if let Some(server) = &filter.server {
-            query.append_pair("server", server);
-        }
-        let path = format!("/events?{}", query.finish());
+        let path = format!("/events?{}", filter.to_query());
         let response = self.send(Method::GET, &path, Bytes::new()).await?;
-        let body = self.accepted(response).await?.into_body();
-        Ok(EventLines::new(self.clone(), body))
+        let response = self.accepted(response).await?;
+        let position = response.headers().get(POSITION_HEADER);
+        let position = position.and_then(|it| it.to_str().ok()?.parse().ok());
+        let body = response.into_body();
+        Ok(EventLines::new(self.clone(), position, body))
     }
 
     /// Switches dry run; the servers concerned as they are now.

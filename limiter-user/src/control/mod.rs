@@ -5,8 +5,10 @@
 //! | [`socket`] | who owns the path: one daemon at a time, stale files, permissions |
 //! | [`peer`] | who is at the other end, and what they may do |
 //! | [`route`] | from method, path and query to a typed request; pure |
+//! | [`filter`] | which events a subscriber wants |
 //! | [`service`] | what the server needs from the daemon |
 //! | [`server`] | connections, bounds, answers |
+//! | [`feed`] | the last events, and everybody who reads them |
 //! | [`subscription`] | one reader of the event stream |
 //! | [`refusal`] | answers that are not a success |
 //! | [`client`] | the command line's end |
@@ -17,6 +19,8 @@ use std::{
 };
 
 pub mod client;
+pub mod feed;
+pub mod filter;
 mod limits;
 pub mod peer;
 pub mod refusal;

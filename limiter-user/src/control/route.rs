@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
+pub use super::filter::EventFilter;
 use super::refusal::Refusal;
 use crate::api::TopBy;
 
@@ -27,7 +28,7 @@ pub enum Route {
     },
     /// `GET /connections[?zone=Z&key=K&n=N]`
     Connections(Holders),
-    /// `GET /events[?all=1&zone=Z&server=S]`
+    /// `GET /events[?all=1&zone=Z&server=S&status=S&addr=CIDR&since=TIME&after=STREAM:NUMBER]`
     Events(EventFilter),
     /// A POST.
     Change(Change),
@@ -78,17 +79,6 @@ pub struct Holders {
     pub count: usize,
 }
 
-/// Which events a subscriber wants.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EventFilter {
-    /// Passed connections, too.
-    pub all: bool,
-    /// One zone only.
-    pub zone: Option<String>,
-    /// One server only.
-    pub server: Option<String>,
-}
-
 impl Route {
     /// Understands the first line of a request.
     pub fn parse(method: &Method, path: &str, query: &str) -> Result<Self, Refusal> {
@@ -117,7 +107,7 @@ impl Route {
             }
             ["events"] => {
                 only(method, path, "GET")?;
-                parse_filter(query).map(Self::Events)
+                EventFilter::parse(query).map(Self::Events)
             }
             ["dry-run"] => change(method, path, query, Change::DryRun),
             ["log-level"] => change(method, path, query, Change::LogLevel),
@@ -206,34 +196,13 @@ fn parse_holders(query: &str) -> Result<Holders, Refusal> {
     Ok(wanted)
 }
 
-fn parse_filter(query: &str) -> Result<EventFilter, Refusal> {
-    let mut filter = EventFilter::default();
-    for (name, value) in parameters(query) {
-        match name.as_ref() {
-            "all" => {
-                filter.all = match value.as_ref() {
-                    "1" | "true" => true,
-                    "0" | "false" => false,
-                    other => {
-                        return Err(Refusal::bad_request(format!(
-                            "parameter all: {other:?} is neither 1 nor 0"
-                        )));
-                    }
-                };
-            }
-            "zone" => filter.zone = Some(value.into_owned()),
-            "server" => filter.server = Some(value.into_owned()),
-            _ => return Err(unknown_parameter(&name)),
-        }
-    }
-    Ok(filter)
-}
-
-fn parameters(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+/// Names and values of a query.
+pub(super) fn parameters(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
     form_urlencoded::parse(query.as_bytes())
 }
 
-fn unknown_parameter(name: &str) -> Refusal {
+/// There is no parameter of this name.
+pub(super) fn unknown_parameter(name: &str) -> Refusal {
     Refusal::bad_request(format!("unknown parameter {name:?}"))
 }
 
@@ -325,6 +294,7 @@ mod tests {
             all: true,
             zone: Some("addr".to_owned()),
             server: Some("a b".to_owned()),
+            ..EventFilter::default()
         };
         assert_eq!(route, Ok(Route::Events(filter)));
         assert_eq!(

@@ -174,7 +174,11 @@ impl<S: Service> Handler<S> {
             Route::Events(filter) => {
                 let subscription = self.service.subscribe(filter).await?;
                 patience.grant();
-                Ok(lines(subscription.into_body(self.stopped.clone())))
+                let position = subscription.position();
+                Ok(lines(
+                    position,
+                    subscription.into_body(self.stopped.clone()),
+                ))
             }
             Route::Change(change) => self.change(room, change, &body).await,
         }

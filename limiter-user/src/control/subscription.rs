@@ -5,6 +5,7 @@
 
 use std::{
     any::Any,
+    collections::VecDeque,
     convert::Infallible,
     pin::Pin,
     sync::Arc,
@@ -21,8 +22,8 @@ use tokio::sync::{
     mpsc, watch,
 };
 
-use super::route::EventFilter;
-use crate::api::{Event, EventState, Missed};
+use super::filter::{EventFilter, Position};
+use crate::api::{Event, HistoryFrom, Missed};
 
 /// Lines are sent together up to about this many bytes.
 const CHUNK_BYTES: usize = 8 * 1024;
@@ -47,8 +48,21 @@ impl Published {
     }
 }
 
+/// What a reader gets before the events to come.
+#[derive(Debug, Default)]
+pub struct Backlog {
+    /// What it will never get.
+    pub missed: Option<Missed>,
+    /// Where the history begins, if not where it was asked for.
+    pub from: Option<HistoryFrom>,
+    /// What it has asked for.
+    pub events: VecDeque<Arc<Published>>,
+}
+
 /// One reader. Dropping it ends the subscription.
 pub struct Subscription {
+    position: Position,
+    backlog: Backlog,
     events: broadcast::Receiver<Arc<Published>>,
     filter: EventFilter,
     _lease: Option<Box<dyn Any + Send>>,
@@ -63,16 +77,36 @@ impl Subscription {
         lease: Option<Box<dyn Any + Send>>,
     ) -> Self {
         Self {
+            position: Position::default(),
+            backlog: Backlog::default(),
             events,
             filter,
             _lease: lease,
         }
     }
 
+    /// The same, of a stream whose newest event is at this position, after what is behind.
+    #[must_use]
+    pub fn behind(self, position: Position, backlog: Backlog) -> Self {
+        Self {
+            position,
+            backlog,
+            ..self
+        }
+    }
+
+    /// Events behind this one are to come.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
     /// Waits for lines; all that are there come together, up to a bound. `None`: the feed has
     /// ended.
     pub async fn next(&mut self) -> Option<Bytes> {
-        let mut chunk = BytesMut::new();
+        let mut chunk = self.next_of_backlog();
+        if !chunk.is_empty() {
+            return Some(chunk.freeze());
+        }
         while chunk.is_empty() {
             match self.events.recv().await {
                 Ok(published) => self.append(&mut chunk, &published),
@@ -88,6 +122,22 @@ impl Subscription {
             }
         }
         Some(chunk.freeze())
+    }
+
+    fn next_of_backlog(&mut self) -> BytesMut {
+        let mut chunk = BytesMut::new();
+        if let Some(from) = self.backlog.from.take() {
+            append_line(&mut chunk, &from);
+        }
+        if let Some(missed) = self.backlog.missed.take() {
+            append_line(&mut chunk, &missed);
+        }
+        while chunk.len() < CHUNK_BYTES
+            && let Some(published) = self.backlog.events.pop_front()
+        {
+            chunk.extend_from_slice(&published.line);
+        }
+        chunk
     }
 
     /// Serves the subscription as a body until the peer is gone or `stop` says so.
@@ -121,18 +171,6 @@ impl Subscription {
     }
 }
 
-impl EventFilter {
-    /// Whether `event` is among those asked for.
-    pub fn wants(&self, event: &Event) -> bool {
-        (self.all || event.status != EventState::Passed)
-            && self.zone.as_ref().is_none_or(|zone| *zone == event.zone)
-            && self
-                .server
-                .as_ref()
-                .is_none_or(|server| *server == event.server)
-    }
-}
-
 /// The body of `GET /events`.
 pub(super) struct Lines(mpsc::Receiver<Bytes>);
 
@@ -151,7 +189,12 @@ impl Body for Lines {
 }
 
 fn append_missed(chunk: &mut BytesMut, missed: u64) {
-    if let Ok(line) = json_line(&Missed { missed }) {
+    let missed = Some(missed);
+    append_line(chunk, &Missed { missed });
+}
+
+fn append_line(chunk: &mut BytesMut, value: &impl serde::Serialize) {
+    if let Ok(line) = json_line(value) {
         chunk.extend_from_slice(&line);
     }
 }
@@ -165,6 +208,7 @@ fn json_line(value: &impl serde::Serialize) -> Result<Bytes, serde_json::Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::EventState;
 
     fn event(zone: &str, status: EventState) -> Event {
         Event {

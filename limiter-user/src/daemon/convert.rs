@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use limiter_common::event::{
     self, HOOK_CGROUP_SKB, HOOK_SK_LOOKUP, HOOK_SOCK_OPS, HOOK_XDP, REASON_EXHAUSTED, REASON_LIMIT,
-    REASON_NONE, STATUS_PASSED, STATUS_REJECTED, STATUS_REJECTED_DRY_RUN,
+    REASON_NONE, STATUS_CLOSED, STATUS_PASSED, STATUS_REJECTED, STATUS_REJECTED_DRY_RUN,
 };
 
 use super::{clock::Clock, in_force::InForce};
@@ -57,11 +57,13 @@ impl Moment {
 pub fn convert(event: &event::Event, policy: &InForce, moment: Moment) -> Option<Event> {
     let server = policy.server(event.server)?;
     Some(Event {
+        number: event.number,
         time: moment.date(event.time_ns),
         status: match event.status {
             STATUS_PASSED => EventState::Passed,
             STATUS_REJECTED => EventState::Rejected,
             STATUS_REJECTED_DRY_RUN => EventState::RejectedDryRun,
+            STATUS_CLOSED => EventState::Closed,
             _ => return None,
         },
         reason: match event.reason {
@@ -78,6 +80,7 @@ pub fn convert(event: &event::Event, policy: &InForce, moment: Moment) -> Option
         local_port: event.local_port,
         connections: event.connections,
         limit: event.limit,
+        duration_s: (event.duration_ns != 0).then(|| (event.duration_ns / 1_000) as f64 / 1e6),
         action: server.action,
         hook: match event.hook {
             HOOK_CGROUP_SKB => "cgroup_skb",
@@ -113,6 +116,8 @@ mod tests {
     fn event() -> event::Event {
         event::Event {
             time_ns: 4_998_999_999,
+            number: 7,
+            duration_ns: 0,
             suppressed: 42,
             remote: "192.0.2.1".parse::<IpAddr>().expect("literal").into(),
             local: "2001:db8::9".parse::<IpAddr>().expect("literal").into(),
@@ -137,12 +142,29 @@ mod tests {
         let json = serde_json::to_string(&event).expect("JSON");
         assert_eq!(
             json,
-            "{\"time\":\"2026-01-01T11:59:59.998999Z\",\"status\":\"REJECTED\",\
+            "{\"number\":7,\"time\":\"2026-01-01T11:59:59.998999Z\",\"status\":\"REJECTED\",\
              \"reason\":\"limit\",\"zone\":\"server\",\"server\":\"web\",\
              \"remote_addr\":\"192.0.2.1\",\"remote_port\":1234,\
              \"local_addr\":\"2001:db8::9\",\"local_port\":443,\"connections\":10,\
              \"limit\":10,\"action\":\"drop\",\"hook\":\"cgroup_skb\",\"suppressed\":42}"
         );
+    }
+
+    #[test]
+    fn only_a_connection_that_was_seen_to_begin_has_a_duration() {
+        let closed = |duration_ns| {
+            let event = event::Event {
+                status: STATUS_CLOSED,
+                reason: REASON_NONE,
+                duration_ns,
+                ..event()
+            };
+            convert(&event, &in_force(), Moment::now(&Stopped)).expect("known values")
+        };
+        assert_eq!(closed(0).duration_s, None);
+        assert_eq!(closed(1_234_567_891).duration_s, Some(1.234567));
+        assert_eq!(closed(1).duration_s, Some(0.0));
+        assert_eq!(closed(1).status, EventState::Closed);
     }
 
     #[test]

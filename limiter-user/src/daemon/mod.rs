@@ -26,9 +26,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{signal::unix::Signal, sync::broadcast, task::JoinHandle, time::timeout};
+use tokio::{signal::unix::Signal, task::JoinHandle, time::timeout};
 
-use self::{clock::Clock, log::notice, notify::Manager, reload::Source, service::Daemon};
+use self::{
+    clock::Clock, in_force::InForce, log::notice, notify::Manager, reload::Source, service::Daemon,
+};
 use crate::{
     control::{server, socket::ControlSocket},
     kernel::{Adopted, How, Instance, Kernel, KernelError, Started, sock_diag},
@@ -58,9 +60,6 @@ pub mod state;
 pub mod top;
 pub mod view;
 pub mod waiting;
-
-/// Events that wait for slow subscribers; shared by all of them.
-const FEED_CAPACITY: usize = 8 * 1024;
 
 /// Longest wait for work in progress when the daemon stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -104,20 +103,21 @@ pub async fn run(
     } = mission;
     let mut started = Kernel::start(&policy, instance.as_ref())?;
     let kernel = &mut started.kernel;
-    let events = kernel.take_events()?;
+    let mut events = kernel.take_events()?;
     let housekeeping = tokio::spawn(kernel.take_housekeeping()?);
     let new_listeners = kernel.take_new_listeners()?;
     let watch = kernel.take_interface_watch()?;
     let cgroup_watch = kernel.watch_cgroups();
+    let in_force = InForce::new(policy.clone(), kernel.indices());
     announce(&policy, &started);
 
-    let (feed, _) = broadcast::channel(FEED_CAPACITY);
+    let feed = feed::begin(&mut events, &in_force, &*clock);
     let daemon = Arc::new(Daemon::new(
         started,
         policy,
         source,
         manager.clone(),
-        feed.clone(),
+        Arc::clone(&feed),
         Arc::clone(&clock),
     ));
     let events = tokio::spawn(feed::run(events, daemon.policy(), feed, clock));

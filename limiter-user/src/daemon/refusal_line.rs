@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use crate::api::{Event, EventState, Reason};
 
-/// The line for `event`; none for a passed connection.
+/// The line for `event`; none for a connection that passed or closed.
 pub fn refusal_line(event: &Event) -> Option<String> {
     let dry_run = match event.status {
-        EventState::Passed => return None,
+        EventState::Passed | EventState::Closed => return None,
         EventState::Rejected => "",
         EventState::RejectedDryRun => ", dry run,",
     };

@@ -5,7 +5,7 @@ use std::{any::Any, sync::Arc, time::Duration};
 
 use tokio::{
     runtime::Handle,
-    sync::{Mutex, broadcast, watch},
+    sync::{Mutex, watch},
     task::spawn_blocking,
     time::timeout,
 };
@@ -21,10 +21,12 @@ use crate::{
         SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
     },
     control::{
+        feed::Feed,
+        filter::EventFilter,
         refusal::Refusal,
-        route::{EventFilter, Holders, Top},
+        route::{Holders, Top},
         service::Service,
-        subscription::{Published, Subscription},
+        subscription::Subscription,
     },
     kernel::{KernelError, Started, Target},
     policy::Policy,
@@ -40,7 +42,7 @@ pub struct Daemon {
     policy: watch::Receiver<Arc<InForce>>,
     source: Source,
     manager: Manager,
-    subscribers: broadcast::Sender<Arc<Published>>,
+    feed: Arc<Feed>,
     clock: Arc<dyn Clock>,
     ready_ns: u64,
     /// Whether somebody wants nothing to be in force any more.
@@ -54,7 +56,7 @@ impl Daemon {
         policy: Policy,
         source: Source,
         manager: Manager,
-        subscribers: broadcast::Sender<Arc<Published>>,
+        feed: Arc<Feed>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let Started {
@@ -71,7 +73,7 @@ impl Daemon {
             policy,
             source,
             manager,
-            subscribers,
+            feed,
             clock,
             ready_ns,
             detach: watch::Sender::new(false),
@@ -229,16 +231,15 @@ impl Service for Daemon {
         if let Some(server) = &filter.server {
             change::server(&policy, server)?;
         }
-        let events = self.subscribers.subscribe();
         let mut lease: Option<Box<dyn Any + Send>> = None;
-        if filter.all {
+        if filter.wants_passed() {
             self.with(State::want_passed).await?;
             lease = Some(Box::new(PassedLease(
                 Arc::clone(&self.state),
                 Handle::current(),
             )));
         }
-        Ok(Subscription::new(events, filter, lease))
+        Ok(self.feed.subscribe(filter, lease))
     }
 
     async fn set_dry_run(&self, set: SetDryRun) -> Result<Vec<ServerStatus>, Refusal> {

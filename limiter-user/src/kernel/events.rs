@@ -4,20 +4,23 @@ use std::os::fd::AsRawFd;
 
 use aya::{
     Ebpf,
-    maps::{MapData, PerCpuArray, PerCpuValues, RingBuf},
+    maps::{Array, MapData, PerCpuArray, PerCpuValues, RingBuf},
 };
 use aya_log::EbpfLogger;
 use limiter_common::{
     counters::{EventCounters, PacketCounters},
-    event::{Event, Excess},
-    names::{MAP_EVENT_COUNTERS, MAP_EVENTS, MAP_EXCESS, MAP_NEW_LISTENERS, MAP_PACKET_COUNTERS},
+    event::{EVENT_NUMBER, EVENT_STREAM, Event, Excess},
+    names::{
+        MAP_EVENT_COUNTERS, MAP_EVENT_NUMBERS, MAP_EVENTS, MAP_EXCESS, MAP_NEW_LISTENERS,
+        MAP_PACKET_COUNTERS,
+    },
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
     error::{Context, KernelError},
     netns,
-    policy::take,
+    policy::{seed as random, take},
     raw::{Raw, read_record},
     sock_diag,
 };
@@ -28,13 +31,51 @@ const BATCH: usize = 4_096;
 /// Events from the ring buffer.
 pub struct EventStream {
     ring: AsyncFd<RingBuf<MapData>>,
+    id: u64,
+    newest: u64,
 }
 
 impl EventStream {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
+        let mut numbers: Array<MapData, u64> = take(ebpf, MAP_EVENT_NUMBERS)?;
+        let read = |numbers: &Array<MapData, u64>, place| {
+            numbers
+                .get(&place, 0)
+                .context("read map", MAP_EVENT_NUMBERS)
+        };
+        let mut id = read(&numbers, EVENT_STREAM)?;
+        if id == 0 {
+            // A new map: nobody has numbers of it yet.
+            id = random()?.max(1);
+            numbers
+                .set(EVENT_STREAM, id, 0)
+                .context("write map", MAP_EVENT_NUMBERS)?;
+        }
         Ok(Self {
+            newest: read(&numbers, EVENT_NUMBER)?,
             ring: poll(take(ebpf, MAP_EVENTS)?, MAP_EVENTS)?,
+            id,
         })
+    }
+
+    /// What the numbers of these events belong to. It stays the same as long as the programs' maps are
+    /// taken over, and is another one when they are made anew.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The number of the newest event when this was taken. Those that were read before, and those
+    /// that found the ring full, are included.
+    pub fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    /// Appends all events that are there, without waiting: what another daemon has not read.
+    pub fn read_pending(&mut self, events: &mut Vec<Event>) {
+        let ring = self.ring.get_mut();
+        while let Some(item) = ring.next() {
+            events.extend(read_record::<Event>(&item));
+        }
     }
 
     /// Waits until there are events and appends all that are there to `events`, up to a bounded

@@ -250,7 +250,8 @@ fn max_waiting() -> Result<u32, KernelError> {
     Ok((soft / 2).min(MOST) as u32)
 }
 
-fn seed() -> Result<u64, KernelError> {
+/// From the kernel's generator.
+pub(super) fn seed() -> Result<u64, KernelError> {
     use std::io::Read;
     const SOURCE: &str = "/dev/urandom";
     let mut seed = [0; 8];

@@ -4,20 +4,22 @@ use std::net::SocketAddr;
 
 use jiff::tz::TimeZone;
 
+use super::colour::Colour;
 use crate::api::{Event, EventState, Reason};
 
 /// `12:00:01.123 REJECTED limit zone=addr server=default 192.0.2.1:1234 → 192.0.2.9:443 10/10 drop`,
-/// with the time of day in `zone`. The action stands there only if it was carried out.
-pub fn event(event: &Event, zone: &TimeZone) -> String {
+/// with the time of day in `zone`. The action stands there only if it was carried out, and how long the
+/// connection lasted only if it was closed.
+pub fn event(event: &Event, zone: &TimeZone, colour: Colour) -> String {
     let time = event.time.to_zoned(zone.clone());
     let mut line = format!(
         "{} {} {} zone={} server={} {} → {} {}/{}",
-        time.strftime("%H:%M:%S%.3f"),
-        status(event.status),
+        colour.faint(&time.strftime("%H:%M:%S%.3f").to_string()),
+        colour.of_status(event.status, event.status.as_str()),
         reason(event.reason),
         event.zone,
         event.server,
-        SocketAddr::new(event.remote_addr, event.remote_port),
+        colour.strong(&SocketAddr::new(event.remote_addr, event.remote_port).to_string()),
         SocketAddr::new(event.local_addr, event.local_port),
         event.connections,
         event.limit,
@@ -25,19 +27,14 @@ pub fn event(event: &Event, zone: &TimeZone) -> String {
     if event.status == EventState::Rejected {
         line.push_str(&format!(" {}", event.action));
     }
+    if let Some(seconds) = event.duration_s {
+        line.push_str(&format!(" after {seconds:.3} s"));
+    }
     if event.suppressed > 0 {
         line.push_str(&format!(" (+{} suppressed)", event.suppressed));
     }
     line.push('\n');
     line
-}
-
-fn status(status: EventState) -> &'static str {
-    match status {
-        EventState::Passed => "PASSED",
-        EventState::Rejected => "REJECTED",
-        EventState::RejectedDryRun => "REJECTED_DRY_RUN",
-    }
 }
 
 /// Never empty, so that the columns stay where they are.
@@ -70,7 +67,7 @@ mod tests {
                 ..rejected()
             };
             assert_eq!(
-                event(&refused, &TimeZone::UTC),
+                event(&refused, &TimeZone::UTC, Colour::Off),
                 format!(
                     "12:00:01.123 REJECTED limit zone=addr server=default \
                      192.0.2.1:1234 → 192.0.2.9:443 10/10 {action} (+42 suppressed)\n"
@@ -87,7 +84,7 @@ mod tests {
             ..rejected()
         };
         assert_eq!(
-            event(&dry_run, &TimeZone::UTC),
+            event(&dry_run, &TimeZone::UTC, Colour::Off),
             "12:00:01.123 REJECTED_DRY_RUN limit zone=addr server=default \
              192.0.2.1:1234 → 192.0.2.9:443 10/10 (+42 suppressed)\n"
         );
@@ -104,9 +101,43 @@ mod tests {
             ..rejected()
         };
         assert_eq!(
-            event(&passed, &TimeZone::UTC),
+            event(&passed, &TimeZone::UTC, Colour::Off),
             "12:00:01.123 PASSED - zone=addr server=default \
              [2001:db8::1]:1234 → 192.0.2.9:443 3/10\n"
         );
+    }
+
+    #[test]
+    fn a_closed_connection_tells_how_long_it_lasted() {
+        let closed = Event {
+            status: EventState::Closed,
+            reason: Reason::None,
+            connections: 9,
+            duration_s: Some(75.0625),
+            suppressed: 0,
+            ..rejected()
+        };
+        assert_eq!(
+            event(&closed, &TimeZone::UTC, Colour::Off),
+            "12:00:01.123 CLOSED - zone=addr server=default \
+             192.0.2.1:1234 → 192.0.2.9:443 9/10 after 75.062 s\n"
+        );
+    }
+
+    #[test]
+    fn colours_add_nothing_but_colours() {
+        let coloured = event(&rejected(), &TimeZone::UTC, Colour::On);
+        assert!(
+            coloured.contains("\x1b[1;31mREJECTED\x1b[0m"),
+            "{coloured:?}"
+        );
+        let mut plain = String::new();
+        let mut rest = coloured.as_str();
+        while let Some((before, behind)) = rest.split_once('\x1b') {
+            plain.push_str(before);
+            rest = behind.split_once('m').expect("the end of a colour").1;
+        }
+        plain.push_str(rest);
+        assert_eq!(plain, event(&rejected(), &TimeZone::UTC, Colour::Off));
     }
 }

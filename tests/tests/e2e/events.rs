@@ -1,5 +1,9 @@
 //! The live stream of refusals.
 
+mod again;
+mod closes;
+mod load;
+
 use std::{collections::BTreeSet, process::Command};
 
 use ::limiter::{
@@ -58,6 +62,7 @@ fn every_line_has_the_fields_of_the_contract() {
     let event: Value = serde_json::from_str(&line).expect("JSON");
     let names: BTreeSet<_> = event.as_object().expect("an object").keys().collect();
     for name in [
+        "number",
         "time",
         "status",
         "reason",

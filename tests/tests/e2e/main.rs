@@ -42,6 +42,7 @@ mod scope;
 mod second;
 mod several_zones;
 mod stop;
+mod top;
 mod top_keys;
 mod way;
 mod wrong_usage;

@@ -207,9 +207,11 @@ impl<'a> Cast<'a> {
                 self.states.push(event.status);
                 self.show.event(&event)
             }
-            Some(EventLine::Missed(missed)) => self
-                .show
-                .fact("event", format_args!("missed {}", missed.missed)),
+            Some(EventLine::Missed(missed)) => {
+                let missed = missed.missed.unwrap_or(0);
+                self.show.fact("event", format_args!("missed {missed}"))
+            }
+            Some(EventLine::HistoryFrom(_)) => Ok(()),
             None => Err(Failure::DaemonStopped),
         }
     }

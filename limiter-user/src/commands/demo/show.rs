@@ -13,7 +13,7 @@ use super::wire::Outcome;
 use crate::{
     api::Event,
     commands::{failure::Failure, output},
-    render,
+    render::{self, colour::Colour},
 };
 
 /// Width of the column that says who speaks.
@@ -76,7 +76,7 @@ impl Show {
     }
 
     pub(super) fn event(&mut self, event: &Event) -> Result<(), Failure> {
-        let line = render::event::event(event, &self.zone);
+        let line = render::event::event(event, &self.zone, Colour::Off);
         self.fact("event", line.trim_end())
     }
 

@@ -5,8 +5,8 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::Deserialize;
 
-use super::{Client, ClientError};
-use crate::api::{Event, Missed};
+use super::{super::filter::Position, Client, ClientError};
+use crate::api::{Event, HistoryFrom, Missed};
 
 /// Largest line of the event stream, bytes.
 const MAX_LINE_BYTES: usize = 64 * 1024;
@@ -14,27 +14,36 @@ const MAX_LINE_BYTES: usize = 64 * 1024;
 /// The event stream, line by line.
 pub struct EventLines {
     client: Client,
+    position: Option<Position>,
     body: Incoming,
     buffer: BytesMut,
 }
 
 /// One line of the event stream.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum EventLine {
     /// An event.
     Event(Event),
-    /// The daemon had to leave some out, because we were too slow.
+    /// There are no older events, although they were asked for.
+    HistoryFrom(HistoryFrom),
+    /// Some are left out: we were too slow, or came too late.
     Missed(Missed),
 }
 
 impl EventLines {
-    pub(super) fn new(client: Client, body: Incoming) -> Self {
+    pub(super) fn new(client: Client, position: Option<Position>, body: Incoming) -> Self {
         Self {
             client,
+            position,
             body,
             buffer: BytesMut::new(),
         }
+    }
+
+    /// Where the events to come begin. `None`: the daemon is of a version without.
+    pub fn position(&self) -> Option<Position> {
+        self.position
     }
 
     /// Waits for the next line. `None`: the daemon has stopped.

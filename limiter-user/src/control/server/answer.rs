@@ -11,7 +11,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
 use super::{
-    super::{IO_TIMEOUT, MAX_BODY_BYTES, refusal::Refusal, subscription::Lines},
+    super::{
+        IO_TIMEOUT, MAX_BODY_BYTES,
+        filter::{POSITION_HEADER, Position},
+        refusal::Refusal,
+        subscription::Lines,
+    },
     places::Room,
 };
 
@@ -52,8 +57,13 @@ pub(super) fn nothing() -> Answer {
     answer
 }
 
-pub(super) fn lines(lines: Lines) -> Answer {
-    answer(StatusCode::OK, "application/x-ndjson", Either::Right(lines))
+pub(super) fn lines(position: Position, lines: Lines) -> Answer {
+    let mut answer = answer(StatusCode::OK, "application/x-ndjson", Either::Right(lines));
+    // Digits are a value of a header.
+    if let Ok(position) = HeaderValue::try_from(position.to_string()) {
+        answer.headers_mut().insert(POSITION_HEADER, position);
+    }
+    answer
 }
 
 pub(super) fn refused(refusal: &Refusal) -> Answer {

@@ -64,7 +64,8 @@ async fn a_subscriber_that_stops_reading_holds_up_nobody() {
     let mut seen = 0;
     while missed == 0 {
         match stalled.next().await.expect("a line") {
-            Some(EventLine::Missed(line)) => missed = line.missed,
+            Some(EventLine::Missed(line)) => missed = line.missed.expect("a number"),
+            Some(EventLine::HistoryFrom(line)) => panic!("nobody asked: {line:?}"),
             Some(EventLine::Event(_)) => seen += 1,
             None => panic!("the stream ended"),
         }

@@ -1,0 +1,76 @@
+//! Programs of Debian's packages, unpacked beside the test's own binary and not installed, so that
+//! nothing is started or left on the machine.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use nix::fcntl::{Flock, FlockArg};
+
+/// A program where the system has it, else out of the package of the same name. What the package needs
+/// and a small Debian does not have is unpacked as well, see [`libraries`].
+///
+/// # Panics
+/// If it cannot be had.
+pub fn program(name: &str) -> PathBuf {
+    let installed = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"]
+        .map(|directory| Path::new(directory).join(name))
+        .into_iter()
+        .find(|path| path.exists());
+    installed.unwrap_or_else(|| unpacked(name))
+}
+
+/// Where the libraries of a program are that [`program`] has unpacked. None: it is installed.
+pub fn libraries(program: &Path) -> Option<PathBuf> {
+    let root = program.ancestors().nth(3)?;
+    // The root of the system has none.
+    root.parent()?;
+    let directories = fs::read_dir(root.join("usr/lib")).ok()?.flatten();
+    directories
+        .map(|entry| entry.path())
+        .find(|path| path.to_string_lossy().ends_with("-linux-gnu"))
+}
+
+fn unpacked(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("path of the test");
+    let directory = test.parent().expect("a directory");
+    let directory = directory.join(format!("{name}-from-debian"));
+    fs::create_dir_all(&directory).expect("make a directory for the package");
+    let lock = File::create(directory.join("lock")).expect("make a lock file");
+    let _lock = Flock::lock(lock, FlockArg::LockExclusive)
+        .map_err(|(_, e)| e)
+        .expect("lock the directory of the package");
+    let find = || {
+        ["usr/sbin", "usr/bin"]
+            .map(|place| directory.join(place).join(name))
+            .into_iter()
+            .find(|path| path.exists())
+    };
+    if let Some(program) = find() {
+        return program;
+    }
+    eprintln!(
+        "{name} is not installed: downloading Debian's package into {}",
+        directory.display()
+    );
+    let done = Command::new("sh")
+        .args(["-e", "-c", UNPACK, "unpack", name])
+        .current_dir(&directory)
+        .status()
+        .expect("run apt-get");
+    match find() {
+        Some(program) if done.success() => program,
+        _ => panic!("the test needs {name}: install it, or let apt-get download it"),
+    }
+}
+
+/// The C library is the machine's own, as that of the tests is.
+const UNPACK: &str = r#"
+apt-cache show "$1" > /dev/null 2>&1 || apt-get update
+needed=$(apt-cache depends --important "$1" |
+    sed -n 's/^ *|\{0,1\}Depends: \([a-z0-9.+-]*\)$/\1/p' | grep '^lib' | grep -v '^libc6$' || :)
+apt-get download "$1" $needed || { apt-get update && apt-get download "$1" $needed; }
+for package in *.deb; do dpkg-deb -x "$package" .; done
+"#;

@@ -14,6 +14,7 @@ pub use self::{
 use crate::policy::{ActionKind, OnFull, XdpMode};
 
 mod change;
+pub mod nginx;
 mod policy;
 mod reload;
 mod server;

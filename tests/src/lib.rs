@@ -44,6 +44,7 @@ pub mod package;
 pub mod packet;
 pub mod peer;
 pub mod pinned;
+pub mod port;
 pub mod privilege;
 pub mod process;
 pub mod programs;

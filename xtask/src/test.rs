@@ -29,7 +29,7 @@ const PASSED_ON: [&str; 2] = ["LIMITER_MODEL_SEED", "LIMITER_MODEL_RUNS"];
 
 /// Modules of the end-to-end tests in which no packet is limited, or which choose the interfaces by
 /// themselves.
-const ONCE: [&str; 21] = [
+const ONCE: [&str; 22] = [
     "bad_config",
     "bad_place",
     "changes",
@@ -46,6 +46,7 @@ const ONCE: [&str; 21] = [
     "interface_refusal",
     "life::upgrade",
     "logging",
+    "metrics",
     "model",
     "packaging",
     "privileges",

@@ -7,6 +7,7 @@
 //! | [`route`] | from method, path and query to a typed request; pure |
 //! | [`service`] | what the server needs from the daemon |
 //! | [`server`] | connections, bounds, answers |
+//! | [`port`] | the TCP sockets of `metrics` |
 //! | [`subscription`] | one reader of the event stream |
 //! | [`refusal`] | answers that are not a success |
 //! | [`client`] | the command line's end |
@@ -19,6 +20,7 @@ use std::{
 pub mod client;
 mod limits;
 pub mod peer;
+pub mod port;
 pub mod refusal;
 pub mod route;
 pub mod server;
@@ -48,6 +50,18 @@ pub const MAX_WAITING_BYTES: usize = 256 << 20;
 
 /// As [`MAX_WAITING_BYTES`], for all others together.
 pub const MAX_WAITING_BYTES_OF_OTHERS: usize = 64 << 20;
+
+/// Connections to all ports of `metrics` together at the most.
+pub const MAX_PORT_CONNECTIONS: usize = 128;
+
+/// Bytes of answers at the most that wait for those at the ports of `metrics` to take them.
+pub const MAX_WAITING_BYTES_AT_PORTS: usize = 16 << 20;
+
+/// Longest time from a connection to a port of `metrics` until its request is there.
+pub const PORT_REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest life of a connection to a port of `metrics`.
+pub const PORT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Largest body of a request, bytes.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;

@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
+pub use self::api::{ApiRoute, VERSION};
 use super::refusal::Refusal;
+
+mod api;
 
 /// Keys in `GET /zones/NAME` unless the query says otherwise.
 pub const DEFAULT_TOP: usize = 10;
@@ -26,8 +29,22 @@ pub enum Route {
     },
     /// `GET /events[?all=1&zone=Z&server=S]`
     Events(EventFilter),
+    /// What is also answered at the ports of `metrics`.
+    Public(Public),
+    /// `DELETE /api/9/stream/limit_conns/ZONE`
+    ResetZone {
+        /// Name as the configuration has it.
+        name: String,
+    },
     /// A POST.
     Change(Change),
+}
+
+/// What everybody may read who gets to a port of `metrics`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Public {
+    /// `GET /api/…`, as nginx has it.
+    Api(ApiRoute),
 }
 
 /// The changes; each has its own body in [`crate::api`].
@@ -86,6 +103,7 @@ impl Route {
                 only(method, path, "GET")?;
                 parse_filter(query).map(Self::Events)
             }
+            ["api", rest @ ..] => api::parse(method, path, rest, query),
             ["dry-run"] => change(method, path, query, Change::DryRun),
             ["log-level"] => change(method, path, query, Change::LogLevel),
             ["action"] => change(method, path, query, Change::Action),

@@ -28,9 +28,9 @@ use tokio::{signal::unix::Signal, sync::broadcast, task::JoinHandle, time::timeo
 
 use self::{clock::Clock, log::notice, notify::Manager, reload::Source, service::Daemon};
 use crate::{
-    control::{server, socket::ControlSocket},
+    control::{port::Ports, server, socket::ControlSocket},
     kernel::{Adopted, How, Instance, Kernel, KernelError, Started, sock_diag},
-    policy::Policy,
+    policy::{Metrics, Policy},
 };
 
 pub mod books;
@@ -77,6 +77,8 @@ pub struct Mission {
     pub instance: Option<Instance>,
     /// Whether it also goes on after a clean stop.
     pub keep: bool,
+    /// Where counters are served over TCP: open already, because that may take privileges.
+    pub ports: Ports,
 }
 
 /// Enforces a policy, and serves `socket` until it is to stop, then detaches everything unless it is
@@ -95,6 +97,7 @@ pub async fn run(
         source,
         instance,
         keep,
+        ports,
     } = mission;
     let mut started = Kernel::start(&policy, instance.as_ref())?;
     let kernel = &mut started.kernel;
@@ -104,6 +107,7 @@ pub async fn run(
     let watch = kernel.take_interface_watch()?;
     let cgroup_watch = kernel.watch_cgroups();
     announce(&policy, &started);
+    log_ports(&policy.metrics);
 
     let (feed, _) = broadcast::channel(FEED_CAPACITY);
     let daemon = Arc::new(Daemon::new(
@@ -113,6 +117,7 @@ pub async fn run(
         manager.clone(),
         feed.clone(),
         Arc::clone(&clock),
+        ports,
     ));
     let events = tokio::spawn(feed::run(events, daemon.policy(), feed, clock));
     let listeners = tokio::spawn(listeners::follow(
@@ -132,11 +137,13 @@ pub async fn run(
     ready();
     manager.ready();
     let watchdog = tokio::spawn(keep_alive(manager.clone(), Arc::clone(&daemon)));
+    let ports = tokio::spawn(server::serve_ports(daemon.ports(), Arc::clone(&daemon)));
     let guard = socket.guard();
     server::serve(socket.listener(), guard, Arc::clone(&daemon), signals.stop).await;
 
     manager.stopping();
     end(watchdog).await;
+    end(ports).await;
     notice!("stopping");
     if let Some(reloads) = reloads {
         end(reloads).await;
@@ -215,6 +222,12 @@ fn announce(policy: &Policy, started: &Started) {
              excess connections, which a lost race lets in, stay open and are not counted"
         ),
         Err(e) => tracing::warn!("find out whether the kernel can close connections: {e}"),
+    }
+}
+
+fn log_ports(metrics: &Metrics) {
+    for address in &metrics.listen {
+        notice!("metrics at http://{address}/metrics");
     }
 }
 

@@ -1,7 +1,7 @@
 //! The requests of the control socket, carried out. One at a time has the kernel's side, on a
 //! thread that may block.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{any::Any, fmt::Display, sync::Arc, time::Duration};
 
 use tokio::{
     runtime::Handle,
@@ -21,6 +21,7 @@ use crate::{
         SetLimit, SetLogLevel, Status, ZoneStatus,
     },
     control::{
+        port::{Port, Ports},
         refusal::Refusal,
         route::EventFilter,
         service::Service,
@@ -43,6 +44,7 @@ pub struct Daemon {
     subscribers: broadcast::Sender<Arc<Published>>,
     clock: Arc<dyn Clock>,
     ready_ns: u64,
+    ports: Arc<Ports>,
 }
 
 impl Daemon {
@@ -54,6 +56,7 @@ impl Daemon {
         manager: Manager,
         subscribers: broadcast::Sender<Arc<Published>>,
         clock: Arc<dyn Clock>,
+        ports: Ports,
     ) -> Self {
         let Started {
             kernel,
@@ -72,7 +75,13 @@ impl Daemon {
             subscribers,
             clock,
             ready_ns,
+            ports: Arc::new(ports),
         }
+    }
+
+    /// Where counters are served over TCP, and its changes.
+    pub fn ports(&self) -> watch::Receiver<Vec<Arc<Port>>> {
+        self.ports.follow()
     }
 
     /// The policy in force, and its changes.
@@ -234,6 +243,7 @@ impl Service for Daemon {
     async fn reload(&self) -> Result<Reloaded, Refusal> {
         let source = Arc::clone(&self.source);
         let manager = self.manager.clone();
+        let ports = Arc::clone(&self.ports);
         // Read when it is our turn: what is in force at the end was read last.
         self.with(move |state| {
             let _reloading = manager.reloading();
@@ -241,7 +251,15 @@ impl Service for Daemon {
                 error!("reload: {}; the policy in force stays", message.line);
                 Refusal::bad_configuration(message.text)
             })?;
-            state.reload(fresh)
+            // Before anything is changed: without its ports the policy is not that of the file.
+            let opened = ports.prepare(&fresh.policy.metrics.listen);
+            let opened = opened.map_err(|e| {
+                error!("reload: {e}; the policy in force stays");
+                Refusal::no_port(with_hint(&e, e.hint()))
+            })?;
+            let reloaded = state.reload(fresh)?;
+            ports.switch(opened);
+            Ok(reloaded)
         })
         .await
     }
@@ -249,6 +267,13 @@ impl Service for Daemon {
     async fn reset(&self, reset: ResetCounters) -> Result<(), Refusal> {
         self.with(move |state| state.reset(reset.zone.as_deref()))
             .await
+    }
+}
+
+fn with_hint(error: &impl Display, hint: Option<&str>) -> String {
+    match hint {
+        Some(hint) => format!("{error} ({hint})"),
+        None => error.to_string(),
     }
 }
 

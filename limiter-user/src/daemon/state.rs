@@ -166,7 +166,7 @@ impl State {
         let now = self.policy();
         warnings.extend(reload::at_the_next_start(&before, &now));
         let reloaded = reload::reloaded(&before, &now, &applied, &warnings);
-        reload::log(&reloaded, &applied.adopted, &warnings);
+        reload::log(&reloaded, &applied.adopted, &warnings, (&before, &now));
         if let Err(error) = self.refresh_interfaces() {
             tracing::error!("{error}");
         }

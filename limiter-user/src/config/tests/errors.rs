@@ -399,10 +399,6 @@ fn what_this_version_lacks() {
             r#"1:1: "upstream" is not supported by this version"#,
         ),
         (
-            "metrics 127.0.0.1:9100;",
-            r#"1:1: "metrics" is not supported by this version"#,
-        ),
-        (
             "error_log journal notice;",
             r#"1:11: "error_log journal" is not supported by this version"#,
         ),

@@ -30,6 +30,7 @@ pub mod daemon;
 pub mod fnv;
 pub mod import;
 pub mod kernel;
+pub mod metrics;
 pub mod network;
 pub mod policy;
 pub mod render;

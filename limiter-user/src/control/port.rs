@@ -20,6 +20,14 @@ pub struct PortError {
 }
 
 impl PortError {
+    /// In one line.
+    pub fn with_hint(&self) -> String {
+        match self.hint() {
+            Some(hint) => format!("{self} ({hint})"),
+            None => self.to_string(),
+        }
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> Option<&'static str> {
         match self.cause.kind() {

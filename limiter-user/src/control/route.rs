@@ -45,6 +45,8 @@ pub enum Route {
 pub enum Public {
     /// `GET /api/…`, as nginx has it.
     Api(ApiRoute),
+    /// `GET /metrics`, as Prometheus reads it.
+    Metrics,
 }
 
 /// The changes; each has its own body in [`crate::api`].
@@ -102,6 +104,10 @@ impl Route {
             ["events"] => {
                 only(method, path, "GET")?;
                 parse_filter(query).map(Self::Events)
+            }
+            ["metrics"] => {
+                api::only_read(method, path, "GET, HEAD")?;
+                Ok(Self::Public(Public::Metrics))
             }
             ["api", rest @ ..] => api::parse(method, path, rest, query),
             ["dry-run"] => change(method, path, query, Change::DryRun),

@@ -11,6 +11,7 @@
 //! | [`change`] | changes to a policy; pure |
 //! | [`differences`] | what they have changed since the policy was loaded; pure |
 //! | [`books`] | counters since the last reset |
+//! | [`usage`] | what the daemon itself takes of the machine |
 //! | [`view`] | a policy in the words of the API; pure |
 //! | [`convert`] | from the kernel's event to the API's; pure |
 //! | [`refusal_line`] | what a refusal looks like in the log; pure |
@@ -50,6 +51,7 @@ pub mod refusal_line;
 pub mod reload;
 pub mod service;
 pub mod state;
+pub mod usage;
 pub mod view;
 pub mod waiting;
 

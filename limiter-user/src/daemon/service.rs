@@ -1,7 +1,7 @@
 //! The requests of the control socket, carried out. One at a time has the kernel's side, on a
 //! thread that may block.
 
-use std::{any::Any, fmt::Display, sync::Arc, time::Duration};
+use std::{any::Any, sync::Arc, time::Duration};
 
 use tokio::{
     runtime::Handle,
@@ -13,12 +13,12 @@ use tracing::error;
 
 use super::{
     books, change, clock::Clock, in_force::InForce, notify::Manager, reload::Source, state::State,
-    view,
+    waiting::Waiting,
 };
 use crate::{
     api::{
-        EventStatus, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt,
-        SetLimit, SetLogLevel, Status, ZoneStatus,
+        Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt, SetLimit,
+        SetLogLevel, Status, ZoneStatus,
     },
     control::{
         port::{Port, Ports},
@@ -28,6 +28,7 @@ use crate::{
         subscription::{Published, Subscription},
     },
     kernel::{KernelError, Started, Target},
+    metrics::Snapshot,
     policy::Policy,
 };
 
@@ -45,6 +46,7 @@ pub struct Daemon {
     clock: Arc<dyn Clock>,
     ready_ns: u64,
     ports: Arc<Ports>,
+    waiting: Waiting,
 }
 
 impl Daemon {
@@ -76,12 +78,18 @@ impl Daemon {
             clock,
             ready_ns,
             ports: Arc::new(ports),
+            waiting: Waiting::default(),
         }
     }
 
     /// Where counters are served over TCP, and its changes.
     pub fn ports(&self) -> watch::Receiver<Vec<Arc<Port>>> {
         self.ports.follow()
+    }
+
+    /// How many refused connections wait to be closed.
+    pub fn waiting(&self) -> Waiting {
+        self.waiting.clone()
     }
 
     /// The policy in force, and its changes.
@@ -137,6 +145,11 @@ impl Daemon {
         self.with(|_| Ok(())).await.is_ok()
     }
 
+    fn uptime(&self) -> Duration {
+        let now_ns = self.clock.monotonic_ns();
+        Duration::from_nanos(now_ns.saturating_sub(self.ready_ns))
+    }
+
     async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut State) -> Result<T, Refusal> + Send + 'static,
@@ -163,24 +176,22 @@ impl Daemon {
 
 impl Service for Daemon {
     async fn status(&self) -> Result<Status, Refusal> {
-        let uptime_ns = self.clock.monotonic_ns().saturating_sub(self.ready_ns);
+        let uptime = self.uptime();
+        self.with(move |state| state.status(uptime)).await
+    }
+
+    async fn metrics(&self) -> Result<Snapshot, Refusal> {
+        let uptime = self.uptime();
+        let ready_time_seconds =
+            self.clock.wall().as_duration().as_secs_f64() - uptime.as_secs_f64();
+        let subscribers = self.subscribers.receiver_count() as u64;
+        let waiting = self.waiting.count();
         self.with(move |state| {
-            let events = state.event_counters()?;
-            let packets = state.packet_counters()?;
-            Ok(Status {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                pid: std::process::id(),
-                uptime_s: Duration::from_nanos(uptime_ns).as_secs(),
-                attached: state.attached(),
-                pinned: state.pinned_at().map(|path| path.display().to_string()),
-                servers: state.servers(),
-                zones: state.zones()?,
-                events: EventStatus {
-                    sent: events.sent,
-                    lost: events.lost,
-                    suppressed: events.suppressed,
-                },
-                packets: view::packets(&packets),
+            Ok(Snapshot {
+                ready_time_seconds,
+                waiting,
+                subscribers,
+                ..state.snapshot(uptime)?
             })
         })
         .await
@@ -255,7 +266,7 @@ impl Service for Daemon {
             let opened = ports.prepare(&fresh.policy.metrics.listen);
             let opened = opened.map_err(|e| {
                 error!("reload: {e}; the policy in force stays");
-                Refusal::no_port(with_hint(&e, e.hint()))
+                Refusal::no_port(e.with_hint())
             })?;
             let reloaded = state.reload(fresh)?;
             ports.switch(opened);
@@ -267,13 +278,6 @@ impl Service for Daemon {
     async fn reset(&self, reset: ResetCounters) -> Result<(), Refusal> {
         self.with(move |state| state.reset(reset.zone.as_deref()))
             .await
-    }
-}
-
-fn with_hint(error: &impl Display, hint: Option<&str>) -> String {
-    match hint {
-        Some(hint) => format!("{error} ({hint})"),
-        None => error.to_string(),
     }
 }
 

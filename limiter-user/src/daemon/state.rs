@@ -11,14 +11,14 @@ use super::{
     in_force::InForce,
     interfaces,
     log::notice,
-    log_lines::{change_line, summary},
+    log_lines::change_line,
     reload::{self, Fresh},
     view,
 };
 use crate::{
     api::{Attached, Reloaded, ServerStatus, ZoneStatus},
     control::refusal::Refusal,
-    kernel::{Applied, Kernel, KernelError, Origin, Target},
+    kernel::{Applied, Kernel, KernelError, Origin, Stopwatch, Target},
     policy::Policy,
 };
 
@@ -32,7 +32,11 @@ pub struct State {
     books: Vec<ZoneBook>,
     /// Subscribers that asked for passed connections.
     passed_wanted: usize,
+    /// Held while the programs' runs are measured.
+    stopwatch: Option<Stopwatch>,
 }
+
+mod snapshot;
 
 impl State {
     /// Takes a kernel that enforces `policy`; the receiver follows its changes. `books` are those of
@@ -54,7 +58,9 @@ impl State {
             loaded,
             books,
             passed_wanted: 0,
+            stopwatch: None,
         };
+        state.measure();
         state.record_books();
         (state, follower)
     }
@@ -183,6 +189,7 @@ impl State {
         self.books = next_books(&policy, &applied, book_of);
         let in_force = before.followed_by(policy, self.kernel.indices());
         self.policy.send_replace(Arc::new(in_force));
+        self.measure();
         self.record_books();
         Ok(applied)
     }
@@ -247,23 +254,6 @@ impl State {
             self.kernel.report_passed(false)?;
         }
         Ok(())
-    }
-
-    /// Says what was seen.
-    pub fn log_summary(&self) {
-        match self.zones() {
-            Ok(zones) => zones.iter().for_each(|zone| notice!("{}", summary(zone))),
-            Err(refusal) => tracing::warn!("{refusal}"),
-        }
-        match self.kernel.read_event_counters() {
-            Ok(events) => notice!(
-                "events: sent {}, lost {}, suppressed {}",
-                events.sent,
-                events.lost,
-                events.suppressed
-            ),
-            Err(error) => tracing::warn!("{error}"),
-        }
     }
 
     fn read(&self, policy: &Policy, zone: usize) -> Result<ZoneStatus, Refusal> {

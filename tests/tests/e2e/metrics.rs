@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 mod api;
 mod port;
+mod prometheus;
 
 /// Where counters are served over TCP. Every test has a network of its own.
 const METRICS: &str = "127.0.0.1:9145";

@@ -6,7 +6,7 @@ use super::{
         route::{ApiRoute, Public, VERSION},
         service::Service,
     },
-    answer::{Answer, json},
+    answer::{Answer, json, text},
     places::Room,
 };
 use crate::api::nginx::{LimitConnZone, LimitConnZones};
@@ -17,6 +17,7 @@ pub(super) async fn answer<S: Service>(
     wanted: &Public,
 ) -> Result<Answer, Refusal> {
     match wanted {
+        Public::Metrics => text(room, &service.metrics().await?),
         Public::Api(route) => api(service, room, route).await,
     }
 }

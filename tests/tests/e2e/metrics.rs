@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 
+mod agree;
 mod api;
+mod examples;
 mod port;
 mod prometheus;
 

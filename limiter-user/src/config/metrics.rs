@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::{
-    build::misread,
+    build::{invalid_value, misread},
     error::{ConfigError, shown},
     expand::{Item, duplicate},
     flags, listen,
@@ -50,7 +50,8 @@ impl MetricsDraft {
     /// `metrics_run_time`
     pub(super) fn run_time(&mut self, item: &Item) -> Result<(), ConfigError> {
         let word = item.argument(0);
-        let on = word::switch(&word.value).map_err(|error| misread(word, error))?;
+        let on = word::switch(&word.value);
+        let on = on.map_err(|error| invalid_value(item, word, &error.expected))?;
         self.run_time.set(item, on)
     }
 

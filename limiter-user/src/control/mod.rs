@@ -55,7 +55,7 @@ pub const MAX_WAITING_BYTES_OF_OTHERS: usize = 64 << 20;
 pub const MAX_PORT_CONNECTIONS: usize = 128;
 
 /// Bytes of answers at the most that wait for those at the ports of `metrics` to take them.
-pub const MAX_WAITING_BYTES_AT_PORTS: usize = 16 << 20;
+pub const MAX_WAITING_BYTES_AT_PORTS: usize = 64 << 20;
 
 /// Longest time from a connection to a port of `metrics` until its request is there.
 pub const PORT_REQUEST_TIMEOUT: Duration = Duration::from_secs(5);

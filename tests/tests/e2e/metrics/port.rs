@@ -91,6 +91,18 @@ fn a_reload_moves_it_or_changes_nothing() {
     assert_eq!(limiter.status().servers[0].limits[0].limit, 7);
     limiter.must_say("the policy in force stays");
 
+    // It has given up what a low port takes.
+    world.write("limiter.conf", &(world.attach() + &text("metrics 80;", 8)));
+    let refused = limiter.cli(&["reload"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    let sentence = "metrics 127.0.0.1:80: Permission denied";
+    assert!(refused.stderr.contains(sentence), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("at the start only"),
+        "{}",
+        refused.stderr
+    );
+
     limiter.reload(&world, &text("", 9));
     settle("none is open", true, || !answers(&world, "127.0.0.1:9146"));
     assert_eq!(limiter.status().servers[0].limits[0].limit, 9);

@@ -45,6 +45,7 @@ pub struct Daemon {
     subscribers: broadcast::Sender<Arc<Published>>,
     clock: Arc<dyn Clock>,
     ready_ns: u64,
+    ready_time_seconds: f64,
     ports: Arc<Ports>,
     waiting: Waiting,
 }
@@ -69,6 +70,7 @@ impl Daemon {
         let books = books::from_json(&books);
         let (state, policy) = State::new(kernel, policy, &applied, &books);
         let ready_ns = clock.monotonic_ns();
+        let ready_time_seconds = clock.wall().as_duration().as_secs_f64();
         Self {
             state: Arc::new(Mutex::new(Some(state))),
             policy,
@@ -77,6 +79,7 @@ impl Daemon {
             subscribers,
             clock,
             ready_ns,
+            ready_time_seconds,
             ports: Arc::new(ports),
             waiting: Waiting::default(),
         }
@@ -182,8 +185,7 @@ impl Service for Daemon {
 
     async fn metrics(&self) -> Result<Snapshot, Refusal> {
         let uptime = self.uptime();
-        let ready_time_seconds =
-            self.clock.wall().as_duration().as_secs_f64() - uptime.as_secs_f64();
+        let ready_time_seconds = self.ready_time_seconds;
         let subscribers = self.subscribers.receiver_count() as u64;
         let waiting = self.waiting.count();
         self.with(move |state| {
@@ -263,8 +265,7 @@ impl Service for Daemon {
                 Refusal::bad_configuration(message.text)
             })?;
             // Before anything is changed: without its ports the policy is not that of the file.
-            let opened = ports.prepare(&fresh.policy.metrics.listen);
-            let opened = opened.map_err(|e| {
+            let opened = ports.prepare(&fresh.policy.metrics.listen).map_err(|e| {
                 error!("reload: {e}; the policy in force stays");
                 Refusal::no_port(e.with_hint())
             })?;

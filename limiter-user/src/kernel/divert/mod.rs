@@ -121,11 +121,16 @@ impl Diversion {
             .extract_if(|id, _| !wanted.contains(id))
             .collect();
         for (_, post) in gone {
-            self.past = self.past.plus(post.runs()?);
-            post.end(&mut self.listening)?;
+            self.end(post)?;
         }
         self.failed.retain(|id, _| wanted.contains(id));
         Ok(())
+    }
+
+    fn end(&mut self, post: Post) -> Result<(), KernelError> {
+        // What is only told must not keep it from ending.
+        self.past = self.past.plus(post.runs().unwrap_or_default());
+        post.end(&mut self.listening)
     }
 
     /// What was measured of `limiter_divert`, in all namespaces together.
@@ -176,7 +181,7 @@ impl Diversion {
             if post.is_served() {
                 self.posts.insert(netns.id, post);
             } else {
-                post.end(&mut self.listening)?;
+                self.end(post)?;
             }
         }
         let own = self.posts.get(&netns.id).map(Post::cookie);

@@ -14,7 +14,8 @@
 //! | [`policy`] | what was typed, checked once; nothing behind it validates again |
 //! | [`kernel`] | the only place that imports aya |
 //! | [`daemon`] | what `limiter run` does |
-//! | [`control`] | HTTP with JSON on the Unix socket, both ends |
+//! | [`control`] | HTTP with JSON on the Unix socket, both ends; the ports of `metrics` |
+//! | [`metrics`] | what Prometheus is told |
 //! | [`api`] | the JSON shapes, a contract |
 //! | [`time`], [`network`] | times and networks as nginx writes them |
 //! | [`zone_map`] | how large the map of a zone is |

@@ -1,4 +1,4 @@
-//! HTTP with JSON on the Unix socket, both ends. The only place that opens sockets.
+//! HTTP with JSON on the Unix socket, both ends, and over TCP to be read only. The only place that opens sockets.
 //!
 //! | module | holds |
 //! |---|---|

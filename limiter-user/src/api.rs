@@ -20,6 +20,7 @@ use crate::policy::{OnFull, XdpMode};
 mod change;
 mod connection;
 mod event;
+pub mod nginx;
 mod policy;
 mod reload;
 mod server;

@@ -14,7 +14,8 @@
 //! | [`policy`] | what was typed, checked once; nothing behind it validates again |
 //! | [`kernel`] | the only place that imports aya |
 //! | [`daemon`] | what `limiter run` does |
-//! | [`control`] | HTTP with JSON on the Unix socket, both ends |
+//! | [`control`] | HTTP with JSON on the Unix socket, both ends; the ports of `metrics` |
+//! | [`metrics`] | what Prometheus is told |
 //! | [`api`] | the JSON shapes, a contract |
 //! | [`top`] | the live view, without the terminal |
 //! | [`time`], [`network`] | times and networks as nginx writes them |
@@ -31,6 +32,7 @@ pub mod daemon;
 pub mod fnv;
 pub mod import;
 pub mod kernel;
+pub mod metrics;
 pub mod network;
 pub mod policy;
 pub mod render;

@@ -15,6 +15,7 @@ pub use self::{
     grant::{Grant, Group, Others},
     listen::{Listen, ListenAddr},
     log::{ErrorLog, LogFormat, LogLevel, LogTarget},
+    metrics::Metrics,
     zone::{Key, OnFull, Prefixes, Zone},
 };
 
@@ -23,6 +24,7 @@ mod attach;
 mod grant;
 mod listen;
 mod log;
+mod metrics;
 pub mod origin;
 mod zone;
 
@@ -41,6 +43,8 @@ pub struct Policy {
     pub control: Option<PathBuf>,
     /// Who may use it.
     pub grant: Grant,
+    /// What is told to those who collect metrics.
+    pub metrics: Metrics,
 }
 
 impl Policy {

@@ -64,7 +64,11 @@ pub fn request(
 /// # Errors
 /// If nobody listens, or the answer is not HTTP.
 pub fn raw(socket: &Path, bytes: &[u8]) -> io::Result<Response> {
-    let mut stream = connect(socket)?;
+    exchange(connect(socket)?, bytes)
+}
+
+/// The same over any connection.
+pub(crate) fn exchange(mut stream: impl Read + Write, bytes: &[u8]) -> io::Result<Response> {
     match stream.write_all(bytes) {
         Err(e) if !matches!(e.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
             return Err(e);

@@ -7,6 +7,7 @@
 //! Server    a process in that cgroup and namespace that listens     (src/bin/peer.rs serve)
 //! Limiter   the real binary, attached to that cgroup
 //! Machine   another Debian, with its own systemd, to install the package in
+//! Prometheus a real one, that scrapes the limiter
 //! Waiting   a refused connection that is accepted and closed later
 //! client    connections from the test's own process, in that namespace
 //! Tmux      a terminal, and what stands on its screen
@@ -47,9 +48,11 @@ pub mod package;
 pub mod packet;
 pub mod peer;
 pub mod pinned;
+pub mod port;
 pub mod privilege;
 pub mod process;
 pub mod programs;
+pub mod prometheus;
 pub mod random;
 pub mod routing;
 pub mod serve;

@@ -47,6 +47,7 @@ const ONCE: &[&str] = &[
     "life::two_sets",
     "life::upgrade",
     "logging",
+    "metrics",
     "model",
     "packaging",
     "privileges",

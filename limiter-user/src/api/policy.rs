@@ -1,5 +1,7 @@
 //! What `check` says.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::ServerStatus;
@@ -31,6 +33,15 @@ pub struct PolicyStatus {
     /// What those may do on it who are neither root nor in the group.
     #[serde(default)]
     pub control_others: Others,
+    /// Where counters are served over TCP.
+    #[serde(default)]
+    pub metrics: Vec<SocketAddr>,
+    /// Keys of each zone that have series of their own at the most.
+    #[serde(default)]
+    pub metrics_top: u16,
+    /// Whether the kernel measures how long the programs run.
+    #[serde(default)]
+    pub metrics_run_time: bool,
     /// Where all of that comes from, in the same shape and under the same names.
     pub origins: Origins,
 }

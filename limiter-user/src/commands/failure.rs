@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, process::ExitCode};
 
 use super::{demo::DemoError, policy_source::config};
 use crate::{
-    control::{client::ClientError, socket::SocketError},
+    control::{client::ClientError, port::PortError, socket::SocketError},
     daemon::log::LogError,
     kernel::KernelError,
 };
@@ -25,6 +25,8 @@ pub(super) enum Failure {
     Kernel(#[from] KernelError),
     #[error(transparent)]
     Socket(#[from] SocketError),
+    #[error(transparent)]
+    Port(#[from] PortError),
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]
@@ -56,6 +58,7 @@ impl Failure {
             Self::Import(_)
             | Self::Kernel(_)
             | Self::Socket(_)
+            | Self::Port(_)
             | Self::Log(_)
             | Self::Demo(_)
             | Self::DaemonStopped
@@ -78,6 +81,7 @@ impl Failure {
             Self::Usage { hint, .. } => Some(hint),
             Self::Kernel(error) => error.hint.as_deref(),
             Self::Socket(error) => error.hint,
+            Self::Port(error) => error.hint(),
             Self::Write { hint, .. } => *hint,
             Self::Demo(error) => error.hint(),
             Self::Client(ClientError::Denied { group, .. }) => Some(match group {

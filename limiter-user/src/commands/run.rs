@@ -10,7 +10,7 @@ use super::{
     policy_source::{self, ACTIONS, Flags},
 };
 use crate::{
-    control::socket::Claim,
+    control::{port::Ports, socket::Claim},
     daemon::{
         self, Mission, Signals,
         clock::SystemClock,
@@ -45,6 +45,7 @@ pub(super) fn run(args: Args, place: &Place) -> Result<(), Failure> {
     let instance = place.instance(&path)?;
     // Before the kernel is touched: a second daemon must not disturb the first.
     let claim = Claim::take(&path, &policy.grant)?;
+    let ports = Ports::open(&policy.metrics.listen)?;
     let log = Log::open(&policy.error_log)?;
     // What a thread may do, it passes on to those that it starts. So this comes before the first.
     let kept = kernel::give_up_privileges(from_files)?;
@@ -56,6 +57,7 @@ pub(super) fn run(args: Args, place: &Place) -> Result<(), Failure> {
         source,
         instance: Some(instance),
         keep: args.keep,
+        ports,
     };
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()

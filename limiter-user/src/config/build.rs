@@ -15,6 +15,7 @@ use super::{
     expand::Item,
     inherit,
     level::Level,
+    metrics::MetricsDraft,
     once::Once,
     server::Draft,
     syntax::Word,
@@ -42,6 +43,7 @@ struct Main {
     attach: Attachments,
     error_log: Once<ErrorLog>,
     control: Once<Control>,
+    metrics: MetricsDraft,
 }
 
 impl Main {
@@ -58,6 +60,9 @@ impl Main {
             Kind::Attach => self.attach.take(item),
             Kind::ErrorLog => self.error_log.set(item, error_log(item)?),
             Kind::Control => self.control.set(item, Control::read(item)?),
+            Kind::Metrics => self.metrics.listen(item),
+            Kind::MetricsTop => self.metrics.top(item),
+            Kind::MetricsRunTime => self.metrics.run_time(item),
             // `expand` resolves the first two and keeps the others out of the main context.
             Kind::Include | Kind::Stream | Kind::Listen | Kind::ServerName => Ok(()),
         }
@@ -88,6 +93,7 @@ impl Main {
             error_log: self.error_log.value().cloned().unwrap_or_default(),
             control: control.map(|it| it.path.clone()),
             grant: control.map(|it| it.grant.clone()).unwrap_or_default(),
+            metrics: self.metrics.metrics(),
         };
         let file = warnings::File {
             main: &self.level,
@@ -113,6 +119,9 @@ impl Main {
             control: self.control.origin(),
             control_group,
             control_others,
+            metrics: self.metrics.listen_origins(),
+            metrics_top: self.metrics.top_origin(),
+            metrics_run_time: self.metrics.run_time_origin(),
         };
         Ok(Loaded {
             policy,

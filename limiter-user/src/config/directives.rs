@@ -17,6 +17,9 @@ pub(super) enum Kind {
     LimitConnOverride,
     LimitConnZone,
     Listen,
+    Metrics,
+    MetricsRunTime,
+    MetricsTop,
     Server,
     ServerName,
     Stream,
@@ -148,7 +151,7 @@ const fn block(kind: Kind, contexts: &'static [Context], usage: &'static str) ->
 }
 
 #[rustfmt::skip]
-static READY: [(&str, Directive); 15] = [
+static READY: [(&str, Directive); 18] = [
     ("attach", simple(Kind::Attach, 2, 3, MAIN, "attach cgroup PATH; attach interface NAME [mode=auto|native|generic];")),
     ("control", simple(Kind::Control, 1, 3, MAIN, "control PATH [group=NAME|GID] [others=read|nothing];")),
     ("error_log", simple(Kind::ErrorLog, 1, 3, MAIN, "error_log stderr|journal|PATH [debug|info|notice|warn|error] [format=text|json];")),
@@ -161,12 +164,15 @@ static READY: [(&str, Directive); 15] = [
     ("limit_conn_override", count_or_off(Kind::LimitConnOverride, 3, EVERYWHERE, "limit_conn_override ZONE CIDR NUMBER; limit_conn_override off;")),
     ("limit_conn_zone", simple(Kind::LimitConnZone, 2, 5, MAIN, "limit_conn_zone KEY zone=NAME:SIZE [v4_prefix=N] [v6_prefix=N] [on_full=reject|evict];")),
     ("listen", simple(Kind::Listen, 1, 1, SERVER, "listen [ADDRESS:]PORT[-PORT];")),
+    ("metrics", simple(Kind::Metrics, 1, 1, MAIN, "metrics [ADDRESS:]PORT;")),
+    ("metrics_run_time", simple(Kind::MetricsRunTime, 1, 1, MAIN, "metrics_run_time on|off;")),
+    ("metrics_top", simple(Kind::MetricsTop, 1, 1, MAIN, "metrics_top NUMBER;")),
     ("server", block(Kind::Server, MAIN, "server { … }")),
     ("server_name", simple(Kind::ServerName, 1, 1, SERVER, "server_name NAME;")),
     ("stream", block(Kind::Stream, &[Context::Main], "stream { … }")),
 ];
 
-static LATER: [&str; 2] = ["metrics", "upstream"];
+static LATER: [&str; 1] = ["upstream"];
 
 const REQUESTS: &str =
     "limiter counts connections, not requests, use \"limit_conn\" or leave it to the web server";

@@ -9,7 +9,7 @@ use limiter_common::key::KeyFields;
 use super::{
     Loaded, action, attach, claims, control,
     error::{ConfigError, shown},
-    key, listen,
+    key, listen, metrics,
     server::DEFAULT_NAME,
     warnings,
     word::{self, WordError},
@@ -78,6 +78,9 @@ pub struct Flags {
     /// What everybody else may do on the control socket: read or nothing [default: nothing]
     #[arg(long, value_name = "read|nothing")]
     pub control_others: Option<String>,
+    /// Serve counters over TCP at this address, for Prometheus and others who only read
+    #[arg(long, value_name = "[ADDR:]PORT")]
+    pub metrics: Vec<String>,
 }
 
 impl Flags {
@@ -125,6 +128,7 @@ impl Flags {
             error_log: ErrorLog::default(),
             control: None,
             grant: self.grant()?,
+            metrics: metrics::of_flag("--metrics", &self.metrics)?,
         };
         Ok(Loaded {
             warnings: warnings::of_flags(&policy, self.v6_prefix.is_some()),
@@ -282,6 +286,6 @@ pub fn parse_network(name: &str, word: &str) -> Result<IpNet, ConfigError> {
     word::network(word).map_err(|error| misread(name, error))
 }
 
-fn misread(flag: &str, error: WordError) -> ConfigError {
+pub(super) fn misread(flag: &str, error: WordError) -> ConfigError {
     ConfigError::placeless(format!("{flag}: {}", error.message)).help(error.expected)
 }

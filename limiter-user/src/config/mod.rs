@@ -40,6 +40,7 @@ mod level;
 mod lexer;
 mod listen;
 mod lua;
+mod metrics;
 mod networks;
 mod once;
 mod server;

@@ -84,6 +84,11 @@ impl Feed {
         Subscription::new(events, filter, lease).behind(position, backlog)
     }
 
+    /// How many read.
+    pub fn readers(&self) -> usize {
+        self.sender.receiver_count()
+    }
+
     fn lock(&self) -> MutexGuard<'_, History> {
         // What it holds is whole after every step.
         self.history.lock().unwrap_or_else(PoisonError::into_inner)

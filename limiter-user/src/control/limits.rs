@@ -13,7 +13,6 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::UnixStream,
     time::{Sleep, sleep},
 };
 
@@ -33,15 +32,15 @@ impl Patience {
 }
 
 /// See the module.
-pub(super) struct BoundedWrites {
-    stream: UnixStream,
+pub(super) struct BoundedWrites<S> {
+    stream: S,
     timeout: Duration,
     patience: Patience,
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl BoundedWrites {
-    pub(super) fn new(stream: UnixStream, timeout: Duration, patience: Patience) -> Self {
+impl<S> BoundedWrites<S> {
+    pub(super) fn new(stream: S, timeout: Duration, patience: Patience) -> Self {
         Self {
             stream,
             timeout,
@@ -68,7 +67,7 @@ impl BoundedWrites {
     }
 }
 
-impl AsyncWrite for BoundedWrites {
+impl<S: AsyncWrite + Unpin> AsyncWrite for BoundedWrites<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -100,7 +99,7 @@ impl AsyncWrite for BoundedWrites {
     }
 }
 
-impl AsyncRead for BoundedWrites {
+impl<S: AsyncRead + Unpin> AsyncRead for BoundedWrites<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -112,7 +111,7 @@ impl AsyncRead for BoundedWrites {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt;
+    use tokio::{io::AsyncWriteExt, net::UnixStream};
 
     use super::*;
 

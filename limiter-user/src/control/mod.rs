@@ -1,4 +1,4 @@
-//! HTTP with JSON on the Unix socket, both ends. The only place that opens sockets.
+//! HTTP with JSON on the Unix socket, both ends, and over TCP to be read only. The only place that opens sockets.
 //!
 //! | module | holds |
 //! |---|---|
@@ -9,6 +9,7 @@
 //! | [`service`] | what the server needs from the daemon |
 //! | [`server`] | connections, bounds, answers |
 //! | [`feed`] | the last events, and everybody who reads them |
+//! | [`port`] | the TCP sockets of `metrics` |
 //! | [`subscription`] | one reader of the event stream |
 //! | [`refusal`] | answers that are not a success |
 //! | [`client`] | the command line's end |
@@ -23,6 +24,7 @@ pub mod feed;
 pub mod filter;
 mod limits;
 pub mod peer;
+pub mod port;
 pub mod refusal;
 pub mod route;
 pub mod server;
@@ -52,6 +54,18 @@ pub const MAX_WAITING_BYTES: usize = 256 << 20;
 
 /// As [`MAX_WAITING_BYTES`], for all others together.
 pub const MAX_WAITING_BYTES_OF_OTHERS: usize = 64 << 20;
+
+/// Connections to all ports of `metrics` together at the most.
+pub const MAX_PORT_CONNECTIONS: usize = 128;
+
+/// Bytes of answers at the most that wait for those at the ports of `metrics` to take them.
+pub const MAX_WAITING_BYTES_AT_PORTS: usize = 64 << 20;
+
+/// Longest time from a connection to a port of `metrics` until its request is there.
+pub const PORT_REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Longest life of a connection to a port of `metrics`.
+pub const PORT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Largest body of a request, bytes.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;

@@ -96,6 +96,31 @@ impl Refusal {
         }
     }
 
+    /// nginx's answer to whoever asks for a change where only reading is allowed.
+    pub fn method_disabled(method: &str) -> Self {
+        let text = format!(
+            "{method} is disabled here, where one may only read: ask on the control socket"
+        );
+        Self {
+            allow: Some("GET, HEAD"),
+            ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodDisabled", text)
+        }
+    }
+
+    /// nginx's API in a version that is not this one.
+    pub fn unknown_version(version: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "UnknownVersion",
+            format!("unknown version {version:?} of the API, use 9"),
+        )
+    }
+
+    /// A port of `metrics` cannot be had.
+    pub fn no_port(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "PortUnavailable", text)
+    }
+
     /// The body is larger than [`super::MAX_BODY_BYTES`].
     pub fn too_large() -> Self {
         let text = format!("the body is larger than {} bytes", super::MAX_BODY_BYTES);

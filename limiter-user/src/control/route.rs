@@ -5,9 +5,12 @@ use std::borrow::Cow;
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
+pub use self::api::{ApiRoute, VERSION};
 pub use super::filter::EventFilter;
 use super::refusal::Refusal;
 use crate::api::TopBy;
+
+mod api;
 
 /// Keys in `GET /zones/NAME` unless the query says otherwise.
 pub const DEFAULT_TOP: usize = 10;
@@ -30,8 +33,31 @@ pub enum Route {
     Connections(Holders),
     /// `GET /events[?all=1&zone=Z&server=S&status=S&addr=CIDR&since=TIME&after=STREAM:NUMBER]`
     Events(EventFilter),
+    /// What is also answered at the ports of `metrics`.
+    Public(Public),
+    /// `DELETE /api/9/stream/limit_conns/ZONE`
+    ResetZone {
+        /// Name as the configuration has it.
+        name: String,
+    },
     /// A POST.
     Change(Change),
+}
+
+/// What everybody may read who gets to a port of `metrics`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Public {
+    /// `GET /api/…`, as nginx has it.
+    Api(ApiRoute),
+    /// `GET /metrics`, as Prometheus reads it.
+    Metrics,
+}
+
+impl Public {
+    /// Whether it may take long, because it is about single keys.
+    pub fn reads_much(&self) -> bool {
+        matches!(self, Self::Metrics)
+    }
 }
 
 /// The changes; each has its own body in [`crate::api`].
@@ -109,6 +135,11 @@ impl Route {
                 only(method, path, "GET")?;
                 EventFilter::parse(query).map(Self::Events)
             }
+            ["metrics"] => {
+                api::only_read(method, path, "GET, HEAD")?;
+                Ok(Self::Public(Public::Metrics))
+            }
+            ["api", rest @ ..] => api::parse(method, path, rest, query),
             ["dry-run"] => change(method, path, query, Change::DryRun),
             ["log-level"] => change(method, path, query, Change::LogLevel),
             ["action"] => change(method, path, query, Change::Action),
@@ -125,7 +156,11 @@ impl Route {
 impl Route {
     /// Whether it is about every key or every connection.
     pub fn reads_much(&self) -> bool {
-        matches!(self, Self::Zone { .. } | Self::Connections(_))
+        match self {
+            Self::Zone { .. } | Self::Connections(_) => true,
+            Self::Public(wanted) => wanted.reads_much(),
+            _ => false,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::{
 };
 use tracing::debug;
 
+pub use self::port::serve_ports;
 use self::{
     answer::{Answer, json, lines, nothing, or_empty, parse, read_body, refused},
     places::{Place, Places, Room},
@@ -26,10 +27,13 @@ use super::{
     route::{Change, Route},
     service::Service,
 };
-use crate::api::{Detach, Reload};
+use crate::api::{Detach, Reload, ResetCounters};
 
 mod answer;
+mod crowd;
 mod places;
+mod port;
+mod public;
 
 /// Room for a request's headers, and for an answer that the peer does not take, bytes.
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -159,7 +163,7 @@ impl<S: Service> Handler<S> {
         let uri = request.uri();
         let route = Route::parse(request.method(), uri.path(), uri.query().unwrap_or(""))?;
         let body = match route {
-            Route::Change(_) => {
+            Route::Change(_) | Route::ResetZone { .. } => {
                 self.guard.permit(&self.peer, Access::Change)?;
                 read_body(request.into_body()).await?
             }
@@ -179,6 +183,12 @@ impl<S: Service> Handler<S> {
                     position,
                     subscription.into_body(self.stopped.clone()),
                 ))
+            }
+            Route::Public(wanted) => public::answer(&*self.service, room, &wanted).await,
+            Route::ResetZone { name } => {
+                let zone = Some(name);
+                self.service.reset(ResetCounters { zone }).await?;
+                Ok(nothing())
             }
             Route::Change(change) => self.change(room, change, &body).await,
         }

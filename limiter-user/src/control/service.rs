@@ -6,15 +6,21 @@ use super::{
     route::{EventFilter, Holders, Top},
     subscription::Subscription,
 };
-use crate::api::{
-    ConnectionList, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt,
-    SetLimit, SetLogLevel, Status, ZoneStatus,
+use crate::{
+    api::{
+        ConnectionList, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt,
+        SetLimit, SetLogLevel, Status, ZoneStatus,
+    },
+    metrics::Snapshot,
 };
 
 /// Answers requests that were understood and permitted.
 pub trait Service: Send + Sync + 'static {
     /// `GET /status`.
     fn status(&self) -> impl Future<Output = Result<Status, Refusal>> + Send;
+
+    /// `GET /metrics`.
+    fn metrics(&self) -> impl Future<Output = Result<Snapshot, Refusal>> + Send;
 
     /// `GET /zones`, without keys.
     fn zones(&self) -> impl Future<Output = Result<Vec<ZoneStatus>, Refusal>> + Send;

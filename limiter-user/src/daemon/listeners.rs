@@ -67,7 +67,7 @@ async fn serve_new(
     targets: &mut JoinSet<()>,
 ) {
     for target in daemon.take_targets().await {
-        targets.spawn(waiting::serve(target, policy.clone()));
+        targets.spawn(waiting::serve(target, policy.clone(), daemon.waiting()));
     }
     while targets.try_join_next().is_some() {}
 }

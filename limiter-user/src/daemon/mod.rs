@@ -13,6 +13,7 @@
 //! | [`books`] | counters since the last reset |
 //! | [`one_zone`], [`top`] | the keys of a zone, and those that stand out |
 //! | [`holders`], [`key_filter`] | open connections, and which of them are meant |
+//! | [`usage`] | what the daemon itself takes of the machine |
 //! | [`view`] | a policy in the words of the API; pure |
 //! | [`convert`] | from the kernel's event to the API's; pure |
 //! | [`refusal_line`] | what a refusal looks like in the log; pure |
@@ -32,9 +33,9 @@ use self::{
     clock::Clock, in_force::InForce, log::notice, notify::Manager, reload::Source, service::Daemon,
 };
 use crate::{
-    control::{server, socket::ControlSocket},
+    control::{port::Ports, server, socket::ControlSocket},
     kernel::{Adopted, How, Instance, Kernel, KernelError, Started, sock_diag},
-    policy::Policy,
+    policy::{Metrics, Policy},
 };
 
 pub mod books;
@@ -58,6 +59,7 @@ pub mod reload;
 pub mod service;
 pub mod state;
 pub mod top;
+pub mod usage;
 pub mod view;
 pub mod waiting;
 
@@ -82,6 +84,8 @@ pub struct Mission {
     pub instance: Option<Instance>,
     /// Whether it also goes on after a clean stop.
     pub keep: bool,
+    /// Where counters are served over TCP: open already, because that may take privileges.
+    pub ports: Ports,
 }
 
 /// Enforces a policy, and serves `socket` until it is to stop, then detaches everything unless it is
@@ -100,6 +104,7 @@ pub async fn run(
         source,
         instance,
         keep,
+        ports,
     } = mission;
     let mut started = Kernel::start(&policy, instance.as_ref())?;
     let kernel = &mut started.kernel;
@@ -110,6 +115,7 @@ pub async fn run(
     let cgroup_watch = kernel.watch_cgroups();
     let in_force = InForce::new(policy.clone(), kernel.indices());
     announce(&policy, &started);
+    log_ports(&policy.metrics);
 
     let feed = feed::begin(&mut events, &in_force, &*clock);
     let daemon = Arc::new(Daemon::new(
@@ -119,6 +125,7 @@ pub async fn run(
         manager.clone(),
         Arc::clone(&feed),
         Arc::clone(&clock),
+        ports,
     ));
     let events = tokio::spawn(feed::run(events, daemon.policy(), feed, clock));
     let listeners = tokio::spawn(listeners::follow(
@@ -138,6 +145,7 @@ pub async fn run(
     ready();
     manager.ready();
     let watchdog = tokio::spawn(keep_alive(manager.clone(), Arc::clone(&daemon)));
+    let ports = tokio::spawn(server::serve_ports(daemon.ports(), Arc::clone(&daemon)));
     let guard = socket.guard();
     let stop = async {
         tokio::select! {
@@ -150,6 +158,7 @@ pub async fn run(
 
     manager.stopping();
     end(watchdog).await;
+    end(ports).await;
     notice!("stopping");
     if let Some(reloads) = reloads {
         end(reloads).await;
@@ -228,6 +237,12 @@ fn announce(policy: &Policy, started: &Started) {
              excess connections, which a lost race lets in, stay open and are not counted"
         ),
         Err(e) => tracing::warn!("find out whether the kernel can close connections: {e}"),
+    }
+}
+
+fn log_ports(metrics: &Metrics) {
+    for address in &metrics.listen {
+        notice!("metrics at http://{address}/metrics");
     }
 }
 

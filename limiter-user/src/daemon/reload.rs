@@ -95,7 +95,12 @@ pub(super) fn at_the_next_start(before: &Policy, now: &Policy) -> Vec<Message> {
 }
 
 /// Writes to the log what has changed.
-pub(super) fn log(reloaded: &Reloaded, adopted: &Adopted, warnings: &[Message]) {
+pub(super) fn log(
+    reloaded: &Reloaded,
+    adopted: &Adopted,
+    warnings: &[Message],
+    (before, now): (&Policy, &Policy),
+) {
     notice!(
         "policy reloaded, servers: {}, zones: {}",
         reloaded.servers.len(),
@@ -105,6 +110,9 @@ pub(super) fn log(reloaded: &Reloaded, adopted: &Adopted, warnings: &[Message]) 
         if zone.change != ZoneChange::Kept {
             notice!("zone {:?}: {}", zone.zone, zone.change);
         }
+    }
+    if now.metrics.listen != before.metrics.listen {
+        super::log_ports(&now.metrics);
     }
     super::log_adopted(adopted);
     for warning in warnings {

@@ -13,22 +13,24 @@ use tracing::error;
 
 use super::{
     books, change, clock::Clock, in_force::InForce, notify::Manager, reload::Source, state::State,
-    view,
+    waiting::Waiting,
 };
 use crate::{
     api::{
-        ConnectionList, EventStatus, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun,
-        SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
+        ConnectionList, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt,
+        SetLimit, SetLogLevel, Status, ZoneStatus,
     },
     control::{
         feed::Feed,
         filter::EventFilter,
+        port::{Port, Ports},
         refusal::Refusal,
         route::{Holders, Top},
         service::Service,
         subscription::Subscription,
     },
     kernel::{KernelError, Started, Target},
+    metrics::Snapshot,
     policy::Policy,
 };
 
@@ -47,6 +49,9 @@ pub struct Daemon {
     ready_ns: u64,
     /// Whether somebody wants nothing to be in force any more.
     detach: watch::Sender<bool>,
+    ready_time_seconds: f64,
+    ports: Arc<Ports>,
+    waiting: Waiting,
 }
 
 impl Daemon {
@@ -58,6 +63,7 @@ impl Daemon {
         manager: Manager,
         feed: Arc<Feed>,
         clock: Arc<dyn Clock>,
+        ports: Ports,
     ) -> Self {
         let Started {
             kernel,
@@ -68,6 +74,7 @@ impl Daemon {
         let books = books::from_json(&books);
         let (state, policy) = State::new(kernel, policy, &applied, &books);
         let ready_ns = clock.monotonic_ns();
+        let ready_time_seconds = clock.wall().as_duration().as_secs_f64();
         Self {
             state: Arc::new(Mutex::new(Some(state))),
             policy,
@@ -77,7 +84,20 @@ impl Daemon {
             clock,
             ready_ns,
             detach: watch::Sender::new(false),
+            ready_time_seconds,
+            ports: Arc::new(ports),
+            waiting: Waiting::default(),
         }
+    }
+
+    /// Where counters are served over TCP, and its changes.
+    pub fn ports(&self) -> watch::Receiver<Vec<Arc<Port>>> {
+        self.ports.follow()
+    }
+
+    /// How many refused connections wait to be closed.
+    pub fn waiting(&self) -> Waiting {
+        self.waiting.clone()
     }
 
     /// The policy in force, and its changes.
@@ -144,6 +164,11 @@ impl Daemon {
         self.with(|_| Ok(())).await.is_ok()
     }
 
+    fn uptime(&self) -> Duration {
+        let now_ns = self.clock.monotonic_ns();
+        Duration::from_nanos(now_ns.saturating_sub(self.ready_ns))
+    }
+
     async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut State) -> Result<T, Refusal> + Send + 'static,
@@ -179,27 +204,24 @@ async fn aside<T: Send + 'static>(
 
 impl Service for Daemon {
     async fn status(&self) -> Result<Status, Refusal> {
-        let uptime_ns = self.clock.monotonic_ns().saturating_sub(self.ready_ns);
-        self.with(move |state| {
-            let events = state.event_counters()?;
-            let packets = state.packet_counters()?;
-            Ok(Status {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                pid: std::process::id(),
-                uptime_s: Duration::from_nanos(uptime_ns).as_secs(),
-                attached: state.attached(),
-                pinned: state.pinned_at().map(|path| path.display().to_string()),
-                servers: state.servers(),
-                zones: state.zones()?,
-                events: EventStatus {
-                    sent: events.sent,
-                    lost: events.lost,
-                    suppressed: events.suppressed,
-                },
-                packets: view::packets(&packets),
-            })
-        })
-        .await
+        let uptime = self.uptime();
+        self.with(move |state| state.status(uptime)).await
+    }
+
+    async fn metrics(&self) -> Result<Snapshot, Refusal> {
+        let uptime = self.uptime();
+        let ready_time_seconds = self.ready_time_seconds;
+        let subscribers = self.feed.readers() as u64;
+        let waiting = self.waiting.count();
+        let snapshot = self.with(move |state| state.snapshot(uptime));
+        let (snapshot, keys) = snapshot.await?;
+        let mut snapshot = Snapshot {
+            ready_time_seconds,
+            waiting,
+            subscribers,
+            ..snapshot
+        };
+        aside(move || keys.read_into(&mut snapshot).map(|()| snapshot)).await
     }
 
     async fn zones(&self) -> Result<Vec<ZoneStatus>, Refusal> {
@@ -270,6 +292,7 @@ impl Service for Daemon {
     async fn reload(&self) -> Result<Reloaded, Refusal> {
         let source = Arc::clone(&self.source);
         let manager = self.manager.clone();
+        let ports = Arc::clone(&self.ports);
         // Read when it is our turn: what is in force at the end was read last.
         self.with(move |state| {
             let _reloading = manager.reloading();
@@ -277,7 +300,14 @@ impl Service for Daemon {
                 error!("reload: {}; the policy in force stays", message.line);
                 Refusal::bad_configuration(message.text)
             })?;
-            state.reload(fresh)
+            // Before anything is changed: without its ports the policy is not that of the file.
+            let opened = ports.prepare(&fresh.policy.metrics.listen).map_err(|e| {
+                error!("reload: {e}; the policy in force stays");
+                Refusal::no_port(e.with_hint())
+            })?;
+            let reloaded = state.reload(fresh)?;
+            ports.switch(opened);
+            Ok(reloaded)
         })
         .await
     }

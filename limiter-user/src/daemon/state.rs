@@ -12,14 +12,14 @@ use super::{
     in_force::InForce,
     interfaces,
     log::notice,
-    log_lines::{change_line, summary},
+    log_lines::change_line,
     one_zone::OneZone,
     reload::{self, Fresh},
 };
 use crate::{
     api::{Attached, Reloaded, ServerStatus, ZoneStatus},
     control::refusal::Refusal,
-    kernel::{Applied, Indices, Kernel, KernelError, Target},
+    kernel::{Applied, Indices, Kernel, KernelError, Stopwatch, Target},
     policy::Policy,
 };
 
@@ -33,7 +33,11 @@ pub struct State {
     books: Vec<ZoneBook>,
     /// Subscribers that asked for passed connections.
     passed_wanted: usize,
+    /// Held while the programs' runs are measured.
+    stopwatch: Option<Stopwatch>,
 }
+
+mod snapshot;
 
 impl State {
     /// Takes a kernel that enforces `policy`; the receiver follows its changes. `books` are those of
@@ -55,7 +59,9 @@ impl State {
             loaded,
             books,
             passed_wanted: 0,
+            stopwatch: None,
         };
+        state.measure();
         state.record_books();
         (state, follower)
     }
@@ -181,7 +187,7 @@ impl State {
         let now = self.policy();
         warnings.extend(reload::at_the_next_start(&before, &now));
         let reloaded = reload::reloaded(&before, &now, &applied, &warnings);
-        reload::log(&reloaded, &applied.adopted, &warnings);
+        reload::log(&reloaded, &applied.adopted, &warnings, (&before, &now));
         if let Err(error) = self.refresh_interfaces() {
             tracing::error!("{error}");
         }
@@ -198,6 +204,7 @@ impl State {
         self.books = books::next(&policy, &applied, book_of);
         let in_force = before.followed_by(policy, self.kernel.indices());
         self.policy.send_replace(Arc::new(in_force));
+        self.measure();
         self.record_books();
         Ok(applied)
     }
@@ -262,23 +269,6 @@ impl State {
             self.kernel.report_passed(false)?;
         }
         Ok(())
-    }
-
-    /// Says what was seen.
-    pub fn log_summary(&self) {
-        match self.zones() {
-            Ok(zones) => zones.iter().for_each(|zone| notice!("{}", summary(zone))),
-            Err(refusal) => tracing::warn!("{refusal}"),
-        }
-        match self.kernel.read_event_counters() {
-            Ok(events) => notice!(
-                "events: sent {}, lost {}, suppressed {}",
-                events.sent,
-                events.lost,
-                events.suppressed
-            ),
-            Err(error) => tracing::warn!("{error}"),
-        }
     }
 
     fn read(&self, policy: &Policy, zone: usize) -> Result<ZoneStatus, Refusal> {

@@ -52,6 +52,9 @@ pub fn policy(policy: &Policy, origins: Origins, cpus: u64) -> PolicyStatus {
             .map(|path| path.display().to_string()),
         control_group: policy.grant.group.as_ref().map(|it| it.name.clone()),
         control_others: policy.grant.others,
+        metrics: policy.metrics.listen.clone(),
+        metrics_top: policy.metrics.top,
+        metrics_run_time: policy.metrics.run_time,
         origins,
     }
 }

@@ -1,7 +1,14 @@
 //! Refused connections that are accepted in place of the application: nothing of them reaches it,
 //! and they are closed after the delay of their server (`limit_conn_action close`).
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use socket2::SockRef;
 use tokio::{
@@ -23,8 +30,33 @@ const DISCARD_BYTES: usize = 64 * 1024;
 /// Reads at the end. The receive buffer is smaller.
 const LAST_READS: usize = 16;
 
+/// How many connections wait to be closed.
+#[derive(Clone, Debug, Default)]
+pub struct Waiting(Arc<AtomicU64>);
+
+impl Waiting {
+    /// At this moment.
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn one_more(&self) -> OneMore {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        OneMore(self.clone())
+    }
+}
+
+/// One that waits.
+struct OneMore(Waiting);
+
+impl Drop for OneMore {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Accepts and closes until the target is given up.
-pub async fn serve(target: Target, policy: watch::Receiver<Arc<InForce>>) {
+pub async fn serve(target: Target, policy: watch::Receiver<Arc<InForce>>, count: Waiting) {
     let Target {
         listener,
         places,
@@ -43,7 +75,11 @@ pub async fn serve(target: Target, policy: watch::Receiver<Arc<InForce>>) {
                 Ok((stream, _)) if !places.holds(&stream) => reset(&stream),
                 Ok((stream, _)) => {
                     let delay = delay(&stream, &policy.borrow());
-                    waiting.spawn(close_after(stream, delay));
+                    let counted = count.one_more();
+                    waiting.spawn(async move {
+                        close_after(stream, delay).await;
+                        drop(counted);
+                    });
                 }
                 Err(e) => {
                     debug!("accept a refused connection: {e}");

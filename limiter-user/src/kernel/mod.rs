@@ -23,6 +23,7 @@
 //! | `divert` | sockets that refused attempts are brought to |
 //! | `scope` | which sockets belong to the attached cgroups |
 //! | `netns`, [`sock_diag`] | network namespaces, and the sockets in them |
+//! | `run_time` | how long the programs have run |
 //! | `syscall`, `twin` | bpf(2), and a map like another one |
 //! | `privilege` | what the process may do |
 
@@ -49,6 +50,7 @@ pub mod pins;
 mod policy;
 mod privilege;
 mod raw;
+mod run_time;
 mod scope;
 pub mod sock_diag;
 mod start;
@@ -75,6 +77,7 @@ pub use self::{
     owners::{Owner, Owners},
     pins::Instance,
     privilege::{check as check_privileges, give_up as give_up_privileges},
+    run_time::{Runs, Stopwatch},
     start::{How, Started},
     zones::{KeyReader, Origin, possible_cpus},
 };

@@ -99,6 +99,15 @@ pub struct Origins {
     /// `others=` of the control socket.
     #[serde(default)]
     pub control_others: Origin,
+    /// Address by address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<Origin>,
+    /// `metrics_top`
+    #[serde(default)]
+    pub metrics_top: Origin,
+    /// `metrics_run_time`
+    #[serde(default)]
+    pub metrics_run_time: Origin,
 }
 
 /// Of one interface.

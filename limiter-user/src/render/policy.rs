@@ -10,7 +10,7 @@ use super::{
 use crate::{
     control::DEFAULT_SOCKET,
     policy::{
-        Attach, Grant, LimitConn, LogFormat, LogTarget, Policy, Server, Zone,
+        Attach, Grant, LimitConn, LogFormat, LogTarget, Metrics, Policy, Server, Zone,
         origin::{LimitOrigins, Origins, ServerOrigins, ZoneOrigins},
     },
     zone_map::MapSize,
@@ -22,6 +22,7 @@ pub fn configuration(policy: &Policy, origins: &Origins, cpus: u64) -> String {
     let mut lines = Lines::default();
     error_log(&mut lines, policy, origins);
     control(&mut lines, policy, origins);
+    metrics(&mut lines, &policy.metrics, origins);
     attach(&mut lines, policy, origins);
     for (index, it) in policy.zones.iter().enumerate() {
         lines.blank();
@@ -72,6 +73,22 @@ fn control(lines: &mut Lines, policy: &Policy, origins: &Origins) {
         text,
         notes(parts.chain([("others", &origins.control_others)])),
     );
+}
+
+/// What is not on says nothing.
+fn metrics(lines: &mut Lines, metrics: &Metrics, origins: &Origins) {
+    for (index, address) in metrics.listen.iter().enumerate() {
+        let origin = origins.metrics.get(index);
+        lines.add(format!("metrics {address};"), note(origin));
+    }
+    if metrics.top > 0 {
+        let text = format!("metrics_top {};", metrics.top);
+        lines.add(text, note(Some(&origins.metrics_top)));
+    }
+    if metrics.run_time {
+        let origin = &origins.metrics_run_time;
+        lines.add("metrics_run_time on;", note(Some(origin)));
+    }
 }
 
 fn attach(lines: &mut Lines, policy: &Policy, origins: &Origins) {

@@ -139,7 +139,7 @@ impl Text<'_> {
     /// What may stand in the main context only. Twice of the same is wrong, and mostly avoided.
     fn of_the_host(&mut self) {
         let path = self.random.one_of(&PATHS);
-        match self.random.below(5) {
+        match self.random.below(8) {
             0 => {
                 let level = self.random.one_of(&LEVELS);
                 let target = self.random.one_of(&["stderr", "journal", path]);
@@ -164,6 +164,19 @@ impl Text<'_> {
                     .one_of(&["mode=auto", "mode=native", "mode=generic"]);
                 let name = format!("eth{}", self.random.below(99));
                 self.line("attach", &["interface", &name, mode]);
+            }
+            4 => {
+                let address = self.random.one_of(&ADDRESSES);
+                let port = 9000 + self.random.below(999);
+                self.line("metrics", &[&format!("{address}{port}")]);
+            }
+            5 => {
+                let number = self.random.below(1001).to_string();
+                self.line("metrics_top", &[&number]);
+            }
+            6 => {
+                let switch = self.random.one_of(&["on", "off"]);
+                self.line("metrics_run_time", &[switch]);
             }
             _ => {
                 let file = self.random.one_of(&FILES);

@@ -32,6 +32,7 @@ mod interface_refusal;
 mod life;
 mod limit;
 mod logging;
+mod metrics;
 mod model;
 mod nginx;
 mod packaging;

@@ -28,6 +28,7 @@ use crate::{
     },
     control::{
         client::{Client, EventLines},
+        port::Ports,
         route::EventFilter,
         socket::ControlSocket,
     },
@@ -82,6 +83,7 @@ impl Stage {
             // It is gone with us.
             instance: None,
             keep: false,
+            ports: Ports::default(),
         };
         let clock = Arc::new(SystemClock);
         let ready = || {

@@ -48,6 +48,7 @@ impl Flags {
             ],
             control_group: Origin::flag("--control-group", self.control_group.is_some()),
             control_others: Origin::flag("--control-others", self.control_others.is_some()),
+            metrics: vec![Origin::flag("--metrics", true); self.metrics.len()],
             ..Origins::default()
         }
     }

@@ -412,17 +412,51 @@ fn simple_values() {
 }
 
 #[test]
-fn what_this_version_lacks() {
+fn metrics() {
+    let many: String = (1..=17).map(|port| format!("metrics {port}; ")).collect();
     check(&[
         (
-            "upstream a { server 192.0.2.1:80 max_conns=1; }",
-            r#"1:1: "upstream" is not supported by this version"#,
+            "metrics 9145-9146;",
+            r#"1:9: a range of ports in "9145-9146""#,
+        ),
+        ("metrics *:9145;", r#"1:9: no address in "*:9145""#),
+        (
+            "metrics localhost:9145;",
+            r#"1:9: invalid host in "localhost:9145""#,
         ),
         (
-            "metrics 127.0.0.1:9100;",
-            r#"1:1: "metrics" is not supported by this version"#,
+            "metrics 9145; metrics 127.0.0.1:9145;",
+            r#"1:15: "metrics" directive is duplicate"#,
+        ),
+        (
+            &many,
+            r#"1:184: too many "metrics" directives, 16 at the most"#,
+        ),
+        (
+            "metrics_top 1001;",
+            r#"1:13: invalid number of keys "1001""#,
+        ),
+        (
+            "metrics_top 1; metrics_top 1;",
+            r#"1:16: "metrics_top" directive is duplicate"#,
+        ),
+        (
+            "metrics_run_time yes;",
+            r#"1:18: invalid value "yes" in "metrics_run_time" directive, it must be "on" or "off""#,
+        ),
+        (
+            "server { metrics 9145; }",
+            r#"1:10: "metrics" directive is not allowed here"#,
         ),
     ]);
+}
+
+#[test]
+fn what_this_version_lacks() {
+    check(&[(
+        "upstream a { server 192.0.2.1:80 max_conns=1; }",
+        r#"1:1: "upstream" is not supported by this version"#,
+    )]);
 }
 
 #[test]

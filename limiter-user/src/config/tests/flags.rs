@@ -36,6 +36,7 @@ fn flags_and_file_come_to_the_same_policy() {
         log_level: Some("warn".to_owned()),
         control_group: Some("0".to_owned()),
         control_others: Some("read".to_owned()),
+        metrics: words(&["9145", "[::1]:9145"]),
     };
     let text = "attach cgroup /sys/fs/cgroup/a; attach interface eth0; attach interface eth1;
         limit_conn_zone $remote_addr$server_port zone=addr:1m v4_prefix=24 v6_prefix=64
@@ -45,7 +46,10 @@ fn flags_and_file_come_to_the_same_policy() {
             limit_conn addr 20; limit_conn_dry_run on; limit_conn_log_level warn;
             limit_conn_action close delay=1m30s;
         }";
-    let text = format!("{text} control /run/limiter/limiter.sock others=read group=0;");
+    let text = format!(
+        "{text} control /run/limiter/limiter.sock others=read group=0;
+        metrics 9145; metrics [::1]:9145;"
+    );
     let mut from_file = parse("t.conf", &text).expect("valid").policy;
     // No flag of these names the socket.
     from_file.control = None;

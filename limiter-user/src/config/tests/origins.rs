@@ -30,6 +30,8 @@ server {
     include web.inc;
 }
 server { }
+metrics 9145; metrics_top 5;
+metrics_run_time on;
 ",
     )
     .expect("a file");
@@ -43,6 +45,9 @@ server { }
     let prefix = format!("{}/", directory.path().display());
     let expected = "\
 error_log stderr notice;                   # target: limiter.conf:1; level: default
+metrics 127.0.0.1:9145;                    # limiter.conf:17
+metrics_top 5;                             # limiter.conf:17
+metrics_run_time on;                       # limiter.conf:18
 attach interface eth0 mode=auto;           # name: limiter.conf:10; mode: default
 attach cgroup /a;                          # limiter.conf:11
 attach interface eth1 mode=native;         # limiter.conf:12

@@ -1,6 +1,6 @@
 //! What a right configuration comes to.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use ipnet::IpNet;
 use limiter_common::key::KeyFields;
@@ -9,8 +9,8 @@ use crate::{
     config::{Loaded, parse},
     policy::{
         Action, Attach, ErrorLog, Grant, Group, Interface, Key, LimitConn, Listen, ListenAddr,
-        LogFormat, LogLevel, LogTarget, OnFull, Others, Override, Policy, Prefixes, Server,
-        XdpMode, Zone,
+        LogFormat, LogLevel, LogTarget, Metrics, OnFull, Others, Override, Policy, Prefixes,
+        Server, XdpMode, Zone,
     },
 };
 
@@ -18,6 +18,8 @@ use crate::{
 const SAMPLE: &str = r#"# limiter
 error_log /var/log/limiter/error.log info format=json;
 control "/run/limiter/limiter.sock" others=read group=0;
+metrics 9145; metrics [2001:db8::9]:9145; metrics_top 50;
+metrics_run_time on;
 attach cgroup /sys/fs/cgroup/system.slice/a\x2db.service;
 attach cgroup '/sys/fs/cgroup/with blank';
 attach interface eth0;
@@ -189,6 +191,14 @@ fn the_sample_comes_to_this_policy() {
                 gid: 0,
             }),
             others: Others::Read,
+        },
+        metrics: Metrics {
+            listen: vec![
+                SocketAddr::from(([127, 0, 0, 1], 9145)),
+                "[2001:db8::9]:9145".parse().expect("an address"),
+            ],
+            top: 50,
+            run_time: true,
         },
     };
     assert_eq!(policy, expected);

@@ -19,6 +19,7 @@ use super::{
     },
     places::Room,
 };
+use crate::metrics::{self, Snapshot};
 
 pub(super) type Answer = Response<Either<Full<Bytes>, Lines>>;
 
@@ -49,6 +50,13 @@ pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
 pub(super) fn json(room: &Room, value: &impl Serialize) -> Result<Answer, Refusal> {
     let bytes = to_line(value).map_err(|error| Refusal::internal(format!("JSON: {error}")))?;
     Ok(of_json(StatusCode::OK, room.hold(bytes)?))
+}
+
+/// As Prometheus reads it; it takes of the room for answers, too.
+pub(super) fn text(room: &Room, snapshot: &Snapshot) -> Result<Answer, Refusal> {
+    let text = metrics::text(snapshot).map_err(|e| Refusal::internal(format!("metrics: {e}")))?;
+    let body = Either::Left(Full::new(room.hold(text.into_bytes())?));
+    Ok(answer(StatusCode::OK, metrics::CONTENT_TYPE, body))
 }
 
 pub(super) fn nothing() -> Answer {

@@ -97,7 +97,7 @@ pub(super) struct Room {
 }
 
 impl Room {
-    fn new(waiting_bytes: usize) -> Arc<Self> {
+    pub(super) fn new(waiting_bytes: usize) -> Arc<Self> {
         Arc::new(Self {
             connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
             turn: Semaphore::new(1),

@@ -11,7 +11,7 @@ use super::{policy as policy_status, *};
 use crate::daemon::in_force::tests::in_force;
 use crate::policy::{
     Action, Attach, ErrorLog, Grant, Interface, Key, LimitConn, Listen, ListenAddr, LogLevel,
-    OnFull, Override, Prefixes, XdpMode, Zone,
+    Metrics, OnFull, Override, Prefixes, XdpMode, Zone,
 };
 
 /// Two zones, two servers.
@@ -67,6 +67,7 @@ pub(crate) fn policy() -> Policy {
         error_log: ErrorLog::default(),
         control: None,
         grant: Grant::default(),
+        metrics: Metrics::default(),
     }
 }
 

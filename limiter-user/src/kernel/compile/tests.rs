@@ -1,7 +1,7 @@
 //! What policies come to in the maps.
 
 use super::*;
-use crate::policy::{ErrorLog, Grant, LimitConn, Listen, LogLevel, OnFull, Prefixes};
+use crate::policy::{ErrorLog, Grant, LimitConn, Listen, LogLevel, Metrics, OnFull, Prefixes};
 
 fn policy(listens: &[&[Listen]]) -> Policy {
     Policy {
@@ -37,6 +37,7 @@ fn policy(listens: &[&[Listen]]) -> Policy {
         error_log: ErrorLog::default(),
         control: None,
         grant: Grant::default(),
+        metrics: Metrics::default(),
     }
 }
 

@@ -39,6 +39,7 @@ use super::{
     object::{attach, load_divert},
     pins::Pins,
     policy::take,
+    run_time::Runs,
     scope::Scope,
     sock_diag,
 };
@@ -58,6 +59,8 @@ pub(super) struct Diversion {
     spare: Option<Ebpf>,
     /// What went wrong in a namespace the last time. It is said once.
     failed: HashMap<NetNsId, String>,
+    /// Of posts that are gone.
+    past: Runs,
 }
 
 impl Diversion {
@@ -70,6 +73,7 @@ impl Diversion {
             wait: None,
             spare: None,
             failed: HashMap::new(),
+            past: Runs::default(),
         })
     }
 
@@ -117,10 +121,22 @@ impl Diversion {
             .extract_if(|id, _| !wanted.contains(id))
             .collect();
         for (_, post) in gone {
-            post.end(&mut self.listening)?;
+            self.end(post)?;
         }
         self.failed.retain(|id, _| wanted.contains(id));
         Ok(())
+    }
+
+    fn end(&mut self, post: Post) -> Result<(), KernelError> {
+        // What is only told must not keep it from ending.
+        self.past = self.past.plus(post.runs().unwrap_or_default());
+        post.end(&mut self.listening)
+    }
+
+    /// What was measured of `limiter_divert`, in all namespaces together.
+    pub(super) fn runs(&self) -> Result<Runs, KernelError> {
+        let mut posts = self.posts.values();
+        posts.try_fold(self.past, |sum, post| Ok(sum.plus(post.runs()?)))
     }
 
     /// What is attached where.
@@ -165,7 +181,7 @@ impl Diversion {
             if post.is_served() {
                 self.posts.insert(netns.id, post);
             } else {
-                post.end(&mut self.listening)?;
+                self.end(post)?;
             }
         }
         let own = self.posts.get(&netns.id).map(Post::cookie);

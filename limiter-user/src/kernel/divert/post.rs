@@ -1,5 +1,7 @@
 //! What is in force in one network namespace.
 
+use std::os::fd::AsFd as _;
+
 use aya::{
     Ebpf,
     maps::{MapData, ProgramArray, SockMap},
@@ -18,6 +20,7 @@ use crate::kernel::{
     netns::NetNs,
     object::program,
     policy::take,
+    run_time::Runs,
 };
 
 /// A socket that refused attempts are brought to. Dropped, nothing is brought there any more, and
@@ -32,6 +35,7 @@ pub(super) struct Post {
 
 /// `limiter_divert` of one namespace.
 struct Diverter {
+    program: ProgramFd,
     _link: SkLookupLink,
     /// The kernel empties the array when nobody has it open (kernel/bpf/arraymap.c,
     /// prog_array_map_clear).
@@ -87,16 +91,24 @@ impl Post {
         next.set(0, &lookup(ebpf)?, 0)
             .context("write map", MAP_NEXT)?;
         let program = program::<SkLookup>(&mut divert, PROGRAM_DIVERT)?;
+        let descriptor = program.fd().and_then(|fd| Ok(fd.try_clone()?));
         let link = program
             .attach(netns)
             .and_then(|link| program.take_link(link))
             .context("attach to a network namespace", PROGRAM_DIVERT)?;
         self.diverter = Some(Diverter {
+            program: descriptor.context("find program", PROGRAM_DIVERT)?,
             _link: link,
             _next: next,
             _target: target,
         });
         Ok(())
+    }
+
+    /// What was measured of `limiter_divert` here.
+    pub(super) fn runs(&self) -> Result<Runs, KernelError> {
+        let of = |diverter: &Diverter| Runs::of(diverter.program.as_fd(), PROGRAM_DIVERT);
+        self.diverter.as_ref().map_or(Ok(Runs::default()), of)
     }
 
     /// Cookie of the socket.

@@ -11,7 +11,7 @@ use limiter::{
     kernel::Kernel,
     policy::{
         Action, Attach, ErrorLog, Grant, Interface, Key, LimitConn, Listen, ListenAddr, LogLevel,
-        OnFull, Policy, Prefixes, Server, XdpMode, Zone,
+        Metrics, OnFull, Policy, Prefixes, Server, XdpMode, Zone,
     },
 };
 use limiter_common::{counters::ZoneCounters, key::KeyFields};
@@ -186,6 +186,7 @@ fn policy(cgroup: &Path) -> Policy {
         error_log: ErrorLog::default(),
         control: None,
         grant: Grant::default(),
+        metrics: Metrics::default(),
     }
 }
 

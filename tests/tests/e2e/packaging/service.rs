@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tests::{Machine, World, package, settle};
+use tests::{Machine, World, package, port, settle};
 
 use super::{PACKAGE, UNIT, settle_active};
 use crate::{CLIENT, SERVER};
@@ -29,10 +29,16 @@ fn under_its_unit_the_daemon_refuses_in_every_way_and_adopts() {
     let server = world.serve(&[SERVER]);
     let first = world.open(CLIENT, server.address());
     let limits = "limit_conn_zone $binary_remote_addr zone=addr:1m; limit_conn addr 1;
-        server { listen 8080; } attach interface lo;";
+        server { listen 8080; } attach interface lo; metrics 9145; metrics_run_time on;";
     let machine = installed(&world, limits);
     // It was open before.
     world.must_be_refused(CLIENT, server.address());
+
+    let metrics = "127.0.0.1:9145".parse().expect("an address");
+    let told = port::get(&world.netns, metrics, "/metrics").body;
+    for name in ["limiter_program_runs_total{", "process_open_fds "] {
+        assert!(told.contains(name), "{name}: {told}");
+    }
 
     machine.ok(&["limiter", "action", "reset"]);
     world.must_be_reset(CLIENT, server.address());

@@ -23,6 +23,7 @@ use crate::{
         socket::ControlSocket,
         subscription::{Published, Subscription},
     },
+    metrics::Snapshot,
     policy::{ActionKind, LogLevel},
 };
 
@@ -72,6 +73,17 @@ impl Service for Canned {
             zones: Vec::new(),
             events: EventStatus::default(),
             packets: PacketStatus::default(),
+        })
+    }
+
+    async fn metrics(&self) -> Result<Snapshot, Refusal> {
+        Ok(Snapshot {
+            status: self.status().await?,
+            ready_time_seconds: 1.0,
+            waiting: 0,
+            subscribers: 0,
+            programs: None,
+            usage: None,
         })
     }
 

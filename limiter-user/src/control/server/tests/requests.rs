@@ -53,6 +53,23 @@ async fn client_and_server_understand_each_other() {
 }
 
 #[tokio::test]
+async fn metrics_say_which_format_they_have() {
+    let bench = Bench::start();
+    for method in ["GET", "HEAD"] {
+        let request = format!("{method} /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let answer = bench.exchange(request.as_bytes()).await;
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        let kind = "content-type: text/plain; version=0.0.4; charset=utf-8";
+        assert!(head.contains(kind), "{head}");
+        assert_eq!(
+            body.contains("limiter_build_info{version=\"0\"} 1\n"),
+            method == "GET"
+        );
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_zone_is_nginx_error_object() {
     let bench = Bench::start();
     let error = bench

@@ -14,7 +14,8 @@ use tests::{
 use super::{GID, UID, somebody};
 use crate::{CLIENT, SERVER, ZONE};
 
-const READING: [&[&str]; 4] = [
+const READING: [&[&str]; 5] = [
+    &["connections"],
     &["status"],
     &["zones"],
     &["zones", "addr"],
@@ -30,7 +31,8 @@ const CHANGING: [&[&str]; 8] = [
     &["reset"],
     &["reload"],
 ];
-const READING_ROUTES: [&str; 5] = [
+const READING_ROUTES: [&str; 6] = [
+    "/connections",
     "/status",
     "/zones",
     "/zones/addr",

@@ -1,9 +1,18 @@
 //! Connections that pass and close.
 
 use limiter::api::{Event, EventState};
-use tests::{Limiter, World, http::Events, limiter::QUIET, settle, settle::PATIENCE};
+use nix::sys::signal::Signal;
+use tests::{
+    Limiter, World,
+    churn::{Churn, Ending, churn},
+    http::Events,
+    limiter::QUIET,
+    settle,
+    settle::PATIENCE,
+    world::address,
+};
 
-use crate::{CLIENT, LIMIT_10, SERVER};
+use crate::{CLIENT, LIMIT_10, SERVER, ZONE};
 
 fn next(events: &Events) -> Event {
     events.next(PATIENCE).expect("an event")
@@ -76,4 +85,37 @@ fn they_cost_nothing_when_nobody_asks() {
     });
     let status = limiter.status().events;
     assert_eq!((status.lost, status.suppressed), (0, 0));
+}
+
+#[test]
+fn however_many_pass_refusals_find_room() {
+    let _heavy = crate::heavy();
+    let world = World::new();
+    let server = world.serve(&[SERVER]);
+    let limiter = Limiter::start(&world, &LIMIT_10);
+    let refusals = limiter.events();
+    let _all = Events::subscribe(limiter.control(), "?all=1");
+    let _open = world.open_many(CLIENT, server.address(), 10);
+    // Nobody reads the ring: twice as many events as half of it holds.
+    limiter.signal(Signal::SIGSTOP);
+    let plan = Churn {
+        connections: 6_000,
+        threads: 4,
+        from: (20..28).map(|n| address(&format!("127.0.0.{n}"))).collect(),
+        to: vec![server.address()],
+        endings: vec![Ending::ClientReset],
+        patience: PATIENCE,
+    };
+    let report = world.netns.run(|| churn(&plan));
+    assert_eq!(report.done, plan.connections, "{:?}", report.failures);
+    world.must_be_refused(CLIENT, server.address());
+    limiter.signal(Signal::SIGCONT);
+    let refusal = next(&refusals);
+    assert_eq!(refusal.status, EventState::Rejected);
+    settle("connections", 10, || limiter.zone(ZONE).connections);
+    let status = limiter.status().events;
+    assert_eq!(status.lost, 0, "{status:?}");
+    assert!(status.suppressed > 0, "{status:?}");
+    let offered = 10 + 2 * 6_000 + 1;
+    assert_eq!(status.sent + status.suppressed, offered, "{status:?}");
 }

@@ -77,6 +77,10 @@ fn every_connection_is_listed_with_what_the_test_knows_of_it() {
         client::connect_here(address("127.0.0.4"), server.address(), PATIENCE).expect("connect")
     });
     settle("connections", 14, || list(&limiter, &[]).matching);
+    // The client acknowledges the FIN when its timer says so.
+    settle("half closed", TcpState::FinWait2, || {
+        of(&list(&limiter, &[]), &half_closed).state
+    });
 
     let all = list(&limiter, &[]);
     assert_eq!((all.connections.len(), all.missing), (14, 0));

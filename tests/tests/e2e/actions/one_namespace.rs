@@ -49,6 +49,7 @@ fn a_namespace_without_a_free_port_holds_nobody_else_up() {
     greedy.sysctl(RANGE, "32768 60999");
     settle("programs at sk_lookup", 1, || programs::at_lookup(&greedy));
     client::must_be_reset(&greedy, address(CLIENT), to);
+    limiter.must_say("refused attempts are dropped");
     let said = limiter.stderr();
     assert_eq!(
         said.matches("refused attempts are dropped").count(),

@@ -93,7 +93,7 @@ fn a_daemon_that_runs_is_told_to_stop_and_keeps_nothing() {
     assert!(output.stderr.contains("detached"), "{}", output.stderr);
     settle("runs", false, || limiter.runs());
     assert!(!Path::new(&place).exists());
-    assert!(limiter.stderr().contains("nothing is limited any more"));
+    limiter.must_say("nothing is limited any more");
     let _free = world.open_many(CLIENT, server.address(), 5);
 }
 

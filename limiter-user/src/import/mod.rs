@@ -52,7 +52,7 @@ use self::{
 };
 use crate::config::{
     ConfigError,
-    grammar::{Files, Source},
+    grammar::{Directive, Files, Source},
 };
 
 /// A translated configuration.
@@ -101,6 +101,18 @@ pub fn parse(name: &str, text: &str) -> Result<Import, ConfigError> {
     let mut files = Files::foreign();
     let first = files.take_first(Path::new(name), text)?;
     import(&first, files)
+}
+
+/// The directives of a configuration, included files in their places, as `nginx -T` has them; nothing is
+/// run, opened or made for it. Files that say nothing of interest here may be left out.
+///
+/// # Errors
+///
+/// As [`load`].
+pub(crate) fn directives(path: &Path) -> Result<Vec<Directive>, ConfigError> {
+    let mut files = Files::foreign();
+    let first = files.open_first(path)?;
+    Ok(read::read(&first, files)?.directives)
 }
 
 fn import(first: &Arc<Source>, files: Files) -> Result<Import, ConfigError> {

@@ -75,6 +75,7 @@ pub use self::{
     holders::{Holder, HolderReader},
     indices::Indices,
     interface::{AttachedInterface, InterfaceWatch, interface_names},
+    netns::enter_that_of as enter_network_of,
     owners::{Owner, Owners},
     pins::Instance,
     privilege::{check as check_privileges, give_up as give_up_privileges},

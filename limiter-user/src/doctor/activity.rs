@@ -52,17 +52,17 @@ pub fn of(
         return Activity::Slow;
     }
     match (sent, received) {
-        (0, 0) => silent(&new),
+        (0, 0) => silent(&new, after.unread_bytes > 0),
         // More of a request that was not answered before either.
         (0, _) if is_unanswered(&old) && is_slow(received) => Activity::Slow,
         _ => Activity::Busy,
     }
 }
 
-fn silent(traffic: &Traffic) -> Activity {
+fn silent(traffic: &Traffic, is_unread: bool) -> Activity {
     if traffic.sent_bytes == 0 && traffic.received_bytes == 0 {
         Activity::Silent
-    } else if !is_unanswered(traffic) {
+    } else if !is_unread && !is_unanswered(traffic) {
         Activity::Idle
     } else if comes_in_drops(traffic) {
         Activity::Slow
@@ -71,7 +71,8 @@ fn silent(traffic: &Traffic) -> Activity {
     }
 }
 
-/// Whether the last word is the client's.
+/// Whether the last word is the client's. A request that follows an answer within a tick of the kernel
+/// (4 ms mostly) looks answered.
 fn is_unanswered(traffic: &Traffic) -> bool {
     traffic.received_bytes > 0
         && (traffic.sent_bytes == 0 || traffic.last_received_ms < traffic.last_sent_ms)
@@ -199,6 +200,15 @@ mod tests {
         assert_eq!(of(Some(&full), &full, 3_000), Activity::Slow);
         let drained = connection(traffic(60_000, 100, 2_000, 9_000));
         assert_eq!(of(Some(&full), &drained, 3_000), Activity::Idle);
+    }
+
+    #[test]
+    fn what_was_not_read_was_not_answered() {
+        let unread = ObservedConnection {
+            unread_bytes: 7,
+            ..connection(traffic(1, 7, 3_040, 3_040))
+        };
+        assert_eq!(of(Some(&unread), &unread, 3_000), Activity::Waiting);
     }
 
     #[test]

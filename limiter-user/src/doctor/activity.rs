@@ -107,6 +107,7 @@ mod tests {
             remote: ([127, 0, 0, 2], 1234).into(),
             state: 1,
             inode: 7,
+            cgroup: None,
             unread_bytes: 0,
             unacknowledged_bytes: 0,
             traffic: Some(traffic),

@@ -29,6 +29,39 @@ impl Counters {
         fs::read_to_string("/proc/thread-self/net/netstat").map(|text| Self::parse(&text))
     }
 
+    /// Adds what another set has grown by between two readings. One that has begun anew adds nothing.
+    pub fn add_growth(&mut self, before: &Self, now: &Self) {
+        for (sum, before, now) in [
+            (
+                &mut self.listen_overflows,
+                before.listen_overflows,
+                now.listen_overflows,
+            ),
+            (
+                &mut self.listen_drops,
+                before.listen_drops,
+                now.listen_drops,
+            ),
+            (
+                &mut self.syn_queue_drops,
+                before.syn_queue_drops,
+                now.syn_queue_drops,
+            ),
+            (
+                &mut self.syn_queue_cookies,
+                before.syn_queue_cookies,
+                now.syn_queue_cookies,
+            ),
+            (
+                &mut self.syncookies_sent,
+                before.syncookies_sent,
+                now.syncookies_sent,
+            ),
+        ] {
+            *sum += now.saturating_sub(before);
+        }
+    }
+
     /// From pairs of lines, names above values. What is not there is 0.
     fn parse(text: &str) -> Self {
         let mut counters = Self::default();

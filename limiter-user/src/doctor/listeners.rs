@@ -12,7 +12,7 @@ use super::{
     sources::Sources,
 };
 use crate::{
-    api::doctor::{ActivityReport, ListenerReport, QueueReport, SourcesReport, StateReport},
+    api::doctor::{ActivityReport, ListenerReport, QueueReport, StateReport},
     kernel::sock_diag::{ObservedConnection, ObservedListener},
 };
 
@@ -140,19 +140,9 @@ impl Group {
         before: Option<&ObservedConnection>,
         interval_ms: u64,
     ) {
-        let states = &mut self.states;
-        let counter = match connection.state {
-            ESTABLISHED => &mut states.established,
-            SYN_RECV => &mut states.syn_recv,
-            FIN_WAIT1 => &mut states.fin_wait1,
-            FIN_WAIT2 => &mut states.fin_wait2,
-            TIME_WAIT => &mut states.time_wait,
-            CLOSE_WAIT => &mut states.close_wait,
-            LAST_ACK => &mut states.last_ack,
-            CLOSING => &mut states.closing,
-            _ => return,
-        };
-        *counter += 1;
+        if !count_state(&mut self.states, connection.state) {
+            return;
+        }
         match connection.state {
             TIME_WAIT => return,
             ESTABLISHED => self.count(connection, before, interval_ms),
@@ -222,7 +212,7 @@ impl Group {
                 },
                 states: self.states,
                 activity: self.activity,
-                remarks: remarks(&self.states, &self.activity, &sources),
+                remarks: remarks::remarks(&self.states, &self.activity, &sources),
                 sources,
                 pids: Vec::new(),
             },
@@ -231,60 +221,23 @@ impl Group {
     }
 }
 
-/// What a surplus in a state means.
-fn remarks(
-    states: &StateReport,
-    activity: &ActivityReport,
-    sources: &SourcesReport,
-) -> Vec<String> {
-    const MANY: u64 = 50;
-    let is_surplus = |count: u64| count >= MANY && count * 4 >= sources.connections;
-    let mut remarks = Vec::new();
-    for (name, count, meaning) in [
-        (
-            "SYN_RECV",
-            states.syn_recv,
-            "handshakes that clients do not end, or a full accept queue",
-        ),
-        (
-            "CLOSE_WAIT",
-            states.close_wait,
-            "the clients have closed, the application has not",
-        ),
-        (
-            "FIN_WAIT1",
-            states.fin_wait1,
-            "the server has closed, and clients do not acknowledge: they are gone, or take nothing",
-        ),
-        (
-            "FIN_WAIT2",
-            states.fin_wait2,
-            "the server has closed, the clients have not",
-        ),
-        (
-            "LAST_ACK",
-            states.last_ack,
-            "both have closed, and clients do not acknowledge the last word",
-        ),
-    ] {
-        if is_surplus(count) {
-            remarks.push(format!("{count} in {name}: {meaning}"));
-        }
-    }
-    if states.time_wait >= MANY && states.time_wait > 4 * sources.connections {
-        remarks.push(format!(
-            "{} in TIME_WAIT: many short connections have ended; they take no descriptor and do no harm",
-            states.time_wait
-        ));
-    }
-    let accepted = activity.accepted();
-    if sources.clients == 1 && accepted >= MANY {
-        remarks.push(
-            "one address holds everything: if it is a proxy, the clients are behind it".to_owned(),
-        );
-    }
-    remarks
+/// Counts a connection. False: it is in none of these states.
+pub(crate) fn count_state(states: &mut StateReport, state: u8) -> bool {
+    let counter = match state {
+        ESTABLISHED => &mut states.established,
+        SYN_RECV => &mut states.syn_recv,
+        FIN_WAIT1 => &mut states.fin_wait1,
+        FIN_WAIT2 => &mut states.fin_wait2,
+        TIME_WAIT => &mut states.time_wait,
+        CLOSE_WAIT => &mut states.close_wait,
+        LAST_ACK => &mut states.last_ack,
+        CLOSING => &mut states.closing,
+        _ => return false,
+    };
+    *counter += 1;
+    true
 }
 
+mod remarks;
 #[cfg(test)]
 mod tests;

@@ -136,14 +136,16 @@ fn name(pid: u32) -> String {
     String::from_utf8_lossy(&name).trim_end().to_owned()
 }
 
-fn descriptors(pid: u32) -> Option<u64> {
+/// How many a process has open. None: we may not look.
+pub(crate) fn descriptors(pid: u32) -> Option<u64> {
     let count = |directory: &str| fs::read_dir(format!("/proc/{pid}/{directory}"));
     // The second one asks for less: see `kernel/owners.rs`.
     let entries = count("fd").or_else(|_| count("fdinfo")).ok()?;
     Some(entries.count() as u64)
 }
 
-fn descriptor_limit(pid: u32) -> Option<u64> {
+/// How many a process may open. None: any number, or it is gone.
+pub(crate) fn descriptor_limit(pid: u32) -> Option<u64> {
     soft_limit(&fs::read_to_string(format!("/proc/{pid}/limits")).ok()?)
 }
 

@@ -9,6 +9,7 @@ fn listener(cookie: u64, local: &str, depth: u32, limit: u32, drops: u32) -> Obs
         local: local.parse().expect("literal"),
         v6_only: false,
         inode: cookie as u32,
+        cgroup: None,
         depth,
         limit,
         drops,
@@ -22,6 +23,7 @@ fn connection(cookie: u64, local: &str, remote: &str, state: u8) -> ObservedConn
         remote: remote.parse().expect("literal"),
         state,
         inode: cookie as u32,
+        cgroup: None,
         unread_bytes: 0,
         unacknowledged_bytes: 0,
         traffic: Some(Traffic {

@@ -12,7 +12,7 @@ use netlink_packet_sock_diag::{
     inet::{ExtensionFlags, InetResponse, SocketId, StateFlags, nlas::Nla},
 };
 
-use super::{cookie_from_bytes, each_answer, open_connections, request, send};
+use super::{cgroup_of, cookie_from_bytes, each_answer, open_connections, request, send};
 
 /// A socket that listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct ObservedListener {
     pub v6_only: bool,
     /// Inode of its file.
     pub inode: u32,
+    /// Id of the cgroup it was created in, if the kernel tells.
+    pub cgroup: Option<u64>,
     /// Connections that wait to be accepted.
     pub depth: u32,
     /// As many may wait, and one more (net/core/sock.h, sk_acceptq_is_full): the smaller one of the
@@ -47,6 +49,8 @@ pub struct ObservedConnection {
     pub state: u8,
     /// Inode of its file. 0: nobody has accepted it yet, or nobody holds it any more.
     pub inode: u32,
+    /// Id of the cgroup that its listener was created in, if the kernel tells.
+    pub cgroup: Option<u64>,
     /// Bytes that have arrived and were not read yet.
     pub unread_bytes: u32,
     /// Bytes that were written and not acknowledged yet.
@@ -120,6 +124,7 @@ fn listener(response: &InetResponse) -> ObservedListener {
         local: SocketAddr::new(id.source_address, id.source_port),
         v6_only: false,
         inode: header.inode,
+        cgroup: response.nlas.iter().find_map(cgroup_of),
         depth: header.recv_queue,
         limit: header.send_queue,
         drops: 0,
@@ -144,6 +149,7 @@ fn connection(response: &InetResponse) -> ObservedConnection {
         remote: end(id.destination_address, id.destination_port),
         state: header.state,
         inode: header.inode,
+        cgroup: response.nlas.iter().find_map(cgroup_of),
         unread_bytes: header.recv_queue,
         unacknowledged_bytes: header.send_queue,
         traffic: response.nlas.iter().find_map(|attribute| match attribute {

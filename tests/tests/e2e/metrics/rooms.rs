@@ -53,7 +53,7 @@ fn queues_states_and_descriptors_of_servers_are_told() {
     let before = told(&world);
     assert_eq!(before["limiter_server_listeners{server=\"web\"}"], 1.0);
     assert!(!before.contains_key("limiter_server_listeners{server=\"absent\"}"));
-    let overflows = "limiter_listen_overflows_total";
+    let overflows = "limiter_listen_overflows_total{}";
     assert_eq!(before[overflows], 0.0);
 
     let knock = || client::connect_here(address(CLIENT), full.address(), REFUSED_AFTER);

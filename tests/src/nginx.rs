@@ -72,6 +72,11 @@ impl Nginx {
         self.process.id()
     }
 
+    /// What it has said on standard error so far.
+    pub fn stderr(&self) -> String {
+        self.process.stderr().text()
+    }
+
     /// Sends its master process a signal.
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal);

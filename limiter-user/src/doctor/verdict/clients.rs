@@ -14,11 +14,12 @@ const USUAL: u64 = 20;
 /// Most connections are of clients that hold them and hardly use them.
 pub(super) fn slow(scene: &Scene<'_>) -> Option<Diagnosis> {
     let activity = &scene.listener.activity;
-    let slow = activity.slow + activity.silent;
+    let incomplete = scene.incomplete();
+    let slow = activity.slow + activity.silent + incomplete;
     if slow < CROWD || slow * 2 < activity.accepted() {
         return None;
     }
-    let confidence = if activity.slow * 2 >= slow {
+    let confidence = if (activity.slow + incomplete) * 2 >= slow {
         Confidence::High
     } else {
         // Proxies and browsers open some in advance.
@@ -38,6 +39,12 @@ pub(super) fn slow(scene: &Scene<'_>) -> Option<Diagnosis> {
     Some(
         diagnosis
             .with_evidence([scene.activity()])
+            .with_evidence((incomplete > 0).then(|| {
+                format!(
+                    "{incomplete} of those that seem to wait have sent half a request: nginx reads, and \
+                     waits for nobody else"
+                )
+            }))
             .with_evidence(scene.top_source())
             .with_evidence(scene.shortage())
             .with_evidence(scene.loss())

@@ -1,7 +1,9 @@
 //! A listener, and what belongs to it.
 
 use super::Facts;
-use crate::api::doctor::{KernelReport, Level, ListenerReport, NginxReport, ProcessReport};
+use crate::api::doctor::{
+    KernelReport, Level, ListenerReport, NginxReport, ProcessReport, UpstreamReport,
+};
 
 /// Per cent of what there is room for: from here on it is a warning ...
 pub(super) const NEAR: u64 = 80;
@@ -77,6 +79,27 @@ impl<'a> Scene<'a> {
 
     pub(super) fn pressure_percent(&self) -> u64 {
         self.pressure().map_or(0, |it| it.0)
+    }
+
+    /// The other server that most of the waiting requests are behind, if there is one: connections of the
+    /// same processes on which they have the last word.
+    pub(super) fn upstream(&self) -> Option<&'a UpstreamReport> {
+        let upstreams = self.processes.iter().flat_map(|it| &it.upstreams);
+        let behind: u64 = upstreams.clone().map(|it| it.waiting).sum();
+        let slowest = upstreams.max_by_key(|it| it.waiting);
+        slowest.filter(|_| behind * 2 >= self.listener.activity.waiting)
+    }
+
+    /// Of the connections that seem to wait for the server, those that wait for the rest of a request. One
+    /// that is not complete looks like one that is; but nginx tells how many it reads, and answers at
+    /// once what it passes on to nobody.
+    pub(super) fn incomplete(&self) -> u64 {
+        let waiting = self.listener.activity.waiting;
+        match self.nginx {
+            Some(nginx) if nginx.proxies == Some(false) && self.upstream().is_none() => waiting,
+            Some(nginx) => nginx.stub_status.map_or(0, |it| it.reading.min(waiting)),
+            None => 0,
+        }
     }
 
     /// How bad it is that something holds connections here.

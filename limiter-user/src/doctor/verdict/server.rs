@@ -49,18 +49,11 @@ pub(super) fn not_closed(scene: &Scene<'_>) -> Option<Diagnosis> {
 /// Requests are in, and no answers come.
 pub(super) fn slow_upstream(scene: &Scene<'_>) -> Option<Diagnosis> {
     let activity = &scene.listener.activity;
-    let waiting = activity.waiting;
+    let waiting = activity.waiting - scene.incomplete();
     if waiting < CROWD || waiting * 2 < activity.accepted() {
         return None;
     }
-    let mut upstreams: Vec<_> = scene
-        .processes
-        .iter()
-        .flat_map(|it| &it.upstreams)
-        .collect();
-    upstreams.sort_by_key(|it| std::cmp::Reverse(it.waiting));
-    let behind: u64 = upstreams.iter().map(|it| it.waiting).sum();
-    let slowest = upstreams.first().filter(|_| behind * 2 >= waiting);
+    let slowest = scene.upstream();
     let summary = match slowest {
         Some(slowest) => format!(
             "slow upstream: {waiting} of {} connections wait for an answer, and {} is silent",

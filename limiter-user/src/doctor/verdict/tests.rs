@@ -367,6 +367,35 @@ fn a_gap_that_grows_is_critical() {
 }
 
 #[test]
+fn half_a_request_is_told_from_a_whole_one_by_nginx() {
+    let case = |proxies, reading: Option<u64>| {
+        Case::with(|it| {
+            it.listener.activity.waiting = 500;
+            it.nginx = Some(NginxReport {
+                proxies: Some(proxies),
+                stub_status: reading.map(|reading| StubStatus {
+                    reading,
+                    ..StubStatus::default()
+                }),
+                ..nginx(900, 5_000)
+            });
+        })
+    };
+    for (what, case, cause) in [
+        (
+            "it passes on nothing",
+            case(false, None),
+            Cause::SlowClients,
+        ),
+        ("it may wait itself", case(true, None), Cause::SlowUpstream),
+        ("it reads", case(true, Some(499)), Cause::SlowClients),
+        ("it has read", case(true, Some(0)), Cause::SlowUpstream),
+    ] {
+        must_be(what, &case, Level::Warning, cause, "");
+    }
+}
+
+#[test]
 fn the_cause_that_explains_the_others_comes_first_and_is_as_bad_as_they_are() {
     let case = Case::with(|it| {
         it.listener.activity.waiting = 500;

@@ -76,6 +76,23 @@ fn one_network_with_many_clients_is_named() {
     assert!(summary.contains("127.0.66.0/24"), "{summary}");
 }
 
+#[test]
+fn half_a_request_is_no_slow_upstream() {
+    let world = World::new();
+    let nginx = Nginx::start(&world, SERVER.parse().expect("literal"));
+    let _half = begin_requests(&world, &nginx);
+    let report = examine(&world, &[]);
+    let listener = must_say(
+        &report,
+        Level::Warning,
+        Cause::SlowClients,
+        Confidence::High,
+    );
+    assert_eq!(listener.activity.waiting, 60);
+    let evidence = report.verdict.evidence.join("\n");
+    assert!(evidence.contains("half a request"), "{evidence}");
+}
+
 /// Requests to nginx that are never complete.
 fn begin_requests(world: &World, nginx: &Nginx) -> Vec<TcpStream> {
     let to = nginx.address();

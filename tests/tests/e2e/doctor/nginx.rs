@@ -8,7 +8,7 @@ use tests::{
     Server, World, client,
     nginx::{Nginx, Shape, get_again},
     settle,
-    settle::PATIENCE,
+    settle::{PATIENCE, poll},
     world::address,
 };
 
@@ -129,10 +129,11 @@ fn an_upstream_that_sleeps_is_named_and_so_are_old_workers() {
     assert_eq!(report.nginx[0].capacity, Some(1_024));
 
     nginx.signal(Signal::SIGHUP);
-    settle("workers from before the reload", (2, 2), || {
+    let has_old_workers = poll(PATIENCE, || {
         let report = examine(&world, &["--listen", "8080"]);
-        (report.nginx[0].old_workers, report.nginx[0].workers)
+        (report.nginx[0].old_workers, report.nginx[0].workers) == (2, 2)
     });
+    assert!(has_old_workers, "nginx says: {}", nginx.stderr());
 }
 
 #[test]
@@ -165,5 +166,68 @@ fn more_clients_than_worker_connections_is_plain_capacity() {
         assert!(found.used_percent >= Some(80), "{found:?}");
         let advice = format!("{:?}", report.verdict.advice);
         assert!(advice.contains("worker_connections 2048"), "{advice}");
+    });
+}
+
+#[test]
+fn connections_that_nginx_accepts_and_does_not_handle_are_critical() {
+    let world = World::new();
+    let _upstream = Server::start(&world, &[UPSTREAM], &["--paused"]);
+    let shape = Shape {
+        location: format!("proxy_pass http://{UPSTREAM};"),
+        ..small(64)
+    };
+    let nginx = Nginx::start_as(&world, SERVER.parse().expect("literal"), &shape);
+    let send = |from: String, request: &[u8]| {
+        let to = nginx.address();
+        let mut stream = client::connect_here(address(&from), to, PATIENCE)?;
+        stream.write_all(request)?;
+        std::io::Result::Ok(stream)
+    };
+    // Two connections each.
+    let whole = b"GET / HTTP/1.1\r\nhost: test\r\n\r\n";
+    let _waiting: Vec<_> = world.netns.run(|| {
+        let sent = clients().take(26).map(|from| send(from, whole));
+        sent.collect::<std::io::Result<_>>().expect("requests")
+    });
+    settle("requests at the upstream", 26, || world.open_at(9000));
+    let load = Load::default();
+    thread::scope(|scope| {
+        let _end = load.end_at_drop();
+        scope.spawn(|| {
+            world.netns.run(|| {
+                while load.goes_on() {
+                    // nginx closes none of these to make room: it has begun to read a request.
+                    let burst = clients().take(12).map(|from| send(from, b"GET /"));
+                    let burst: Vec<_> = burst.collect();
+                    thread::sleep(Duration::from_millis(30));
+                    drop(burst);
+                    // Room for who asks for the status.
+                    thread::sleep(Duration::from_millis(70));
+                }
+            });
+        });
+        settle("the gap between accepted and handled grows", true, || {
+            let arguments = ["--listen", "8080", "--stub-status", STUB_STATUS];
+            let report = examine(&world, &arguments);
+            let status = report.nginx[0].stub_status;
+            let grows = status.is_some_and(|it| it.dropped_per_s > 0.0);
+            if grows {
+                // What holds them explains it.
+                must_say(
+                    &report,
+                    Level::Critical,
+                    Cause::SlowUpstream,
+                    Confidence::High,
+                );
+                let mut also = report.also.iter();
+                let capacity = also.find(|it| it.cause == Cause::Capacity);
+                let capacity = capacity.expect("it has no room");
+                assert_eq!(capacity.level, Level::Critical);
+                let evidence = capacity.evidence.join("\n");
+                assert!(evidence.contains("the gap grows by"), "{evidence}");
+            }
+            grows
+        });
     });
 }

@@ -73,12 +73,15 @@ fn configuration(pid: u32) -> Result<Vec<Directive>, String> {
     let title = processes::title(pid).ok_or("the process is gone")?;
     let path = file(&title);
     let path = path.ok_or("which file it is cannot be told from the arguments of the process")?;
-    // It may have another root directory.
-    let seen_by_it = Path::new("/proc").join(pid.to_string()).join("root");
-    let inside = seen_by_it.join(path.strip_prefix("/").unwrap_or(&path));
-    let is_elsewhere = fs::read_link(&seen_by_it).is_ok_and(|root| root != Path::new("/"));
-    let path = if is_elsewhere { inside } else { path };
-    import::directives(&path).map_err(|e| e.to_string())
+    // What is there under the same name is another file. Who may not know asks for the one here.
+    let mounts = |of: &str| fs::read_link(format!("/proc/{of}/ns/mnt")).ok();
+    let theirs = mounts(&pid.to_string());
+    if theirs.is_some() && theirs != mounts("self") {
+        return Err("it is in a container, with files of its own".to_owned());
+    }
+    // A process may call itself anything.
+    let named = path.display().to_string().escape_debug().to_string();
+    import::directives(&path).map_err(|why| format!("{named}: {why}"))
 }
 
 /// The file that a master was started with: `-c FILE`, relative to the prefix, `-p DIRECTORY`.
@@ -176,6 +179,19 @@ mod tests {
             let found = file(&format!("{master} {arguments}"));
             assert_eq!(found.as_deref(), path.map(Path::new), "{arguments}");
         }
+    }
+
+    #[test]
+    fn what_a_process_claims_to_be_its_file_is_neither_waited_for_nor_shown() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let secret = directory.path().join("secret");
+        fs::write(&secret, "secret } {").expect("write");
+        let why = import::directives(&secret).expect_err("no configuration");
+        assert!(why.contains("grammar") && !why.contains("secret"), "{why}");
+        let pipe = directory.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("make a pipe");
+        let why = import::directives(&pipe).expect_err("no file");
+        assert_eq!(why, "it is no regular file");
     }
 
     #[test]

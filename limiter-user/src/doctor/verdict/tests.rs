@@ -401,7 +401,10 @@ fn the_cause_that_explains_the_others_comes_first_and_is_as_bad_as_they_are() {
         it.listener.activity.waiting = 500;
         it.listener.queue.depth = 600;
         it.listener.queue.depth_before = 600;
-        it.nginx = Some(nginx(900, 1_000));
+        it.nginx = Some(NginxReport {
+            proxies: Some(true),
+            ..nginx(900, 1_000)
+        });
     });
     let (verdict, also) = case.judge();
     assert_eq!(

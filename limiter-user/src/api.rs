@@ -18,6 +18,7 @@ use crate::policy::{OnFull, XdpMode};
 
 mod change;
 mod connection;
+pub mod doctor;
 mod event;
 mod key;
 pub mod nginx;

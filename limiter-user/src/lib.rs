@@ -18,6 +18,7 @@
 //! | [`metrics`] | what Prometheus is told |
 //! | [`api`] | the JSON shapes, a contract |
 //! | [`top`] | the live view, without the terminal |
+//! | [`doctor`] | why connections run out |
 //! | [`time`], [`network`] | times and networks as nginx writes them |
 //! | [`zone_map`] | how large the map of a zone is |
 //! | [`fnv`] | a hash that is the same in every build |
@@ -29,6 +30,7 @@ pub mod commands;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod doctor;
 pub mod fnv;
 pub mod import;
 pub mod kernel;

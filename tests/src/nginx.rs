@@ -31,10 +31,18 @@ impl Nginx {
     /// # Panics
     /// If it cannot be had, or does not serve.
     pub fn start(world: &World, address: SocketAddr) -> Self {
+        Self::start_as(world, address, &Shape::default())
+    }
+
+    /// Starts one with a configuration that differs.
+    ///
+    /// # Panics
+    /// If it cannot be had, or does not serve.
+    pub fn start_as(world: &World, address: SocketAddr, shape: &Shape) -> Self {
         let prefix = world.path("nginx");
         fs::create_dir(&prefix).expect("make a directory for nginx");
         let configuration = prefix.join("nginx.conf");
-        fs::write(&configuration, text(&prefix, address)).expect("write nginx.conf");
+        fs::write(&configuration, shape.text(&prefix, address)).expect("write nginx.conf");
         let mut command = Command::new(program());
         command.arg("-p").arg(&prefix).arg("-c").arg(&configuration);
         let mut process = Process::start(command, Some(&world.netns), Some(&world.cgroup));
@@ -62,6 +70,11 @@ impl Nginx {
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// What it has said on standard error so far.
+    pub fn stderr(&self) -> String {
+        self.process.stderr().text()
     }
 
     /// Sends its master process a signal.
@@ -127,19 +140,52 @@ pub fn get_again(stream: &mut TcpStream) -> std::io::Result<()> {
 
 const BODY: &str = "served by nginx";
 
-fn text(prefix: &Path, address: SocketAddr) -> String {
-    let prefix = prefix.display();
-    format!(
-        "daemon off; worker_processes 2; user root; pid {prefix}/pid; error_log stderr notice;
-events {{ worker_connections 1024; }}
+/// What differs between configurations.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// `worker_processes`
+    pub workers: u32,
+    /// `worker_connections`
+    pub worker_connections: u32,
+    /// What the server does with requests.
+    pub location: String,
+    /// More of the server.
+    pub server: String,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            workers: 2,
+            worker_connections: 1024,
+            location: format!("return 200 \"{BODY}\";"),
+            server: String::new(),
+        }
+    }
+}
+
+impl Shape {
+    fn text(&self, prefix: &Path, address: SocketAddr) -> String {
+        let prefix = prefix.display();
+        let Self {
+            workers,
+            worker_connections,
+            location,
+            server,
+        } = self;
+        format!(
+            "daemon off; worker_processes {workers}; user root; pid {prefix}/pid;
+error_log stderr notice;
+events {{ worker_connections {worker_connections}; }}
 http {{
     access_log off; keepalive_timeout 600s;
     client_body_temp_path {prefix}/body; proxy_temp_path {prefix}/proxy;
     fastcgi_temp_path {prefix}/fastcgi; uwsgi_temp_path {prefix}/uwsgi; scgi_temp_path {prefix}/scgi;
-    server {{ listen {address} reuseport; location / {{ return 200 \"{BODY}\"; }} }}
+    server {{ listen {address} reuseport; {server} location / {{ {location} }} }}
 }}
 "
-    )
+        )
+    }
 }
 
 fn program() -> PathBuf {

@@ -143,6 +143,10 @@ impl<'a> Loop<'a> {
             let mut stream = match listener.accept() {
                 Ok((stream, _)) => stream,
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
+                // It would be ready all the time.
+                Err(e) if e.raw_os_error() == Some(libc::EMFILE) => {
+                    return self.accept_from_now_on(false);
+                }
                 Err(e) => return Err(e),
             };
             self.accepted += 1;

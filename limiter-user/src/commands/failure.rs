@@ -33,6 +33,8 @@ pub(super) enum Failure {
     Client(#[from] ClientError),
     #[error(transparent)]
     Demo(#[from] DemoError),
+    #[error("{text}")]
+    NotExamined { text: String, hint: &'static str },
     #[error("the daemon has stopped")]
     DaemonStopped,
     #[error("start the runtime: {0}")]
@@ -72,13 +74,15 @@ impl Failure {
                 | ClientError::Broken { .. },
             ) => 1,
             Self::Usage { .. } | Self::Config(_) => 2,
-            Self::Client(ClientError::NoDaemon { .. }) => 3,
+            // 1 and 2 would be a verdict.
+            Self::Client(ClientError::NoDaemon { .. }) | Self::NotExamined { .. } => 3,
         }
     }
 
     fn hint(&self) -> Option<&str> {
         match self {
             Self::Usage { hint, .. } => Some(hint),
+            Self::NotExamined { hint, .. } => (!hint.is_empty()).then_some(hint),
             Self::Kernel(error) => error.hint.as_deref(),
             Self::Socket(error) => error.hint,
             Self::Port(error) => error.hint(),

@@ -69,7 +69,11 @@ fn first_page(commands: &clap::Command) -> Vec<u8> {
         ("0", "done"),
         ("1", "a failure at run time"),
         ("2", "wrong usage or configuration"),
-        ("3", "the daemon is not running"),
+        (
+            "3",
+            "the daemon is not running; of \"limiter doctor\", whose 0, 1 and 2 are a verdict: it could \
+             not look",
+        ),
     ] {
         entry(&mut more, code, meaning);
     }

@@ -14,6 +14,7 @@ mod completions;
 mod connections;
 mod demo;
 mod detach;
+mod doctor;
 mod dry_run;
 mod events;
 mod exempt;
@@ -55,6 +56,7 @@ enum Command {
     Reset(reset::Args),
     Events(events::Args),
     Top(top::Args),
+    Doctor(doctor::Args),
     DryRun(dry_run::Args),
     LogLevel(log_level::Args),
     Action(action::Args),
@@ -77,7 +79,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let place = cli.place.clone();
     match execute(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             let more = failure.is_no_daemon().then(|| place.left_behind());
             failure.report(more.flatten())
@@ -85,10 +87,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn execute(cli: Cli) -> Result<(), Failure> {
+fn execute(cli: Cli) -> Result<ExitCode, Failure> {
     let Cli { place, command } = cli;
     let client = || Client::new(place.socket(None));
-    match command {
+    let done = match command {
+        // How bad it is.
+        Command::Doctor(args) => return block_on(doctor::run(args, &client())),
         Command::Run(args) => run::run(args, &place),
         Command::Check(args) => check::run(args),
         Command::Import(args) => import::run(&args),
@@ -109,11 +113,12 @@ fn execute(cli: Cli) -> Result<(), Failure> {
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(args),
         Command::DemoPeer(args) => demo::run_peer(args),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// For a command that only talks to the daemon one thread is enough.
-fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -161,6 +166,10 @@ mod tests {
             "limiter import x y",
             "limiter events -n 0",
             "limiter top --interval 10ms",
+            "limiter doctor --interval 10ms",
+            "limiter doctor --listen 0",
+            "limiter doctor --stub-status https://h/",
+            "limiter doctor 443",
             "limiter events --status lost",
             "limiter events --addr 10.0.0.0/99",
             "limiter events --since yesterday",

@@ -56,6 +56,7 @@ pub mod notify;
 pub mod one_zone;
 pub mod refusal_line;
 pub mod reload;
+pub mod rooms;
 pub mod service;
 pub mod state;
 pub mod top;

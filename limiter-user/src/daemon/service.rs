@@ -11,8 +11,8 @@ use tokio::{
 };
 
 use super::{
-    books, clock::Clock, in_force::InForce, notify::Manager, reload::Source, state::State,
-    waiting::Waiting,
+    books, clock::Clock, in_force::InForce, notify::Manager, reload::Source, rooms::Rooms,
+    state::State, waiting::Waiting,
 };
 use crate::{
     api::ServerStatus,
@@ -43,6 +43,7 @@ pub struct Daemon {
     ready_time_seconds: f64,
     ports: Arc<Ports>,
     waiting: Waiting,
+    rooms: Arc<std::sync::Mutex<Rooms>>,
 }
 
 impl Daemon {
@@ -78,6 +79,7 @@ impl Daemon {
             ready_time_seconds,
             ports: Arc::new(ports),
             waiting: Waiting::default(),
+            rooms: Arc::default(),
         }
     }
 

@@ -36,7 +36,7 @@ mod zone;
 #[cfg(test)]
 mod tests;
 
-use std::{path::Path, rc::Rc, sync::Arc};
+use std::{io::Read as _, path::Path, rc::Rc, sync::Arc};
 
 use limiter_common::policy::MAX_NETWORKS;
 
@@ -52,7 +52,7 @@ use self::{
 };
 use crate::config::{
     ConfigError,
-    grammar::{Files, Source},
+    grammar::{Directive, Files, MAX_FILE_BYTES, Source, open_regular},
 };
 
 /// A translated configuration.
@@ -101,6 +101,27 @@ pub fn parse(name: &str, text: &str) -> Result<Import, ConfigError> {
     let mut files = Files::foreign();
     let first = files.take_first(Path::new(name), text)?;
     import(&first, files)
+}
+
+/// The directives of a configuration, included files in their places, as `nginx -T` has them; nothing is
+/// run, waited for or made for it. Files that say nothing of interest here may be left out.
+///
+/// # Errors
+///
+/// If it cannot be read: a sentence without anything of its content, which may not be meant for whoever
+/// reads the sentence.
+pub(crate) fn directives(path: &Path) -> Result<Vec<Directive>, String> {
+    let file = open_regular(path).map_err(|e| e.to_string())?;
+    let file = file.ok_or("it is no regular file")?;
+    let mut text = String::new();
+    file.take(MAX_FILE_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(|e| e.to_string())?;
+    let mut files = Files::foreign();
+    let first = files.take_first(path, &text);
+    let tree = first.and_then(|first| read::read(&first, files));
+    tree.map(|tree| tree.directives)
+        .map_err(|_| "it, or what it includes, is not in nginx's grammar".to_owned())
 }
 
 fn import(first: &Arc<Source>, files: Files) -> Result<Import, ConfigError> {

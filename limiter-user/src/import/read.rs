@@ -147,13 +147,17 @@ impl Reader<'_> {
     }
 }
 
-/// Whether the translation looks at it.
+/// Whether the translation looks at it, or whoever asks for how many clients there is room.
 fn matters(directive: &Directive) -> bool {
     let name = directive.name.value.as_str();
     name.starts_with("limit_conn")
+        || name.ends_with("_pass")
         || matches!(
             name,
-            "geo"
+            "events"
+                | "worker_connections"
+                | "worker_processes"
+                | "geo"
                 | "http"
                 | "limit_req"
                 | "limit_req_zone"

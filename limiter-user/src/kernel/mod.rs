@@ -20,6 +20,7 @@
 //! | `change` | one policy takes the place of another |
 //! | `readings` | what is read while it enforces |
 //! | `holders`, `owners` | open connections with their slots, and the processes that have them |
+//! | `listening` | sockets that listen in the attached cgroups |
 //! | `indices` | which index a zone or a server has in the kernel |
 //! | `divert` | sockets that refused attempts are brought to |
 //! | `scope` | which sockets belong to the attached cgroups |
@@ -43,6 +44,7 @@ mod interface;
 mod layout;
 mod left;
 mod link;
+mod listening;
 mod netns;
 mod networks;
 mod object;
@@ -75,6 +77,8 @@ pub use self::{
     holders::{Holder, HolderReader},
     indices::Indices,
     interface::{AttachedInterface, InterfaceWatch, interface_names},
+    listening::ListenerReader,
+    netns::enter_that_of as enter_network_of,
     owners::{Owner, Owners},
     pins::Instance,
     privilege::{check as check_privileges, give_up as give_up_privileges},

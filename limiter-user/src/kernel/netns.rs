@@ -3,6 +3,7 @@
 use std::{
     collections::HashSet,
     fs::{self, File},
+    io,
     os::{
         fd::{AsFd, BorrowedFd},
         unix::fs::MetadataExt,
@@ -42,6 +43,22 @@ pub(super) fn in_each(mut work: impl FnMut(&NetNs) + Send) {
             }
         });
     });
+}
+
+/// Moves the calling thread into the network namespace of a process, unless it is there already.
+///
+/// # Errors
+///
+/// If there is no such process, or it is in another namespace and we may not go there (it takes
+/// CAP_SYS_ADMIN).
+pub fn enter_that_of(pid: u32) -> io::Result<()> {
+    // What may be opened is asked for first: a namespace of our own is no secret.
+    let theirs = fs::read_link(format!("/proc/{pid}/ns/net"))?;
+    if fs::read_link("/proc/thread-self/ns/net").is_ok_and(|own| own == theirs) {
+        return Ok(());
+    }
+    let namespace = File::open(format!("/proc/{pid}/ns/net"))?;
+    Ok(setns(namespace, CloneFlags::CLONE_NEWNET)?)
 }
 
 /// Every network namespace that can be found, each once.

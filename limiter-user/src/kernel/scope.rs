@@ -37,9 +37,14 @@ impl Scope {
 
     /// Whether a socket belongs to it.
     pub(super) fn contains(&self, socket: &TcpSocket) -> bool {
+        self.contains_cgroup(socket.cgroup)
+    }
+
+    /// Whether the sockets of a cgroup belong to it. None: the kernel does not tell of which it is.
+    pub(super) fn contains_cgroup(&self, cgroup: Option<u64>) -> bool {
         match &self.cgroups {
             None => true,
-            Some(ids) => socket.cgroup.is_some_and(|id| ids.contains(&id)),
+            Some(ids) => cgroup.is_some_and(|id| ids.contains(&id)),
         }
     }
 

@@ -17,8 +17,12 @@ use netlink_packet_sock_diag::{
 };
 use netlink_sys::{Socket, protocols::NETLINK_SOCK_DIAG};
 
+mod observe;
 mod storage;
 
+pub use self::observe::{
+    ObservedConnection, ObservedListener, Traffic, observe_connections, observe_listeners,
+};
 pub(super) use self::storage::{Stored, each_stored};
 
 /// One TCP socket.
@@ -122,7 +126,7 @@ pub fn destroy(connection: &Excess) -> io::Result<()> {
         cookie: cookie_to_bytes(connection.cookie),
     };
     let family = connection.family as u8;
-    let mut message = request(family, StateFlags::all(), id);
+    let mut message = request(family, StateFlags::all(), id, ExtensionFlags::empty());
     message.header.flags = NLM_F_REQUEST | NLM_F_ACK;
     message.finalize();
     message.header.message_type = SOCK_DESTROY;
@@ -141,7 +145,7 @@ fn dump(
     id: SocketId,
     sockets: &mut Vec<TcpSocket>,
 ) -> io::Result<()> {
-    let mut message = request(family, states, id);
+    let mut message = request(family, states, id, ExtensionFlags::empty());
     message.header.flags = NLM_F_REQUEST | NLM_F_DUMP;
     message.finalize();
     each_answer(&send(&message)?, |response| {
@@ -173,11 +177,16 @@ fn each_answer(socket: &Socket, mut each: impl FnMut(InetResponse)) -> io::Resul
     }
 }
 
-fn request(family: u8, states: StateFlags, socket_id: SocketId) -> NetlinkMessage<SockDiagMessage> {
+fn request(
+    family: u8,
+    states: StateFlags,
+    socket_id: SocketId,
+    extensions: ExtensionFlags,
+) -> NetlinkMessage<SockDiagMessage> {
     let request = InetRequest {
         family,
         protocol: IPPROTO_TCP,
-        extensions: ExtensionFlags::empty(),
+        extensions,
         states,
         socket_id,
     };

@@ -7,12 +7,16 @@
 
 use prometheus::{Encoder as _, TextEncoder, proto::MetricFamily};
 
-use crate::api::Status;
+use crate::{
+    api::{Status, doctor::StateReport},
+    doctor::counters::Counters,
+};
 
 mod family;
 mod keys;
 mod process;
 mod servers;
+mod sockets;
 mod zones;
 
 /// What [`text`] is, in the words of HTTP.
@@ -31,6 +35,8 @@ pub struct Snapshot {
     pub subscribers: u64,
     /// Runs of each program, if they are measured.
     pub programs: Option<Vec<ProgramRuns>>,
+    /// Where the servers listen, and whether there is room for more; if that could be read.
+    pub sockets: Option<Sockets>,
     /// What the daemon itself takes, if that is known.
     pub usage: Option<Usage>,
 }
@@ -44,6 +50,32 @@ pub struct ProgramRuns {
     pub count: u64,
     /// How long together, seconds.
     pub seconds: f64,
+}
+
+/// The sockets of the servers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sockets {
+    /// In the order of the configuration; those that listen somewhere.
+    pub servers: Vec<ServerSockets>,
+    /// What was lost in the network namespaces in which they listen, since the daemon began to look.
+    pub lost: Counters,
+}
+
+/// The sockets of one server.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ServerSockets {
+    /// Its name.
+    pub server: String,
+    /// Sockets that listen.
+    pub listeners: u64,
+    /// Connections in the fullest accept queue.
+    pub queue: u32,
+    /// How many it is made for.
+    pub queue_limit: u32,
+    /// Connections by state.
+    pub states: StateReport,
+    /// Part of its descriptors that the process has open that is nearest to its limit, if that is known.
+    pub descriptors_used: Option<f64>,
 }
 
 /// What a process takes of the machine.
@@ -74,6 +106,7 @@ pub fn text(snapshot: &Snapshot) -> Result<String, String> {
         zones::families(&snapshot.status.zones),
         keys::families(&snapshot.status.zones),
         servers::families(&snapshot.status),
+        sockets::families(snapshot.sockets.as_ref()),
     ]
     .concat();
     let mut bytes = Vec::new();

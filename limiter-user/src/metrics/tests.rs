@@ -84,6 +84,20 @@ pub(crate) fn snapshot() -> Snapshot {
             count: 13,
             seconds: 0.000_000_25,
         }]),
+        sockets: Some(Sockets {
+            servers: vec![ServerSockets {
+                server: "web".to_owned(),
+                listeners: 2,
+                queue: 3,
+                queue_limit: 511,
+                descriptors_used: Some(0.5),
+                ..ServerSockets::default()
+            }],
+            lost: Counters {
+                listen_overflows: 14,
+                ..Counters::default()
+            },
+        }),
         usage: Some(Usage::default()),
     }
 }
@@ -112,6 +126,11 @@ fn samples_have_the_numbers_of_the_status() {
         "limiter_events_lost_total 6",
         "limiter_packets_not_understood_total{reason=\"fragment\"} 8",
         "limiter_waiting_connections 11",
+        "limiter_server_accept_queue_connections{server=\"web\"} 3",
+        "limiter_server_accept_queue_limit{server=\"web\"} 511",
+        "limiter_server_sockets{server=\"web\",state=\"CLOSE_WAIT\"} 0",
+        "limiter_server_descriptors_used_ratio{server=\"web\"} 0.5",
+        "limiter_listen_overflows_total 14",
         "limiter_program_run_seconds_total{program=\"limiter_count\"} 0.00000025",
     ] {
         assert!(text.lines().any(|it| it == line), "{line}\n{text}");
@@ -136,9 +155,15 @@ fn what_is_not_asked_for_is_not_told() {
     let mut plain = snapshot();
     plain.programs = None;
     plain.usage = None;
+    plain.sockets = None;
     plain.status.zones[0].top = None;
     let text = text(&plain).expect("text");
-    for name in ["limiter_key", "limiter_program", "process_"] {
+    for name in [
+        "limiter_key",
+        "limiter_program",
+        "limiter_listen",
+        "process_",
+    ] {
         assert!(!text.contains(name), "{name}");
     }
 }

@@ -1,6 +1,6 @@
 //! Colours of a terminal: SGR parameters of ECMA-48, the sixteen that every terminal has.
 
-use crate::api::EventState;
+use crate::api::{EventState, doctor::Level};
 
 /// Whether to write them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,16 @@ impl Colour {
             EventState::Rejected => "1;31",
             EventState::RejectedDryRun => "33",
             EventState::Closed => "2",
+        };
+        self.paint(code, text)
+    }
+
+    /// The text in the colour of how bad something is.
+    pub fn of_level(self, level: Level, text: &str) -> String {
+        let code = match level {
+            Level::Healthy => "32",
+            Level::Warning => "33",
+            Level::Critical => "1;31",
         };
         self.paint(code, text)
     }

@@ -2,6 +2,7 @@
 
 pub mod colour;
 pub mod connections;
+pub mod doctor;
 pub mod event;
 pub(crate) mod notes;
 pub mod policy;

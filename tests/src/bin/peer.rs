@@ -40,6 +40,9 @@ enum Arguments {
         /// Belong to this user.
         #[arg(long)]
         user: Option<u32>,
+        /// Descriptors at the most; what does not get one stays in the accept queue.
+        #[arg(long)]
+        descriptors: Option<u64>,
     },
     /// Open connections, report, and hold them until standard input ends.
     Open {
@@ -87,15 +90,20 @@ fn main() -> anyhow::Result<()> {
             fast_open,
             reuse_port,
             user,
-        } => serve(&Options {
-            listen,
-            backlog,
-            paused,
-            hold,
-            fast_open,
-            reuse_port,
-            user,
-        })?,
+            descriptors,
+        } => {
+            let most = descriptors.unwrap_or(hard);
+            setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+            serve(&Options {
+                listen,
+                backlog,
+                paused,
+                hold,
+                fast_open,
+                reuse_port,
+                user,
+            })?
+        }
         Arguments::Open {
             to,
             from,

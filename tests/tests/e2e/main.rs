@@ -16,6 +16,7 @@ mod command_line;
 mod connections;
 mod control_socket;
 mod demo;
+mod doctor;
 mod dry_run;
 mod ends;
 mod events;

@@ -7,6 +7,7 @@ mod api;
 mod examples;
 mod port;
 mod prometheus;
+mod rooms;
 
 /// Where counters are served over TCP. Every test has a network of its own.
 const METRICS: &str = "127.0.0.1:9145";

@@ -1,6 +1,9 @@
 //! The requests of the control socket, carried out.
 
-use std::{any::Any, sync::Arc};
+use std::{
+    any::Any,
+    sync::{Arc, PoisonError},
+};
 
 use tokio::{runtime::Handle, sync::Mutex, task::spawn_blocking};
 use tracing::error;
@@ -42,15 +45,23 @@ impl Service for Daemon {
         let ready_time_seconds = self.ready_time_seconds;
         let subscribers = self.feed.readers() as u64;
         let waiting = self.waiting.count();
-        let snapshot = self.with(move |state| state.snapshot(uptime));
-        let (snapshot, keys) = snapshot.await?;
+        let snapshot = self.with(move |state| Ok((state.snapshot(uptime)?, state.listeners())));
+        let ((snapshot, keys), listeners) = snapshot.await?;
         let mut snapshot = Snapshot {
             ready_time_seconds,
             waiting,
             subscribers,
             ..snapshot
         };
-        aside(move || keys.read_into(&mut snapshot).map(|()| snapshot)).await
+        let rooms = Arc::clone(&self.rooms);
+        let policy = Arc::clone(&self.policy.borrow());
+        let now_ns = self.clock.monotonic_ns();
+        aside(move || {
+            let mut rooms = rooms.lock().unwrap_or_else(PoisonError::into_inner);
+            snapshot.sockets = Some(rooms.read(&listeners, &policy, now_ns));
+            keys.read_into(&mut snapshot).map(|()| snapshot)
+        })
+        .await
     }
 
     async fn zones(&self) -> Result<Vec<ZoneStatus>, Refusal> {

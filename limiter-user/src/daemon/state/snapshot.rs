@@ -7,7 +7,7 @@ use crate::{
     api::{EventStatus, Status, TopBy},
     control::{refusal::Refusal, route::Top},
     daemon::{log::notice, log_lines::summary, one_zone::OneZone, usage, view},
-    kernel::Stopwatch,
+    kernel::{ListenerReader, Stopwatch},
     metrics::{ProgramRuns, Snapshot},
 };
 
@@ -72,9 +72,15 @@ impl State {
             waiting: 0,
             subscribers: 0,
             programs: self.program_runs()?,
+            sockets: None,
             usage: usage::read().ok(),
         };
         Ok((snapshot, keys))
+    }
+
+    /// The way to the sockets that listen in the attached cgroups.
+    pub fn listeners(&self) -> ListenerReader {
+        self.kernel.listeners()
     }
 
     /// If they are measured.

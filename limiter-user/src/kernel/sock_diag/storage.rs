@@ -9,7 +9,7 @@ use std::{
 use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, Nla as _};
 use netlink_packet_sock_diag::{
     constants::{AF_INET, AF_INET6},
-    inet::{SocketId, nlas::Nla as InetAttribute},
+    inet::{ExtensionFlags, SocketId, nlas::Nla as InetAttribute},
 };
 
 use super::{cookie_from_bytes, each_answer, open_connections, request, send_bytes};
@@ -68,7 +68,7 @@ fn with_storage_of(map: BorrowedFd<'_>, family: u8, any: SocketId) -> Vec<u8> {
     let descriptor = map.as_raw_fd().to_ne_bytes();
     let map = attribute(SK_DIAG_BPF_STORAGE_REQ_MAP_FD, &descriptor);
     let storages = attribute(INET_DIAG_REQ_SK_BPF_STORAGES | NLA_F_NESTED, &map);
-    let mut message = request(family, open_connections(), any);
+    let mut message = request(family, open_connections(), any, ExtensionFlags::empty());
     message.header.flags = NLM_F_REQUEST | NLM_F_DUMP;
     message.finalize();
     let mut bytes = vec![0; message.buffer_len()];

@@ -73,7 +73,7 @@ fn promtool_takes_the_rules_and_they_fire_when_they_should() {
         &["check", "rules", &path("prometheus/limiter.rules.yml")],
         None,
     );
-    assert!(checked.contains("SUCCESS: 9 rules found"), "{checked}");
+    assert!(checked.contains("SUCCESS: 13 rules found"), "{checked}");
     promtool(
         &["test", "rules", &path("prometheus/limiter.rules.test.yml")],
         None,
@@ -126,7 +126,7 @@ fn a_real_prometheus_understands_every_question() {
     };
     settle("every rule is evaluated", true, || {
         let rules = rules();
-        rules.len() == 9 && rules.iter().all(|rule| rule["health"] == "ok")
+        rules.len() == 13 && rules.iter().all(|rule| rule["health"] == "ok")
     });
     settle(
         "the one about dry run waits",

@@ -83,6 +83,7 @@ impl Service for Canned {
             waiting: 0,
             subscribers: 0,
             programs: None,
+            sockets: None,
             usage: None,
         })
     }

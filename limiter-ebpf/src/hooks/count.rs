@@ -5,7 +5,7 @@ use core::ffi::c_void;
 use aya_ebpf::{
     bindings::{
         BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_STATE_CB_FLAG,
-        BPF_SOCK_OPS_TCP_LISTEN_CB, bpf_sock_ops,
+        BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_SOCK_OPS_TCP_LISTEN_CB, bpf_sock_ops,
     },
     helpers::{bpf_get_socket_cookie, bpf_sock_ops_cb_flags_set},
 };
@@ -17,9 +17,9 @@ use crate::{
     context::{load, load_addresses},
     debug,
     maps::{
-        counters, events, listening, networks,
+        counters, events, listening, networks, outgoing,
         policy::{self, Policy},
-        tokens, waiters,
+        tokens, upstreams, waiters,
     },
     report,
 };
@@ -35,6 +35,7 @@ pub fn operation(ctx: *mut bpf_sock_ops) {
     match unsafe { (&raw const (*ctx).op).read_volatile() } {
         BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => established(ctx),
         BPF_SOCK_OPS_STATE_CB if has_closed(ctx) => closed(ctx),
+        BPF_SOCK_OPS_TCP_CONNECT_CB => connects(ctx),
         BPF_SOCK_OPS_TCP_LISTEN_CB => listens(ctx),
         _ => {}
     }
@@ -60,6 +61,18 @@ fn listens(ctx: *mut bpf_sock_ops) {
     let port = load!(bpf_sock_ops, ctx, local_port) as u16;
     if policy::in_force().is_some_and(|policy| policy.knows_port(port)) {
         listening::is_new(port);
+    }
+}
+
+/// A SYN is about to be sent. A socket that holds the slot of an upstream is followed from here on:
+/// what happens before cannot fail after this.
+#[inline(always)]
+fn connects(ctx: *mut bpf_sock_ops) {
+    let Some(socket) = socket(ctx) else { return };
+    // SAFETY: a full socket, from the context.
+    if let Some(outgoing) = unsafe { outgoing::find(socket) } {
+        outgoing.is_followed = 1;
+        watch_state(ctx);
     }
 }
 
@@ -152,6 +165,10 @@ fn hand_over(ctx: *mut bpf_sock_ops, connection: &Connection) {
 fn closed(ctx: *mut bpf_sock_ops) {
     let Some(socket) = socket(ctx) else { return };
     // SAFETY: a full socket, from the context.
+    if let Some(outgoing) = unsafe { outgoing::find(socket) } {
+        upstreams::give_back(outgoing);
+    }
+    // SAFETY: as above.
     let Some(token) = (unsafe { tokens::find(socket) }) else {
         return;
     };

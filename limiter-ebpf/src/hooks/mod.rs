@@ -1,6 +1,7 @@
 //! One file a hook.
 
 pub mod adopt;
+pub mod connect;
 pub mod count;
 pub mod divert;
 pub mod early;

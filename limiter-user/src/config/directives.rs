@@ -23,6 +23,8 @@ pub(super) enum Kind {
     Server,
     ServerName,
     Stream,
+    Upstream,
+    UpstreamServer,
 }
 
 /// What follows the name.
@@ -34,6 +36,8 @@ pub(super) enum Shape {
     CountOrOff { count: usize },
     /// `{ … }`, without arguments.
     Block,
+    /// `NAME { … }`
+    NamedBlock,
 }
 
 /// Where a directive may stand.
@@ -45,6 +49,8 @@ pub(super) enum Context {
     Stream,
     /// In `server { … }`.
     Server,
+    /// In `upstream NAME { … }`, where words have meanings of their own.
+    Upstream,
 }
 
 /// One directive of this version.
@@ -64,6 +70,9 @@ impl Directive {
 
     /// Where it belongs, for hints.
     pub(super) fn place(&self) -> &'static str {
+        if self.is_allowed_in(Context::Upstream) && !self.is_allowed_in(Context::Main) {
+            return "it belongs in an \"upstream\" block";
+        }
         match (
             self.is_allowed_in(Context::Main),
             self.is_allowed_in(Context::Server),
@@ -89,18 +98,35 @@ pub(super) enum Known {
     },
 }
 
-/// Looks a name up; names are case-sensitive, as in nginx.
-pub(super) fn find(name: &str) -> Option<Known> {
+/// Looks a name up as it is meant in this place; names are case-sensitive, as in nginx.
+pub(super) fn find(name: &str, context: Context) -> Option<Known> {
+    if context == Context::Upstream {
+        if name == "server" {
+            return Some(Known::Ready(&UPSTREAM_SERVER));
+        }
+        if UPSTREAM_LATER.contains(&name) {
+            return Some(Known::Later);
+        }
+        if BALANCING.contains(&name) {
+            let instead = "limiter counts connections and balances no load, leave it in the \
+                           configuration of the proxy";
+            return Some(Known::Foreign { instead });
+        }
+    }
     if let Some((_, directive)) = READY.iter().find(|(text, _)| *text == name) {
         return Some(Known::Ready(directive));
-    }
-    if LATER.contains(&name) {
-        return Some(Known::Later);
     }
     FOREIGN
         .iter()
         .find(|(text, _)| *text == name)
         .map(|(_, instead)| Known::Foreign { instead })
+}
+
+/// Whether this is the name of a directive anywhere.
+pub(super) fn is_known(name: &str) -> bool {
+    [Context::Main, Context::Upstream]
+        .iter()
+        .any(|context| find(name, *context).is_some())
 }
 
 /// The known directive that somebody who wrote `name` probably meant.
@@ -109,6 +135,12 @@ pub(super) fn closest(name: &str) -> Option<&'static str> {
 }
 
 const EVERYWHERE: &[Context] = &[Context::Main, Context::Stream, Context::Server];
+const ANY_BLOCK: &[Context] = &[
+    Context::Main,
+    Context::Stream,
+    Context::Server,
+    Context::Upstream,
+];
 const MAIN: &[Context] = &[Context::Main, Context::Stream];
 const SERVER: &[Context] = &[Context::Server];
 
@@ -151,11 +183,11 @@ const fn block(kind: Kind, contexts: &'static [Context], usage: &'static str) ->
 }
 
 #[rustfmt::skip]
-static READY: [(&str, Directive); 18] = [
+static READY: [(&str, Directive); 19] = [
     ("attach", simple(Kind::Attach, 2, 3, MAIN, "attach cgroup PATH; attach interface NAME [mode=auto|native|generic];")),
     ("control", simple(Kind::Control, 1, 3, MAIN, "control PATH [group=NAME|GID] [others=read|nothing];")),
     ("error_log", simple(Kind::ErrorLog, 1, 3, MAIN, "error_log stderr|journal|PATH [debug|info|notice|warn|error] [format=text|json];")),
-    ("include", simple(Kind::Include, 1, 1, EVERYWHERE, "include FILES;")),
+    ("include", simple(Kind::Include, 1, 1, ANY_BLOCK, "include FILES;")),
     ("limit_conn", simple(Kind::LimitConn, 2, 2, EVERYWHERE, "limit_conn ZONE NUMBER;")),
     ("limit_conn_action", simple(Kind::LimitConnAction, 1, 2, EVERYWHERE, "limit_conn_action drop|reset|close [delay=TIME];")),
     ("limit_conn_dry_run", simple(Kind::LimitConnDryRun, 1, 1, EVERYWHERE, "limit_conn_dry_run on|off;")),
@@ -170,9 +202,41 @@ static READY: [(&str, Directive); 18] = [
     ("server", block(Kind::Server, MAIN, "server { … }")),
     ("server_name", simple(Kind::ServerName, 1, 1, SERVER, "server_name NAME;")),
     ("stream", block(Kind::Stream, &[Context::Main], "stream { … }")),
+    ("upstream", Directive { kind: Kind::Upstream, shape: Shape::NamedBlock, contexts: MAIN, usage: "upstream NAME { server ADDRESS:PORT [max_conns=N]; }" }),
 ];
 
-static LATER: [&str; 1] = ["upstream"];
+/// `server` is another directive in an `upstream`.
+static UPSTREAM_SERVER: Directive = Directive {
+    kind: Kind::UpstreamServer,
+    shape: Shape::Simple {
+        least: 1,
+        most: usize::MAX,
+    },
+    contexts: &[Context::Upstream],
+    usage: "server ADDRESS:PORT [max_conns=N];",
+};
+
+static UPSTREAM_LATER: [&str; 1] = ["queue"];
+
+/// What else nginx has in an `upstream`.
+static BALANCING: [&str; 16] = [
+    "hash",
+    "ip_hash",
+    "keepalive",
+    "keepalive_requests",
+    "keepalive_time",
+    "keepalive_timeout",
+    "least_conn",
+    "least_time",
+    "ntlm",
+    "random",
+    "resolver",
+    "resolver_timeout",
+    "state",
+    "sticky",
+    "sticky_cookie_insert",
+    "zone",
+];
 
 const REQUESTS: &str =
     "limiter counts connections, not requests, use \"limit_conn\" or leave it to the web server";
@@ -242,7 +306,7 @@ mod tests {
     fn no_name_is_in_two_tables() {
         let ready = READY.iter().map(|(name, _)| *name);
         let foreign = FOREIGN.iter().map(|(name, _)| *name);
-        let mut names: Vec<_> = ready.chain(LATER).chain(foreign).collect();
+        let mut names: Vec<_> = ready.chain(foreign).collect();
         let count = names.len();
         names.sort_unstable();
         names.dedup();

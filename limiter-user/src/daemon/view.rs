@@ -3,15 +3,17 @@
 use limiter_common::{
     counters::PacketCounters,
     key::{KeyFields, ZoneKey},
+    upstream::UpstreamState,
 };
 
 use super::in_force::InForce;
 use crate::{
     api::{
         InterfacePolicy, KeyStatus, LimitStatus, OverrideStatus, PacketStatus, PolicyStatus,
-        ServerStatus, ZonePolicy,
+        ServerStatus, UpstreamPolicy, UpstreamServerPolicy, UpstreamServerStatus, UpstreamStatus,
+        ZonePolicy,
     },
-    policy::{LimitConn, LogTarget, Policy, Server, Zone, origin::Origins},
+    policy::{LimitConn, LogTarget, Policy, Server, Upstream, Zone, origin::Origins},
     zone_map::MapSize,
 };
 
@@ -34,6 +36,7 @@ pub fn policy(policy: &Policy, origins: Origins, cpus: u64) -> PolicyStatus {
     PolicyStatus {
         zones: zones.collect(),
         servers: servers(policy),
+        upstreams: policy.upstreams.iter().map(upstream_policy).collect(),
         cgroups: policy
             .cgroups()
             .map(|path| path.display().to_string())
@@ -57,6 +60,43 @@ pub fn policy(policy: &Policy, origins: Origins, cpus: u64) -> PolicyStatus {
         metrics_run_time: policy.metrics.run_time,
         origins,
     }
+}
+
+fn upstream_policy(upstream: &Upstream) -> UpstreamPolicy {
+    let servers = upstream.servers.iter().map(|it| UpstreamServerPolicy {
+        server: it.addr,
+        max_conns: it.max_conns,
+    });
+    UpstreamPolicy {
+        upstream: upstream.name.clone(),
+        servers: servers.collect(),
+        dry_run: upstream.dry_run,
+        log_level: upstream.log_level,
+    }
+}
+
+/// Every upstream in force, with what is counted of each server, upstream by upstream.
+pub fn upstreams(policy: &Policy, counted: &[UpstreamState]) -> Vec<UpstreamStatus> {
+    let mut counted = counted.iter();
+    let upstreams = policy.upstreams.iter().map(|upstream| {
+        let servers = upstream.servers.iter().zip(counted.by_ref());
+        let servers = servers.map(|(it, counted)| UpstreamServerStatus {
+            server: it.addr,
+            max_conns: it.max_conns,
+            active: counted.connections,
+            passed: counted.passed,
+            rejected: counted.rejected,
+            rejected_dry_run: counted.rejected_dry_run,
+            untracked: counted.untracked,
+        });
+        UpstreamStatus {
+            upstream: upstream.name.clone(),
+            servers: servers.collect(),
+            dry_run: upstream.dry_run,
+            log_level: upstream.log_level,
+        }
+    });
+    upstreams.collect()
 }
 
 /// Every server in force.

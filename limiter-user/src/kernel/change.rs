@@ -81,9 +81,10 @@ impl Kernel {
     fn apply_to_zones(&mut self, policy: &Policy) -> Result<Applied, KernelError> {
         let names = policy.servers.iter().map(|server| server.name.as_str());
         let servers = self.servers.assign(names)?;
+        let upstreams = self.upstreams.assign(policy)?;
         let placed = self.zones.place(&policy.zones);
         let result = placed.and_then(|placed| {
-            let result = self.apply_placed(policy, &placed, servers);
+            let result = self.apply_placed(policy, &placed, servers, upstreams);
             if result.is_err() {
                 self.zones.discard(&placed);
             }
@@ -91,6 +92,7 @@ impl Kernel {
         });
         // Of the policy that is in force now, whichever it is.
         self.servers.keep_only(&self.indices.servers);
+        self.upstreams.keep_only(&self.indices.upstreams);
         if let Err(error) = self.write_record() {
             tracing::warn!("{error}");
         }
@@ -102,10 +104,12 @@ impl Kernel {
         policy: &Policy,
         placed: &[Placed],
         servers: Vec<u16>,
+        upstreams: Vec<u16>,
     ) -> Result<Applied, KernelError> {
         let indices = Indices {
             zones: placed.iter().map(|one| one.index).collect(),
             servers,
+            upstreams,
         };
         let compiled = compile::compile(policy, &indices)?;
         let start: Vec<ZoneCounters> = placed
@@ -115,6 +119,12 @@ impl Kernel {
         // Before a program wants it; what is not wanted any more does no harm for a moment.
         self.follow_listeners(policy)?;
         self.policy.prepare(&compiled)?;
+        if !compiled.upstreams.is_empty() {
+            // Counts when the policy is announced.
+            let pins = self.pins.as_ref();
+            self.cgroups.outgoing(true, &self.ebpf, pins);
+            self.cgroups.check()?;
+        }
         // Whoever comes after a sudden end has to know what there is.
         self.write_record()?;
         let counts_alike = self.is_settled && compiled.counts_alike(&self.compiled);
@@ -140,6 +150,10 @@ impl Kernel {
         } else if let Err(error) = self.zones.wait_for_programs() {
             // In force all the same.
             tracing::error!("{error}");
+        }
+        if self.compiled.upstreams.is_empty() {
+            let pins = self.pins.as_ref();
+            self.cgroups.outgoing(false, &self.ebpf, pins);
         }
         let past = |one: &Placed| match one.origin {
             Origin::Resized { from } => self.zones.read_counters(from),

@@ -10,6 +10,7 @@ use limiter_common::{
         ACTION_CLOSE, ACTION_DROP, ACTION_RESET, Limit, MAX_LIMITS, MAX_LISTENERS, MAX_NETWORKS,
         MAX_SERVERS, MAX_ZONES, PORTS, PortEntry, ServerPolicy,
     },
+    upstream::UpstreamServer,
 };
 
 use super::{
@@ -26,6 +27,8 @@ pub(super) struct Compiled {
     pub(super) ports: Vec<PortEntry>,
     /// Class and address → index of the server plus one.
     pub(super) listeners: HashMap<(u16, Addr), u32>,
+    /// Address and port → server of an upstream.
+    pub(super) upstreams: HashMap<(Addr, u16), UpstreamServer>,
     /// In the order of the policy.
     pub(super) servers: Vec<ServerPolicy>,
     /// Index of a server → clients that it does not account.
@@ -42,6 +45,7 @@ impl Compiled {
         Self {
             ports: vec![PortEntry::default(); PORTS as usize],
             listeners: HashMap::new(),
+            upstreams: HashMap::new(),
             servers: Vec::new(),
             exempt: HashMap::new(),
             networks: Networks::new(),
@@ -83,6 +87,8 @@ impl Compiled {
             with_limits
         };
         self.ports == other.ports
+            && self.has_upstreams_of(other)
+            && other.has_upstreams_of(self)
             && self.listeners == other.listeners
             && self.exempt == other.exempt
             && has_limits(self) == has_limits(other)
@@ -103,6 +109,12 @@ impl Compiled {
                 .collect()
         };
         self.counts_as_many_as(other) && keys(self) == keys(other)
+    }
+
+    /// Whether it counts connections to every server of an upstream that the other one counts.
+    fn has_upstreams_of(&self, other: &Self) -> bool {
+        let mut servers = other.upstreams.keys();
+        servers.all(|server| self.upstreams.contains_key(server))
     }
 
     /// Whether a `listen` names this very port.
@@ -160,11 +172,28 @@ pub(super) fn compile(policy: &Policy, indices: &Indices) -> Result<Compiled, Ke
     Ok(Compiled {
         ports,
         listeners,
+        upstreams: compile_upstreams(policy, &indices.upstreams),
         servers,
         exempt: exempt.collect(),
         networks,
         named,
     })
+}
+
+fn compile_upstreams(policy: &Policy, indices: &[u16]) -> HashMap<(Addr, u16), UpstreamServer> {
+    let servers = policy.upstreams.iter();
+    let servers =
+        servers.flat_map(|upstream| upstream.servers.iter().map(move |it| (upstream, it)));
+    let compiled = servers.zip(indices).map(|((upstream, server), &index)| {
+        let value = UpstreamServer {
+            max_conns: server.max_conns,
+            index,
+            dry_run: upstream.dry_run.into(),
+            padding: 0,
+        };
+        ((server.addr.ip().into(), server.addr.port()), value)
+    });
+    compiled.collect()
 }
 
 /// Ports with the same listeners share a class, so that a range takes one entry an address.

@@ -4,7 +4,10 @@
 //! they exist, whatever their position in the configuration. An index that was given up is used
 //! again as late as possible.
 
-use limiter_common::policy::{MAX_SERVER_INDICES, MAX_ZONE_INDICES};
+use limiter_common::{
+    policy::{MAX_SERVER_INDICES, MAX_ZONE_INDICES},
+    upstream::MAX_UPSTREAM_INDICES,
+};
 
 use super::error::KernelError;
 
@@ -15,6 +18,8 @@ pub struct Indices {
     pub zones: Vec<u16>,
     /// Of the servers.
     pub servers: Vec<u16>,
+    /// Of the servers of upstreams, upstream by upstream.
+    pub upstreams: Vec<u16>,
 }
 
 /// Gives out indices of one kind.
@@ -33,6 +38,10 @@ impl Dispenser {
 
     pub(super) fn of_servers() -> Self {
         Self::new("servers", MAX_SERVER_INDICES)
+    }
+
+    pub(super) fn of_upstreams() -> Self {
+        Self::new("servers of upstreams", MAX_UPSTREAM_INDICES)
     }
 
     fn new(what: &'static str, indices: u32) -> Self {

@@ -17,6 +17,9 @@ use super::syscall::{Command, bpf, info};
 pub(super) enum Hook {
     CgroupIngress = 0,
     CgroupSockOps = 3,
+    CgroupConnect4 = 10,
+    CgroupConnect6 = 11,
+    CgroupSockRelease = 34,
     Xdp = 37,
 }
 

@@ -15,6 +15,7 @@
 //! | `policy` | the policy maps: two halves, one switch |
 //! | `networks` | client networks that are treated otherwise |
 //! | `zones` | the zones' maps and counters |
+//! | `upstreams` | the servers of upstreams |
 //! | `events` | the rings |
 //! | `adopt` | connections that are open while a policy begins |
 //! | `change` | one policy takes the place of another |
@@ -58,6 +59,7 @@ pub mod sock_diag;
 mod start;
 mod syscall;
 mod twin;
+mod upstreams;
 mod zones;
 
 use std::path::Path;
@@ -94,6 +96,7 @@ use self::{
     layout::layout,
     pins::{Pins, Record, RecordMap, RecordedServer},
     policy::PolicyMaps,
+    upstreams::UpstreamMaps,
     zones::ZoneMaps,
 };
 use crate::policy::Policy;
@@ -117,6 +120,7 @@ pub struct Kernel {
     indices: Indices,
     zones: ZoneMaps,
     servers: ServerIndices,
+    upstreams: UpstreamMaps,
     candidates: Candidates,
     /// Whether open connections hold what the policy in force asks for, and no more.
     is_settled: bool,
@@ -180,6 +184,8 @@ impl Kernel {
                     name: name.clone(),
                 })
                 .collect(),
+            upstreams: self.upstreams.record(),
+            outgoing: !self.compiled.upstreams.is_empty(),
             books: self.books.clone(),
         })
     }

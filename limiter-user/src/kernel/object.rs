@@ -8,15 +8,19 @@ use std::{
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{HashMap, IterableMap as _, Map, MapData},
-    programs::{CgroupSkb, Iter, Program, ProgramError, SkLookup, SkReuseport, SockOps, Xdp},
+    programs::{
+        CgroupSkb, CgroupSock, CgroupSockAddr, Iter, Program, ProgramError, SkLookup, SkReuseport,
+        SockOps, Xdp,
+    },
 };
 use limiter_common::{
     entry::ZoneEntry,
     key::ZoneKeyWords,
     names::{
-        MAP_EVENTS, MAP_EXCESS, MAP_NEW_LISTENERS, MAP_NEXT, MAP_TARGET, MAP_TOKENS, MAP_WAITERS,
-        MAPS, PROGRAM_ADOPT, PROGRAM_COUNT, PROGRAM_DIVERT, PROGRAM_ENFORCE, PROGRAM_LOOKUP,
-        PROGRAM_REFUSE, PROGRAM_WAIT, PROGRAM_XDP,
+        MAP_EVENTS, MAP_EXCESS, MAP_NEW_LISTENERS, MAP_NEXT, MAP_OUTGOING, MAP_TARGET, MAP_TOKENS,
+        MAP_WAITERS, MAPS, PROGRAM_ADOPT, PROGRAM_CONNECT4, PROGRAM_CONNECT6, PROGRAM_COUNT,
+        PROGRAM_DIVERT, PROGRAM_ENFORCE, PROGRAM_LOOKUP, PROGRAM_REFUSE, PROGRAM_RELEASE,
+        PROGRAM_WAIT, PROGRAM_XDP,
     },
 };
 
@@ -121,7 +125,7 @@ fn small_loader<'a>() -> EbpfLoader<'a> {
     for map in MAPS {
         match map {
             // Their size must be 0.
-            MAP_TOKENS | MAP_WAITERS => {}
+            MAP_TOKENS | MAP_WAITERS | MAP_OUTGOING => {}
             MAP_EVENTS | MAP_EXCESS | MAP_NEW_LISTENERS => {
                 loader.map_max_entries(map, SMALLEST_RING_BYTES);
             }
@@ -159,6 +163,13 @@ pub(super) fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
         program::<SkReuseport>(ebpf, PROGRAM_REFUSE)?.load(),
     )?;
     verify(PROGRAM_WAIT, program::<SockOps>(ebpf, PROGRAM_WAIT)?.load())?;
+    for name in [PROGRAM_CONNECT4, PROGRAM_CONNECT6] {
+        verify(name, program::<CgroupSockAddr>(ebpf, name)?.load())?;
+    }
+    verify(
+        PROGRAM_RELEASE,
+        program::<CgroupSock>(ebpf, PROGRAM_RELEASE)?.load(),
+    )?;
     let btf = Btf::from_sys_fs()
         .context("read", "/sys/kernel/btf/vmlinux")
         .map_err(|error| {
@@ -184,6 +195,9 @@ pub(super) fn attach(
     let program = descriptor(ebpf, name)?;
     let hook = match name {
         PROGRAM_ENFORCE => Hook::CgroupIngress,
+        PROGRAM_CONNECT4 => Hook::CgroupConnect4,
+        PROGRAM_CONNECT6 => Hook::CgroupConnect6,
+        PROGRAM_RELEASE => Hook::CgroupSockRelease,
         _ => Hook::CgroupSockOps,
     };
     let place = cgroup.path.display();

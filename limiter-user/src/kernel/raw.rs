@@ -8,6 +8,7 @@ use limiter_common::{
     key::{Connection, ZoneKeyWords},
     policy::{Control, ListenerKey, Listening, Network, PortEntry, ServerPolicy},
     token::{Token, Waiter},
+    upstream::{UpstreamKey, UpstreamServer, UpstreamState},
 };
 
 /// A value that goes into a map or comes from one.
@@ -53,6 +54,9 @@ boundary!(
     Excess,
     Token,
     Waiter,
+    UpstreamKey,
+    UpstreamServer,
+    UpstreamState,
 );
 
 /// Reads one record of a ring.

@@ -1,6 +1,9 @@
 //! What is read from the kernel while it enforces: counts, keys, open connections, events.
 
-use limiter_common::counters::{EventCounters, PacketCounters, ZoneCounters};
+use limiter_common::{
+    counters::{EventCounters, PacketCounters, ZoneCounters},
+    upstream::UpstreamState,
+};
 
 use super::{EventStream, HolderReader, Indices, Kernel, KernelError, KeyReader, events};
 
@@ -43,6 +46,16 @@ impl Kernel {
     /// If there is no descriptor left.
     pub fn holders(&self) -> Result<HolderReader, KernelError> {
         HolderReader::new(&self.ebpf, &self.compiled, &self.indices)
+    }
+
+    /// What is counted of each server of the upstreams of the policy in force, upstream by upstream.
+    ///
+    /// # Errors
+    ///
+    /// If the map cannot be read.
+    pub fn read_upstreams(&self) -> Result<Vec<UpstreamState>, KernelError> {
+        let indices = self.indices.upstreams.iter();
+        indices.map(|index| self.upstreams.read(*index)).collect()
     }
 
     /// Slots of the zones of these indices that were taken, and that were given back, ever.

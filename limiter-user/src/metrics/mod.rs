@@ -13,6 +13,7 @@ mod family;
 mod keys;
 mod process;
 mod servers;
+mod upstreams;
 mod zones;
 
 /// What [`text`] is, in the words of HTTP.
@@ -74,6 +75,7 @@ pub fn text(snapshot: &Snapshot) -> Result<String, String> {
         zones::families(&snapshot.status.zones),
         keys::families(&snapshot.status.zones),
         servers::families(&snapshot.status),
+        upstreams::families(&snapshot.status.upstreams),
     ]
     .concat();
     let mut bytes = Vec::new();

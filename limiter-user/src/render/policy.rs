@@ -10,8 +10,8 @@ use super::{
 use crate::{
     control::DEFAULT_SOCKET,
     policy::{
-        Attach, Grant, LimitConn, LogFormat, LogTarget, Metrics, Policy, Server, Zone,
-        origin::{LimitOrigins, Origins, ServerOrigins, ZoneOrigins},
+        Attach, Grant, LimitConn, LogFormat, LogTarget, Metrics, Policy, Server, Upstream, Zone,
+        origin::{LimitOrigins, Origins, ServerOrigins, UpstreamOrigins, ZoneOrigins},
     },
     zone_map::MapSize,
 };
@@ -27,6 +27,10 @@ pub fn configuration(policy: &Policy, origins: &Origins, cpus: u64) -> String {
     for (index, it) in policy.zones.iter().enumerate() {
         lines.blank();
         zone(&mut lines, it, origins.zones.get(index), cpus);
+    }
+    for (index, it) in policy.upstreams.iter().enumerate() {
+        lines.blank();
+        upstream(&mut lines, it, origins.upstreams.get(index));
     }
     for (index, it) in policy.servers.iter().enumerate() {
         lines.blank();
@@ -148,6 +152,22 @@ fn zone(lines: &mut Lines, zone: &Zone, origins: Option<&ZoneOrigins>, cpus: u64
             .filter_map(|(name, origin)| Some((name, origin?)))
     });
     lines.add(text, notes(origins.into_iter().flatten()));
+}
+
+/// Dry run and log level are those of the main context, where they would say them for every server.
+fn upstream(lines: &mut Lines, upstream: &Upstream, origins: Option<&UpstreamOrigins>) {
+    let dry_run = on_off(upstream.dry_run);
+    lines.comment(format!(
+        "dry run {dry_run}, log level {}, as in the main context",
+        upstream.log_level
+    ));
+    let text = format!("upstream {} {{", word(&upstream.name));
+    lines.add(text, note(origins.map(|it| &it.upstream)));
+    for (index, it) in upstream.servers.iter().enumerate() {
+        let text = format!("    server {} max_conns={};", it.addr, it.max_conns);
+        lines.add(text, note(origins.and_then(|it| it.servers.get(index))));
+    }
+    lines.add("}", None);
 }
 
 fn server(lines: &mut Lines, server: &Server, zones: &[Zone], origins: Option<&ServerOrigins>) {

@@ -1,6 +1,6 @@
 //! The daemon's state.
 
-use super::{duration, servers::servers, zones::zones};
+use super::{duration, servers::servers, upstreams::upstreams, zones::zones};
 use crate::api::{Attached, PacketStatus, Status};
 
 /// The daemon, what is attached where, servers, zones.
@@ -27,6 +27,10 @@ pub fn status(status: &Status) -> String {
     text.push_str(&servers(&status.servers));
     text.push('\n');
     text.push_str(&zones(&status.zones));
+    if !status.upstreams.is_empty() {
+        text.push('\n');
+        text.push_str(&upstreams(&status.upstreams));
+    }
     text
 }
 
@@ -112,6 +116,7 @@ mod tests {
             pinned: Some("/sys/fs/bpf/limiter/default".to_owned()),
             servers: Vec::new(),
             zones: Vec::new(),
+            upstreams: Vec::new(),
             events: EventStatus {
                 sent: 3,
                 lost: 0,

@@ -55,6 +55,8 @@ enum Arguments {
         #[arg(long, default_value_t = 300)]
         patience_ms: u64,
     },
+    /// Connect as each line of standard input says, see `tests::outgoing`.
+    Outgoing,
     /// Open and end connections, and report.
     Churn {
         /// ADDRESS:PORT
@@ -96,6 +98,7 @@ fn main() -> anyhow::Result<()> {
             reuse_port,
             user,
         })?,
+        Arguments::Outgoing => tests::outgoing::serve()?,
         Arguments::Open {
             to,
             from,

@@ -22,6 +22,9 @@ impl Kernel {
         let pins = self.pins.as_ref();
         // As at the start: first count, then add what is open, then refuse.
         self.cgroups.count(&self.ebpf, pins);
+        if !self.compiled.upstreams.is_empty() {
+            self.cgroups.outgoing(true, &self.ebpf, pins);
+        }
         let mut adopted = Adopted::default();
         if let Some(scope) = self.cgroups.scope_of_new() {
             let compiled = &self.compiled;

@@ -9,7 +9,10 @@
 use std::fs;
 
 use aya::Ebpf;
-use limiter_common::names::{PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_WAIT};
+use limiter_common::names::{
+    PROGRAM_CONNECT4, PROGRAM_CONNECT6, PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_RELEASE,
+    PROGRAM_WAIT,
+};
 
 use crate::kernel::{
     error::{Context, KernelError},
@@ -35,7 +38,14 @@ impl Lingering {
     /// pinned, except for the cgroups that are `here`.
     pub(super) fn take_over(ebpf: &Ebpf, pins: &Pins, here: &[u64]) -> Result<Self, KernelError> {
         let mut lingering = Self::default();
-        for program in [PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_WAIT] {
+        for program in [
+            PROGRAM_COUNT,
+            PROGRAM_ENFORCE,
+            PROGRAM_WAIT,
+            PROGRAM_CONNECT4,
+            PROGRAM_CONNECT6,
+            PROGRAM_RELEASE,
+        ] {
             let descriptor = object::descriptor(ebpf, program)?;
             for cgroup in pins.cgroups(program) {
                 if here.contains(&cgroup) {

@@ -22,7 +22,7 @@ mod watch;
 use std::path::PathBuf;
 
 use aya::Ebpf;
-use limiter_common::names::PROGRAM_ENFORCE;
+use limiter_common::names::{PROGRAM_CONNECT4, PROGRAM_ENFORCE};
 
 pub(super) use self::{directory::Cgroup, path::own};
 use self::{lingering::Lingering, slot::Slot};
@@ -100,6 +100,10 @@ impl Cgroups {
         self.lingering = Lingering::take_over(ebpf, pins, &here)?;
         self.count(ebpf, Some(pins));
         for slot in &mut self.slots {
+            let connects = |it: &Cgroup| pins.link(PROGRAM_CONNECT4, it.id()).exists();
+            if slot.cgroup().is_some_and(connects) {
+                slot.outgoing(true, ebpf, Some(pins), &mut self.lingering);
+            }
             let enforces = |it: &Cgroup| pins.link(PROGRAM_ENFORCE, it.id()).exists();
             if slot.only_counting().is_some_and(enforces) {
                 slot.enforce(ebpf, Some(pins), &mut self.lingering);
@@ -121,6 +125,13 @@ impl Cgroups {
     pub(super) fn count(&mut self, ebpf: &Ebpf, pins: Option<&Pins>) {
         for slot in &mut self.slots {
             slot.count(ebpf, pins, &mut self.lingering);
+        }
+    }
+
+    /// Has outgoing connections counted and refused wherever others are counted, or not any more.
+    pub(super) fn outgoing(&mut self, wanted: bool, ebpf: &Ebpf, pins: Option<&Pins>) {
+        for slot in &mut self.slots {
+            slot.outgoing(wanted, ebpf, pins, &mut self.lingering);
         }
     }
 

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use aya::Ebpf;
-use limiter_common::names::{PROGRAM_COUNT, PROGRAM_ENFORCE};
+use limiter_common::names::{
+    PROGRAM_CONNECT4, PROGRAM_CONNECT6, PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_RELEASE,
+};
 
 use super::{directory::Cgroup, lingering::Lingering};
 use crate::kernel::{
@@ -30,8 +32,13 @@ struct Present {
     /// Goes first: what refuses must not outlive what counts.
     enforce: Option<Link>,
     count: Option<Link>,
+    /// What counts and refuses outgoing connections, if an upstream is there.
+    outgoing: Vec<(&'static str, Link)>,
     cgroup: Cgroup,
 }
+
+/// In the order in which they are attached: what gives back before what takes.
+const OUTGOING: [&str; 3] = [PROGRAM_RELEASE, PROGRAM_CONNECT4, PROGRAM_CONNECT6];
 
 impl Slot {
     pub(super) fn new(path: PathBuf) -> Self {
@@ -60,9 +67,13 @@ impl Slot {
             cgroup,
             count,
             enforce,
+            outgoing,
         }) = self.present.take_if(|present| !present.cgroup.is_there())
         {
             let links = [(PROGRAM_COUNT, count), (PROGRAM_ENFORCE, enforce)];
+            for (program, link) in outgoing {
+                lingering.add(program, cgroup.id(), link);
+            }
             for (program, link) in links {
                 if let Some(link) = link {
                     lingering.add(program, cgroup.id(), link);
@@ -81,6 +92,7 @@ impl Slot {
                 self.present = cgroup.map(|cgroup| Present {
                     enforce: None,
                     count: None,
+                    outgoing: Vec::new(),
                     cgroup,
                 });
                 self.error = None;
@@ -110,6 +122,38 @@ impl Slot {
         }
     }
 
+    /// Has its outgoing connections counted from here on, and refused as the policy says; or not any
+    /// more. What gives back stays: there may be sockets that hold a slot.
+    pub(super) fn outgoing(
+        &mut self,
+        wanted: bool,
+        ebpf: &Ebpf,
+        pins: Option<&Pins>,
+        lingering: &mut Lingering,
+    ) {
+        let Some(present) = &mut self.present else {
+            return;
+        };
+        if present.count.is_none() {
+            return;
+        }
+        for program in OUTGOING {
+            let is_there = present.outgoing.iter().any(|(it, _)| *it == program);
+            if wanted && !is_there {
+                match attach(ebpf, program, &present.cgroup, pins, lingering) {
+                    Ok(Some(link)) => present.outgoing.push((program, link)),
+                    Ok(None) => {}
+                    Err(error) => self.error = Some(error),
+                }
+            } else if !wanted && is_there && program != PROGRAM_RELEASE {
+                present.outgoing.retain(|(it, _)| *it != program);
+                if let Some(pins) = pins {
+                    pins.remove_link(program, present.cgroup.id());
+                }
+            }
+        }
+    }
+
     /// What is attached to it, if that is worth another line in the log.
     pub(super) fn report(&mut self) -> Option<Attachment> {
         let seen = Some((self.cgroup().map(Cgroup::id), self.attachment()));
@@ -124,7 +168,10 @@ impl Slot {
         let place = Place::Cgroup(self.path.clone());
         let is_limited = |present: &Present| present.enforce.is_some();
         if self.present.as_ref().is_some_and(is_limited) {
-            return Attachment::plain(place, &[PROGRAM_COUNT, PROGRAM_ENFORCE]);
+            let outgoing = self.present.iter().flat_map(|it| &it.outgoing);
+            let mut programs = vec![PROGRAM_COUNT, PROGRAM_ENFORCE];
+            programs.extend(outgoing.map(|(program, _)| *program));
+            return Attachment::plain(place, &programs);
         }
         let why = self.error.as_ref().map(|error| error.cause.clone());
         Attachment {

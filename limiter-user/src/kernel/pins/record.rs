@@ -1,6 +1,7 @@
 //! What the next daemon has to know beside the maps: what they are about.
 
 use std::{
+    net::SocketAddr,
     os::fd::{AsFd, BorrowedFd},
     path::Path,
 };
@@ -44,6 +45,10 @@ pub(in crate::kernel) struct Record {
     pub(in crate::kernel) zones: Vec<RecordedZone>,
     /// Every server.
     pub(in crate::kernel) servers: Vec<RecordedServer>,
+    /// Every server of an upstream.
+    pub(in crate::kernel) upstreams: Vec<RecordedUpstream>,
+    /// Whether outgoing connections of these cgroups are counted.
+    pub(in crate::kernel) outgoing: bool,
     /// What the daemon adds: its books.
     pub(in crate::kernel) books: serde_json::Value,
 }
@@ -114,6 +119,13 @@ impl RecordedZone {
 pub(in crate::kernel) struct RecordedServer {
     pub(in crate::kernel) index: u16,
     pub(in crate::kernel) name: String,
+}
+
+/// One server of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::kernel) struct RecordedUpstream {
+    pub(in crate::kernel) index: u16,
+    pub(in crate::kernel) addr: SocketAddr,
 }
 
 /// No version has written a larger record.

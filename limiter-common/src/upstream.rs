@@ -1,0 +1,196 @@
+//! Outgoing connections: how many there are to each server of an `upstream`.
+
+use crate::{addr::Addr, admission::Word};
+
+/// Servers of all upstreams together, at the most.
+pub const MAX_UPSTREAM_SERVERS: u32 = 256;
+/// Places for them: those of two policies.
+pub const MAX_UPSTREAM_INDICES: u32 = 2 * MAX_UPSTREAM_SERVERS;
+
+/// Key of [`crate::names::MAP_UPSTREAMS`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct UpstreamKey {
+    /// Address that is connected to; IPv4 in IPv4-mapped form.
+    pub addr: Addr,
+    /// Half of the policy, 0 or 1.
+    pub half: u32,
+    /// Port, host order.
+    pub port: u32,
+}
+
+/// Value of [`crate::names::MAP_UPSTREAMS`]: what the policy says of one server.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamServer {
+    /// Connections at the most; 0: as many as want to.
+    pub max_conns: u32,
+    /// Its index in [`crate::names::MAP_UPSTREAM_STATES`].
+    pub index: u16,
+    /// Not 0: everybody passes, and what would be refused is counted.
+    pub dry_run: u8,
+    /// Explicit padding, 0.
+    pub padding: u8,
+}
+
+/// Value of [`crate::names::MAP_UPSTREAM_STATES`]. Every word is changed atomically.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamState {
+    /// Slots that are taken.
+    pub connections: u64,
+    /// Connects that got a slot within the limit.
+    pub passed: u64,
+    /// Connects that were refused.
+    pub rejected: u64,
+    /// Connects that dry run let through over the limit.
+    pub rejected_dry_run: u64,
+    /// Connects without memory to remember their slot: let through, and not counted.
+    pub untracked: u64,
+    /// Refusals, with dry run: for the budget of events.
+    pub attempts: u64,
+    /// [`Self::attempts`] at the last event.
+    pub reported: u64,
+    /// When that was, in ticks.
+    pub last_event: u64,
+}
+
+/// Value of the socket storage of a socket that has connected to a server.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Index plus one of the server whose slot the socket holds; 0: it holds none. Changed
+    /// atomically, so that each slot is given back once.
+    pub held: u64,
+    /// Not 0: the kernel tells of the end of this connection.
+    pub is_followed: u64,
+}
+
+const _: () = assert!(size_of::<UpstreamKey>() == 24);
+const _: () = assert!(size_of::<UpstreamServer>() == 8);
+const _: () = assert!(size_of::<UpstreamState>() == 64);
+const _: () = assert!(size_of::<Outgoing>() == 16);
+
+/// Tries at the exchange before the slower way.
+const TRIES: u32 = 16;
+
+/// What came of [`take`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Whether a slot was taken.
+    pub is_taken: bool,
+    /// Connections before that.
+    pub before: u64,
+}
+
+/// Takes a slot unless `max` are taken. 0: there is no limit.
+///
+/// Limit and slot are one exchange, so no interleaving leads over the limit, and a refusal never
+/// changes anything that another CPU could see. If others win [`TRIES`] times in a row, the slot is
+/// taken first and given back if it was too many: never over the limit either, but whoever comes
+/// between the two is refused by a connection that is refused itself.
+#[inline(always)]
+pub fn take(connections: impl Word, max: u32) -> Taken {
+    if max == 0 {
+        let before = connections.fetch_add(1);
+        return Taken {
+            is_taken: true,
+            before,
+        };
+    }
+    let max = u64::from(max);
+    let mut before = connections.load();
+    for _ in 0..TRIES {
+        if before >= max {
+            return Taken {
+                is_taken: false,
+                before,
+            };
+        }
+        let found = connections.compare_exchange(before, before + 1);
+        if found == before {
+            return Taken {
+                is_taken: true,
+                before,
+            };
+        }
+        before = found;
+    }
+    let before = connections.fetch_add(1);
+    let is_taken = before < max;
+    if !is_taken {
+        connections.fetch_add(u64::MAX);
+    }
+    Taken { is_taken, before }
+}
+
+/// Takes out of a token what it holds: the index of a server, once, whoever asks at the same time.
+#[inline(always)]
+pub fn take_out(held: impl Word) -> Option<u32> {
+    let value = held.load();
+    if value == 0 || held.compare_exchange(value, 0) != value {
+        return None;
+    }
+    Some((value - 1) as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[derive(Clone, Copy)]
+    struct Shared<'a>(&'a AtomicU64);
+
+    impl Word for Shared<'_> {
+        fn load(self) -> u64 {
+            self.0.load(SeqCst)
+        }
+
+        fn compare_exchange(self, current: u64, new: u64) -> u64 {
+            let result = self.0.compare_exchange(current, new, SeqCst, SeqCst);
+            result.unwrap_or_else(|found| found)
+        }
+
+        fn fetch_add(self, n: u64) -> u64 {
+            self.0.fetch_add(n, SeqCst)
+        }
+    }
+
+    #[test]
+    fn exactly_so_many_get_a_slot() {
+        let word = AtomicU64::new(0);
+        let taken: u64 = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let tries = (0..100).filter(|_| take(Shared(&word), 8).is_taken);
+                        tries.count() as u64
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|it| it.join().expect("no panic"))
+                .sum()
+        });
+        assert_eq!((taken, word.load(SeqCst)), (8, 8));
+    }
+
+    #[test]
+    fn without_a_limit_everybody_gets_one() {
+        let word = AtomicU64::new(7);
+        assert!(take(Shared(&word), 0).is_taken);
+        assert_eq!(word.load(SeqCst), 8);
+    }
+
+    #[test]
+    fn a_slot_is_given_back_once() {
+        let held = AtomicU64::new(6);
+        assert_eq!(take_out(Shared(&held)), Some(5));
+        assert_eq!(take_out(Shared(&held)), None);
+    }
+}

@@ -53,6 +53,20 @@ pub struct UpstreamState {
     pub reported: u64,
     /// When that was, in ticks.
     pub last_event: u64,
+    /// Slots of which nobody knows yet whether a SYN will be sent, by [`epoch`]: one word each, see
+    /// [`note`].
+    pub unconfirmed: [u64; EPOCHS],
+}
+
+impl UpstreamState {
+    /// Connections, without the slots of connects that have failed before their SYN, and that nobody
+    /// has given back yet. `now` is an [`epoch`].
+    pub fn active(&self, now: u64) -> u64 {
+        let words = self.unconfirmed.iter();
+        let failed = words.filter(|word| is_over(**word, now));
+        let failed: u64 = failed.map(|word| word & NUMBER).sum();
+        self.connections.saturating_sub(failed)
+    }
 }
 
 /// Value of the socket storage of a socket that has connected to a server.
@@ -62,14 +76,17 @@ pub struct Outgoing {
     /// Index plus one of the server whose slot the socket holds; 0: it holds none. Changed
     /// atomically, so that each slot is given back once.
     pub held: u64,
+    /// Epoch plus one in which the slot was taken; 0: a SYN is being sent, or was, or the slot is not
+    /// among [`UpstreamState::unconfirmed`].
+    pub noted: u64,
     /// Not 0: the kernel tells of the end of this connection.
     pub is_followed: u64,
 }
 
 const _: () = assert!(size_of::<UpstreamKey>() == 24);
 const _: () = assert!(size_of::<UpstreamServer>() == 8);
-const _: () = assert!(size_of::<UpstreamState>() == 64);
-const _: () = assert!(size_of::<Outgoing>() == 16);
+const _: () = assert!(size_of::<UpstreamState>() == 96);
+const _: () = assert!(size_of::<Outgoing>() == 24);
 
 /// Tries at the exchange before the slower way.
 const TRIES: u32 = 16;
@@ -122,6 +139,81 @@ pub fn take(connections: impl Word, max: u32) -> Taken {
         connections.fetch_add(u64::MAX);
     }
     Taken { is_taken, before }
+}
+
+/// Words of [`UpstreamState::unconfirmed`].
+pub const EPOCHS: usize = 4;
+/// Bits of a word with the number of slots; above them is the epoch.
+const NUMBER_BITS: u32 = 24;
+const NUMBER: u64 = (1 << NUMBER_BITS) - 1;
+
+/// The epoch of a time in ns of `CLOCK_MONOTONIC`: about a second.
+#[inline(always)]
+pub const fn epoch(now_ns: u64) -> u64 {
+    now_ns >> 30
+}
+
+/// Whether what stands in this word of [`UpstreamState::unconfirmed`] has failed for certain: it was
+/// taken a second ago at the least, and between the hook and the SYN there is but one system call.
+#[inline(always)]
+const fn is_over(word: u64, now: u64) -> bool {
+    (word >> NUMBER_BITS) + 2 <= now
+}
+
+/// Notes a slot that was taken in this epoch. What still stands in the word of four epochs ago is given
+/// back to `connections`. `false`: others won every time, and it is not noted.
+#[inline(always)]
+pub fn note(word: impl Word, connections: impl Word, now: u64) -> bool {
+    for _ in 0..TRIES {
+        let found = word.load();
+        let is_now = found >> NUMBER_BITS == now;
+        if !is_now && !is_over(found, now) {
+            // Of the future: this program has slept for long.
+            return false;
+        }
+        let (new, failed) = if is_now {
+            (found + 1, 0)
+        } else {
+            (now << NUMBER_BITS | 1, found & NUMBER)
+        };
+        if word.compare_exchange(found, new) == found {
+            if failed != 0 {
+                connections.fetch_add(0_u64.wrapping_sub(failed));
+            }
+            return true;
+        }
+    }
+    false
+}
+
+/// Takes a slot out again that was noted in `epoch`. `false`: it was given up as failed, and is no slot
+/// any more.
+#[inline(always)]
+pub fn withdraw(word: impl Word, epoch: u64) -> bool {
+    for _ in 0..4 * TRIES {
+        let found = word.load();
+        if found >> NUMBER_BITS != epoch || found & NUMBER == 0 {
+            return false;
+        }
+        if word.compare_exchange(found, found - 1) == found {
+            return true;
+        }
+    }
+    // It was of this epoch a moment ago, and is so for seconds.
+    word.fetch_add(u64::MAX);
+    true
+}
+
+/// Gives up what has failed for certain; how many slots that is, which the caller gives back.
+#[inline(always)]
+pub fn give_up(word: impl Word, now: u64) -> u64 {
+    let found = word.load();
+    let failed = found & NUMBER;
+    if failed == 0 || !is_over(found, now) || word.compare_exchange(found, found - failed) != found
+    {
+        return 0;
+    }
+    failed
 }
 
 /// Takes out of a token what it holds: the index of a server, once, whoever asks at the same time.
@@ -185,6 +277,40 @@ mod tests {
         let word = AtomicU64::new(7);
         assert!(take(Shared(&word), 0).is_taken);
         assert_eq!(word.load(SeqCst), 8);
+    }
+
+    #[test]
+    fn what_is_not_confirmed_is_given_back_once_whoever_comes_first() {
+        let (word, connections) = (AtomicU64::new(0), AtomicU64::new(3));
+        let word = Shared(&word);
+        let note_at = |now| note(word, Shared(&connections), now);
+        assert!(note_at(8) && note_at(8) && note_at(8));
+        // One is confirmed. The others may still be.
+        assert!(withdraw(word, 8));
+        assert_eq!(give_up(word, 9), 0);
+        assert_eq!(give_up(word, 10), 2);
+        assert_eq!(give_up(word, 10), 0);
+        // Too late: it has to take its slot anew.
+        assert!(!withdraw(word, 8));
+        // The word of another epoch gives back what is left of the last one.
+        assert!(note_at(12));
+        assert_eq!(connections.load(SeqCst), 3);
+        assert!(note_at(16));
+        assert_eq!(connections.load(SeqCst), 2);
+        assert!(!withdraw(word, 12));
+        assert!(!note_at(12));
+        assert!(withdraw(word, 16));
+    }
+
+    #[test]
+    fn what_has_failed_is_not_shown() {
+        let mut state = UpstreamState {
+            connections: 5,
+            ..UpstreamState::default()
+        };
+        state.unconfirmed[0] = 8 << NUMBER_BITS | 2;
+        state.unconfirmed[1] = 9 << NUMBER_BITS | 1;
+        assert_eq!([9, 10, 11].map(|now| state.active(now)), [5, 3, 2]);
     }
 
     #[test]

@@ -67,6 +67,10 @@ pub enum Way {
     Mapped,
     /// Data in the SYN: sendto() with `MSG_FASTOPEN`.
     FastOpen,
+    /// One that is held even if it fails.
+    Kept,
+    /// One that may have several paths, each a socket of the kernel.
+    Mptcp,
     /// UDP.
     Udp,
 }
@@ -168,14 +172,16 @@ fn connect(way: Way, to: SocketAddr) -> (Option<Socket>, String) {
     let result = match way {
         Way::FastOpen => send_in_syn(&socket, to),
         Way::Mapped => socket.connect(&mapped(to).into()),
-        Way::Blocking | Way::NonBlocking | Way::Udp => socket.connect(&to.into()),
+        Way::Blocking | Way::NonBlocking | Way::Kept | Way::Mptcp | Way::Udp => {
+            socket.connect(&to.into())
+        }
     };
     let end = match &result {
         Ok(()) => "established".to_owned(),
         Err(error) => name(error),
     };
     // What goes on in the background is held, too.
-    let is_held = result.is_ok() || end == "EINPROGRESS";
+    let is_held = result.is_ok() || end == "EINPROGRESS" || matches!(way, Way::Kept);
     (is_held.then_some(socket), end)
 }
 
@@ -186,6 +192,7 @@ fn new(way: Way, to: SocketAddr) -> io::Result<Socket> {
     };
     let socket = match way {
         Way::Udp => Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?,
+        Way::Mptcp => Socket::new(domain, Type::STREAM, Some(Protocol::MPTCP))?,
         _ => Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?,
     };
     socket.set_nonblocking(matches!(way, Way::NonBlocking))?;

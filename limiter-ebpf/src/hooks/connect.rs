@@ -20,7 +20,7 @@ use limiter_common::{
         Event, HOOK_CONNECT, REASON_LIMIT, REASON_NONE, STATUS_PASSED, STATUS_REJECTED,
         STATUS_REJECTED_DRY_RUN,
     },
-    upstream::{Taken, UpstreamServer},
+    upstream::{Outgoing, Taken, UpstreamServer},
 };
 
 use crate::{
@@ -144,11 +144,11 @@ fn connect(ctx: *mut bpf_sock_addr, addr: Addr) -> Connect {
         Connect::Refused
     } else if server.max_conns != 0 && taken.before >= server.max_conns.into() {
         state.rejected_dry_run().add(1);
-        watch_state(ctx);
+        expect_syn(ctx, outgoing);
         Connect::DryRun
     } else {
         state.passed().add(1);
-        watch_state(ctx);
+        expect_syn(ctx, outgoing);
         Connect::WithinLimit
     };
     report(policy, server, state, taken, &outcome, addr, port);
@@ -180,20 +180,28 @@ fn socket(ctx: *mut bpf_sock_addr) -> Option<*mut c_void> {
     (!socket.is_null()).then_some(socket.cast())
 }
 
+/// Where the kernel tells of the first change of state, a slot without one can be given up.
+#[inline(always)]
+fn expect_syn(ctx: *mut bpf_sock_addr, outgoing: &mut Outgoing) {
+    if watch_state(ctx) {
+        upstreams::expect_syn(outgoing);
+    }
+}
+
 /// Asks for the callbacks of this socket before its first change of state, so that a connect() that
 /// finds no free port is told of, too. Refused before Linux 6.12: then the SYN is when it is asked
 /// for, and what fails before is given back as the socket is closed or used again.
 #[inline(always)]
-fn watch_state(ctx: *mut bpf_sock_addr) {
+fn watch_state(ctx: *mut bpf_sock_addr) -> bool {
     let mut flags = 0_u32;
     let name = TCP_BPF_SOCK_OPS_CB_FLAGS;
     // SAFETY: the socket is locked; the value is four bytes on the stack.
     unsafe {
         if bpf_getsockopt(ctx.cast(), SOL_TCP, name, (&raw mut flags).cast(), 4) != 0 {
-            return;
+            return false;
         }
         let mut flags = flags | BPF_SOCK_OPS_STATE_CB_FLAG;
-        bpf_setsockopt(ctx.cast(), SOL_TCP, name, (&raw mut flags).cast(), 4);
+        bpf_setsockopt(ctx.cast(), SOL_TCP, name, (&raw mut flags).cast(), 4) == 0
     }
 }
 

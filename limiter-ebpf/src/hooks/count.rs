@@ -26,6 +26,8 @@ use crate::{
 
 /// include/net/tcp_states.h
 const TCP_CLOSE: u32 = 7;
+/// The same.
+const TCP_SYN_SENT: u32 = 2;
 
 /// Follows one operation of a socket.
 #[inline(always)]
@@ -34,7 +36,11 @@ pub fn operation(ctx: *mut bpf_sock_ops) {
     // width, as the verifier wants it.
     match unsafe { (&raw const (*ctx).op).read_volatile() } {
         BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => established(ctx),
-        BPF_SOCK_OPS_STATE_CB if has_closed(ctx) => closed(ctx),
+        BPF_SOCK_OPS_STATE_CB => match new_state(ctx) {
+            TCP_CLOSE => closed(ctx),
+            TCP_SYN_SENT => connects(ctx),
+            _ => {}
+        },
         BPF_SOCK_OPS_TCP_CONNECT_CB => connects(ctx),
         BPF_SOCK_OPS_TCP_LISTEN_CB => listens(ctx),
         _ => {}
@@ -44,8 +50,14 @@ pub fn operation(ctx: *mut bpf_sock_ops) {
 /// Whether a change of state is the one to closed.
 #[inline(always)]
 pub fn has_closed(ctx: *mut bpf_sock_ops) -> bool {
+    new_state(ctx) == TCP_CLOSE
+}
+
+/// The state that comes, in a callback about states.
+#[inline(always)]
+fn new_state(ctx: *mut bpf_sock_ops) -> u32 {
     // SAFETY: as in `operation`.
-    unsafe { (&raw const (*ctx).__bindgen_anon_1.args[1]).read_volatile() == TCP_CLOSE }
+    unsafe { (&raw const (*ctx).__bindgen_anon_1.args[1]).read_volatile() }
 }
 
 /// The socket, if it is a full one.
@@ -64,13 +76,14 @@ fn listens(ctx: *mut bpf_sock_ops) {
     }
 }
 
-/// A SYN is about to be sent. A socket that holds the slot of an upstream is followed from here on:
+/// A SYN is about to be sent, or the way to it begins. A socket that holds the slot of an upstream is followed from here on:
 /// what happens before cannot fail after this.
 #[inline(always)]
 fn connects(ctx: *mut bpf_sock_ops) {
     let Some(socket) = socket(ctx) else { return };
     // SAFETY: a full socket, from the context.
     if let Some(outgoing) = unsafe { outgoing::find(socket) } {
+        upstreams::confirm(outgoing);
         outgoing.is_followed = 1;
         watch_state(ctx);
     }

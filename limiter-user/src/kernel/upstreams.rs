@@ -9,7 +9,10 @@ use aya::{
     Ebpf,
     maps::{Array, MapData},
 };
-use limiter_common::{names::MAP_UPSTREAM_STATES, upstream::UpstreamState};
+use limiter_common::{
+    names::MAP_UPSTREAM_STATES,
+    upstream::{UpstreamState, epoch},
+};
 
 use super::{
     error::{Context, KernelError},
@@ -85,7 +88,7 @@ impl UpstreamMaps {
         servers.retain(|&(_, index)| {
             let is_unused = || {
                 let state = states.get(&index.into(), 0);
-                state.is_ok_and(|state| state.0.connections == 0)
+                state.is_ok_and(|state| now().is_some_and(|now| state.0.active(now) == 0))
             };
             let keep = indices.contains(&index) || !is_unused();
             if !keep {
@@ -95,9 +98,20 @@ impl UpstreamMaps {
         });
     }
 
-    /// What is counted of one server.
+    /// What is counted of one server. Its connections are without those that have failed.
     pub(super) fn read(&self, index: u16) -> Result<UpstreamState, KernelError> {
         let state = self.states.get(&index.into(), 0);
-        Ok(state.context("read map", MAP_UPSTREAM_STATES)?.0)
+        let state = state.context("read map", MAP_UPSTREAM_STATES)?.0;
+        Ok(UpstreamState {
+            connections: now().map_or(state.connections, |now| state.active(now)),
+            ..state
+        })
     }
+}
+
+/// The epoch of this moment. None: there is no such clock.
+fn now() -> Option<u64> {
+    let now = nix::time::ClockId::CLOCK_MONOTONIC.now().ok()?;
+    let now = std::time::Duration::from(now);
+    Some(epoch(now.as_nanos() as u64))
 }

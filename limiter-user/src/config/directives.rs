@@ -2,6 +2,8 @@
 
 use super::suggest;
 
+mod upstream;
+
 /// A directive with a meaning in this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -100,18 +102,10 @@ pub(super) enum Known {
 
 /// Looks a name up as it is meant in this place; names are case-sensitive, as in nginx.
 pub(super) fn find(name: &str, context: Context) -> Option<Known> {
-    if context == Context::Upstream {
-        if name == "server" {
-            return Some(Known::Ready(&UPSTREAM_SERVER));
-        }
-        if UPSTREAM_LATER.contains(&name) {
-            return Some(Known::Later);
-        }
-        if BALANCING.contains(&name) {
-            let instead = "limiter counts connections and balances no load, leave it in the \
-                           configuration of the proxy";
-            return Some(Known::Foreign { instead });
-        }
+    if context == Context::Upstream
+        && let Some(known) = upstream::find(name)
+    {
+        return Some(known);
     }
     if let Some((_, directive)) = READY.iter().find(|(text, _)| *text == name) {
         return Some(Known::Ready(directive));
@@ -203,39 +197,6 @@ static READY: [(&str, Directive); 19] = [
     ("server_name", simple(Kind::ServerName, 1, 1, SERVER, "server_name NAME;")),
     ("stream", block(Kind::Stream, &[Context::Main], "stream { … }")),
     ("upstream", Directive { kind: Kind::Upstream, shape: Shape::NamedBlock, contexts: MAIN, usage: "upstream NAME { server ADDRESS:PORT [max_conns=N]; }" }),
-];
-
-/// `server` is another directive in an `upstream`.
-static UPSTREAM_SERVER: Directive = Directive {
-    kind: Kind::UpstreamServer,
-    shape: Shape::Simple {
-        least: 1,
-        most: usize::MAX,
-    },
-    contexts: &[Context::Upstream],
-    usage: "server ADDRESS:PORT [max_conns=N];",
-};
-
-static UPSTREAM_LATER: [&str; 1] = ["queue"];
-
-/// What else nginx has in an `upstream`.
-static BALANCING: [&str; 16] = [
-    "hash",
-    "ip_hash",
-    "keepalive",
-    "keepalive_requests",
-    "keepalive_time",
-    "keepalive_timeout",
-    "least_conn",
-    "least_time",
-    "ntlm",
-    "random",
-    "resolver",
-    "resolver_timeout",
-    "state",
-    "sticky",
-    "sticky_cookie_insert",
-    "zone",
 ];
 
 const REQUESTS: &str =

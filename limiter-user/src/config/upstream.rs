@@ -158,8 +158,8 @@ impl Upstreams {
             let origins = UpstreamOrigins {
                 upstream: draft.name.span.origin(),
                 servers: draft.servers.iter().map(|(_, it)| it.origin()).collect(),
-                dry_run: main.dry_run.origin().inherited(),
-                log_level: main.log_level.origin().inherited(),
+                dry_run: main.dry_run.origin(),
+                log_level: main.log_level.origin(),
             };
             (upstream, origins)
         });

@@ -26,7 +26,8 @@ pub(super) fn note(upstream: &Directive, kind: Kind, places: &Places) -> Option<
         return None;
     }
     let mut text = format!(
-        "{}: connections to other servers are not limited by this version of limiter.",
+        "{}: limiter caps these connections in the cgroup that opens them; decide whether it is \
+         attached there. This version has no \"queue\".",
         places.quote(upstream)
     );
     if !servers.is_empty() && !lines().any(|line| line.name.value == "zone") {
@@ -35,7 +36,7 @@ pub(super) fn note(upstream: &Directive, kind: Kind, places: &Places) -> Option<
              them.",
         );
     }
-    text.push_str(" It will be written so:");
+    text.push_str(" It is written so:");
     let name = upstream.arguments.first();
     let name = name.map_or("", |word| word.value.as_str());
     let block = std::iter::once(format!("upstream {} {{", word(name)))

@@ -122,8 +122,7 @@ impl Kernel {
         if !compiled.upstreams.is_empty() {
             // Counts when the policy is announced.
             let pins = self.pins.as_ref();
-            self.cgroups.outgoing(true, &self.ebpf, pins);
-            self.cgroups.check()?;
+            self.cgroups.outgoing(true, &self.ebpf, pins)?;
         }
         // Whoever comes after a sudden end has to know what there is.
         self.write_record()?;
@@ -153,7 +152,8 @@ impl Kernel {
         }
         if self.compiled.upstreams.is_empty() {
             let pins = self.pins.as_ref();
-            self.cgroups.outgoing(false, &self.ebpf, pins);
+            // Nothing is attached, so nothing can fail.
+            let _ = self.cgroups.outgoing(false, &self.ebpf, pins);
         }
         let past = |one: &Placed| match one.origin {
             Origin::Resized { from } => self.zones.read_counters(from),

@@ -120,7 +120,7 @@ impl Kernel {
         // open before; refuse only when the counts are true.
         cgroups.count(&ebpf, pins.as_ref());
         if !compiled.upstreams.is_empty() {
-            cgroups.outgoing(true, &ebpf, pins.as_ref());
+            cgroups.outgoing(true, &ebpf, pins.as_ref())?;
         }
         cgroups.check()?;
         let mut candidates = Candidates::take(&mut ebpf)?;

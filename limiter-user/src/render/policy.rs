@@ -28,6 +28,10 @@ pub fn configuration(policy: &Policy, origins: &Origins, cpus: u64) -> String {
         lines.blank();
         zone(&mut lines, it, origins.zones.get(index), cpus);
     }
+    if let Some(first) = policy.upstreams.first() {
+        lines.blank();
+        main_context(&mut lines, first, origins.upstreams.first());
+    }
     for (index, it) in policy.upstreams.iter().enumerate() {
         lines.blank();
         upstream(&mut lines, it, origins.upstreams.get(index));
@@ -154,13 +158,15 @@ fn zone(lines: &mut Lines, zone: &Zone, origins: Option<&ZoneOrigins>, cpus: u64
     lines.add(text, notes(origins.into_iter().flatten()));
 }
 
-/// Dry run and log level are those of the main context, where they would say them for every server.
+/// What upstreams have from the main context; servers say it for themselves.
+fn main_context(lines: &mut Lines, upstream: &Upstream, origins: Option<&UpstreamOrigins>) {
+    let dry_run = format!("limit_conn_dry_run {};", on_off(upstream.dry_run));
+    lines.add(dry_run, note(origins.map(|it| &it.dry_run)));
+    let level = format!("limit_conn_log_level {};", upstream.log_level);
+    lines.add(level, note(origins.map(|it| &it.log_level)));
+}
+
 fn upstream(lines: &mut Lines, upstream: &Upstream, origins: Option<&UpstreamOrigins>) {
-    let dry_run = on_off(upstream.dry_run);
-    lines.comment(format!(
-        "dry run {dry_run}, log level {}, as in the main context",
-        upstream.log_level
-    ));
     let text = format!("upstream {} {{", word(&upstream.name));
     lines.add(text, note(origins.map(|it| &it.upstream)));
     for (index, it) in upstream.servers.iter().enumerate() {
@@ -230,6 +236,19 @@ mod tests {
         config::{self, Loaded},
         policy::{Action, Interface, XdpMode},
     };
+
+    #[test]
+    fn upstreams_read_back() {
+        let text = "limit_conn_dry_run on; limit_conn_log_level warn; \
+                    upstream a { server 192.0.2.1:80 max_conns=8; server [2001:db8::1]:80; } \
+                    upstream \"b c\" { server 192.0.2.2:80 max_conns=4294967295; }";
+        let loaded = config::parse("t.conf", text).expect("valid");
+        assert_eq!(loaded.policy.upstreams.len(), 2);
+        assert!(loaded.policy.upstreams[1].dry_run);
+        let text = configuration(&loaded.policy, &loaded.origins, 2);
+        let again = config::parse("t.conf", &text).expect(&text).policy;
+        assert_eq!(again, loaded.policy, "{text}");
+    }
 
     #[test]
     fn every_action_and_mode_reads_back() {

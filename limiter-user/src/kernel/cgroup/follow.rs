@@ -22,8 +22,11 @@ impl Kernel {
         let pins = self.pins.as_ref();
         // As at the start: first count, then add what is open, then refuse.
         self.cgroups.count(&self.ebpf, pins);
-        if !self.compiled.upstreams.is_empty() {
-            self.cgroups.outgoing(true, &self.ebpf, pins);
+        if !self.compiled.upstreams.is_empty()
+            && let Err(error) = self.cgroups.outgoing(true, &self.ebpf, pins)
+        {
+            // The next look tries it again.
+            tracing::error!("{error}");
         }
         let mut adopted = Adopted::default();
         if let Some(scope) = self.cgroups.scope_of_new() {

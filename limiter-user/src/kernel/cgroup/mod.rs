@@ -102,7 +102,7 @@ impl Cgroups {
         for slot in &mut self.slots {
             let connects = |it: &Cgroup| pins.link(PROGRAM_CONNECT4, it.id()).exists();
             if slot.cgroup().is_some_and(connects) {
-                slot.outgoing(true, ebpf, Some(pins), &mut self.lingering);
+                slot.outgoing(true, ebpf, Some(pins), &mut self.lingering)?;
             }
             let enforces = |it: &Cgroup| pins.link(PROGRAM_ENFORCE, it.id()).exists();
             if slot.only_counting().is_some_and(enforces) {
@@ -129,10 +129,18 @@ impl Cgroups {
     }
 
     /// Has outgoing connections counted and refused wherever others are counted, or not any more.
-    pub(super) fn outgoing(&mut self, wanted: bool, ebpf: &Ebpf, pins: Option<&Pins>) {
-        for slot in &mut self.slots {
-            slot.outgoing(wanted, ebpf, pins, &mut self.lingering);
-        }
+    ///
+    /// # Errors
+    ///
+    /// If something cannot be attached.
+    pub(super) fn outgoing(
+        &mut self,
+        wanted: bool,
+        ebpf: &Ebpf,
+        pins: Option<&Pins>,
+    ) -> Result<(), KernelError> {
+        let mut slots = self.slots.iter_mut();
+        slots.try_for_each(|slot| slot.outgoing(wanted, ebpf, pins, &mut self.lingering))
     }
 
     /// Has the limits enforced wherever connections are counted.

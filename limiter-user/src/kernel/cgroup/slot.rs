@@ -130,21 +130,18 @@ impl Slot {
         ebpf: &Ebpf,
         pins: Option<&Pins>,
         lingering: &mut Lingering,
-    ) {
+    ) -> Result<(), KernelError> {
         let Some(present) = &mut self.present else {
-            return;
+            return Ok(());
         };
         if present.count.is_none() {
-            return;
+            return Ok(());
         }
         for program in OUTGOING {
             let is_there = present.outgoing.iter().any(|(it, _)| *it == program);
             if wanted && !is_there {
-                match attach(ebpf, program, &present.cgroup, pins, lingering) {
-                    Ok(Some(link)) => present.outgoing.push((program, link)),
-                    Ok(None) => {}
-                    Err(error) => self.error = Some(error),
-                }
+                let link = attach(ebpf, program, &present.cgroup, pins, lingering)?;
+                present.outgoing.extend(link.map(|link| (program, link)));
             } else if !wanted && is_there && program != PROGRAM_RELEASE {
                 present.outgoing.retain(|(it, _)| *it != program);
                 if let Some(pins) = pins {
@@ -152,6 +149,7 @@ impl Slot {
                 }
             }
         }
+        Ok(())
     }
 
     /// What is attached to it, if that is worth another line in the log.

@@ -1,0 +1,50 @@
+//! What words mean in `upstream { … }`, if not what they mean elsewhere.
+
+use super::{Context, Directive, Kind, Known, Shape};
+
+pub(super) fn find(name: &str) -> Option<Known> {
+    if name == "server" {
+        return Some(Known::Ready(&UPSTREAM_SERVER));
+    }
+    if UPSTREAM_LATER.contains(&name) {
+        return Some(Known::Later);
+    }
+    let instead = "limiter counts connections and balances no load, leave it in the \
+                   configuration of the proxy";
+    BALANCING
+        .contains(&name)
+        .then_some(Known::Foreign { instead })
+}
+
+/// `server` is another directive in an `upstream`.
+static UPSTREAM_SERVER: Directive = Directive {
+    kind: Kind::UpstreamServer,
+    shape: Shape::Simple {
+        least: 1,
+        most: usize::MAX,
+    },
+    contexts: &[Context::Upstream],
+    usage: "server ADDRESS:PORT [max_conns=N];",
+};
+
+static UPSTREAM_LATER: [&str; 1] = ["queue"];
+
+/// What else nginx has in an `upstream`.
+static BALANCING: [&str; 16] = [
+    "hash",
+    "ip_hash",
+    "keepalive",
+    "keepalive_requests",
+    "keepalive_time",
+    "keepalive_timeout",
+    "least_conn",
+    "least_time",
+    "ntlm",
+    "random",
+    "resolver",
+    "resolver_timeout",
+    "state",
+    "sticky",
+    "sticky_cookie_insert",
+    "zone",
+];

@@ -103,7 +103,7 @@ pub struct Taken {
 /// Takes a slot unless `max` are taken. 0: there is no limit.
 ///
 /// Limit and slot are one exchange, so no interleaving leads over the limit, and a refusal never
-/// changes anything that another CPU could see. If others win [`TRIES`] times in a row, the slot is
+/// changes anything that another CPU could see. If others win sixteen times in a row, the slot is
 /// taken first and given back if it was too many: never over the limit either, but whoever comes
 /// between the two is refused by a connection that is refused itself.
 #[inline(always)]

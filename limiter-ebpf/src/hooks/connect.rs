@@ -171,10 +171,8 @@ fn reached(addr: Addr) -> Addr {
 /// The socket.
 #[inline(always)]
 fn socket(ctx: *mut bpf_sock_addr) -> Option<*mut c_void> {
-    let field: *const SocketField = unsafe {
-        // SAFETY: the kernel gives a valid context.
-        &raw const (*ctx).__bindgen_anon_1
-    };
+    // SAFETY: the kernel gives a valid context.
+    let field: *const SocketField = unsafe { &raw const (*ctx).__bindgen_anon_1 };
     // SAFETY: the verifier makes this load a pointer to the socket.
     let socket = unsafe { field.cast::<*mut bpf_sock>().read_volatile() };
     (!socket.is_null()).then_some(socket.cast())

@@ -1,8 +1,6 @@
 //! The JSON shapes of the control socket and of `--json`. Names are a contract; more fields may
 //! follow.
 
-use std::net::IpAddr;
-
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -11,6 +9,7 @@ pub use self::{
     },
     connection::{ConnectionList, ConnectionStatus, ProcessStatus, SlotStatus, TcpState},
     event::{Event, EventState, HistoryFrom, Missed, Reason},
+    key::KeyParts,
     policy::{InterfacePolicy, PolicyStatus, ZonePolicy},
     reload::{Reloaded, ReloadedZone, ZoneChange},
     server::{Difference, LimitStatus, OverrideStatus, ServerStatus, Setting},
@@ -21,6 +20,7 @@ use crate::policy::{OnFull, XdpMode};
 mod change;
 mod connection;
 mod event;
+mod key;
 pub mod nginx;
 mod policy;
 mod reload;
@@ -139,21 +139,9 @@ pub enum TopBy {
 /// One key of a zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyStatus {
-    /// Client address, if the zone counts by it; of a network, the first one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remote_addr: Option<IpAddr>,
-    /// Leading bits of the address that count, unless all do: the key is this network.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remote_prefix: Option<u8>,
-    /// Local address, if the zone counts by it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub server_addr: Option<IpAddr>,
-    /// Local port, if the zone counts by it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub server_port: Option<u16>,
-    /// Server, if the zone counts by it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub server_name: Option<String>,
+    /// What is counted.
+    #[serde(flatten)]
+    pub parts: KeyParts,
     /// Connections that hold a slot.
     pub connections: u32,
     /// Attempts refused since the key came into the map, those that only dry run let through included.

@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
 };
 
 /// `enum bpf_cmd`
@@ -23,6 +23,7 @@ pub(crate) enum Command {
     Query = 16,
     LinkCreate = 28,
     EnableStats = 32,
+    LinkDetach = 34,
 }
 
 /// Has the kernel verify and load a program. It is gone with its last user.
@@ -47,15 +48,42 @@ pub fn load(kind: u32, attach_type: u32, name: &str, instructions: &[u64]) -> io
     unsafe { open(Command::ProgramLoad, &mut attributes) }
 }
 
-/// Attaches a program to `target`: the [`number`] of a descriptor, or the index of an interface. It is detached when
-/// the link is dropped.
-///
-/// # Errors
-/// As the kernel says.
-pub fn link(program: &impl AsFd, target: u32, attach_type: u32, flags: u32) -> io::Result<OwnedFd> {
-    let mut attributes = [number(program), target, attach_type, flags];
-    // SAFETY: no pointers.
-    unsafe { open(Command::LinkCreate, &mut attributes) }
+/// A program that is attached until this is dropped.
+#[derive(Debug)]
+pub struct Link(OwnedFd);
+
+impl Link {
+    /// Attaches a program to `target`: the [`number`] of a descriptor, or the index of an
+    /// interface.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub fn new(program: &impl AsFd, target: u32, attach_type: u32, flags: u32) -> io::Result<Self> {
+        let mut attributes = [number(program), target, attach_type, flags];
+        // SAFETY: no pointers.
+        unsafe { open(Command::LinkCreate, &mut attributes) }.map(Self)
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Detaches it: closing the descriptor is not enough while a process that another test is about to
+/// start has a copy of it, between its fork(2) and its execve(2).
+impl Drop for Link {
+    fn drop(&mut self) {
+        // SAFETY: no pointers.
+        let detached = unsafe { call(Command::LinkDetach, &mut number(self)) };
+        // A link whose interface or cgroup is gone has nothing left to detach.
+        if let Err(e) = detached
+            && !std::thread::panicking()
+        {
+            panic!("detach a program: {e}");
+        }
+    }
 }
 
 /// An array of one program, for tail calls. It is empty when its descriptor is closed
@@ -135,7 +163,7 @@ pub(crate) unsafe fn open<T>(command: Command, attributes: &mut T) -> io::Result
     unsafe { Ok(OwnedFd::from_raw_fd(call(command, attributes)?)) }
 }
 
-/// A descriptor as it stands in the attributes, for instance as the target of [`link`].
+/// A descriptor as it stands in the attributes, for instance as the target of [`Link::new`].
 ///
 /// # Panics
 /// Never: an open descriptor is not negative.

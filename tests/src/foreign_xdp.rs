@@ -1,8 +1,9 @@
 //! An XDP program of somebody else: it lets everything pass.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::{
+    bpf,
     link::XdpMode,
     netns::NetNs,
     test_run::Program,
@@ -32,7 +33,7 @@ impl ForeignXdp {
     ///
     /// # Panics
     /// If the kernel refuses it.
-    pub fn attach(&self, netns: &NetNs, device: &str, mode: XdpMode) -> OwnedFd {
+    pub fn attach(&self, netns: &NetNs, device: &str, mode: XdpMode) -> bpf::Link {
         xdp::attach(&self.program, netns, device, mode)
             .unwrap_or_else(|e| panic!("attach an XDP program to {device}: {e}"))
     }

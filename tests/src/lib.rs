@@ -34,6 +34,7 @@ pub mod client;
 pub mod debian;
 pub mod descriptors;
 pub mod event_load;
+pub mod figures;
 pub mod foreign_xdp;
 pub mod frame;
 pub mod http;

@@ -1,11 +1,12 @@
 //! A cable between the namespace of the servers and one of clients: packets take the way that they
 //! take between two hosts.
 
-use std::{net::IpAddr, os::fd::OwnedFd};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use crate::{
+    bpf,
     link::{self, XdpMode},
     netns::NetNs,
     routing,
@@ -72,7 +73,7 @@ impl Veth {
     ///
     /// # Panics
     /// If the kernel refuses it.
-    pub fn take_replies(&self) -> OwnedFd {
+    pub fn take_replies(&self) -> bpf::Link {
         let program = xdp::load("take_replies", &xdp::always(Verdict::Pass));
         xdp::attach(&program, &self.clients, CLIENTS, XdpMode::Native)
             .unwrap_or_else(|e| panic!("attach an XDP program to {CLIENTS}: {e}"))

@@ -1,9 +1,6 @@
 //! XDP programs of a few instructions, for tests of the ground that the limiter stands on.
 
-use std::{
-    io,
-    os::fd::{AsFd, OwnedFd},
-};
+use std::{io, os::fd::AsFd};
 
 use crate::{bpf, link::XdpMode, netns::NetNs, test_run::Program};
 
@@ -88,7 +85,7 @@ pub fn attach(
     netns: &NetNs,
     device: &str,
     mode: XdpMode,
-) -> io::Result<OwnedFd> {
+) -> io::Result<bpf::Link> {
     // XDP_FLAGS_DRV_MODE and XDP_FLAGS_SKB_MODE, include/uapi/linux/if_link.h
     let flags = match mode {
         XdpMode::Native => 1 << 2,
@@ -96,7 +93,7 @@ pub fn attach(
     };
     netns.run(|| {
         let index = nix::net::if_::if_nametoindex(device)?;
-        bpf::link(program, index, ATTACH_TYPE_XDP, flags)
+        bpf::Link::new(program, index, ATTACH_TYPE_XDP, flags)
     })
 }
 

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::KeyParts;
+
 /// The open connections that hold slots.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionList {
@@ -52,21 +54,9 @@ pub struct ConnectionStatus {
 pub struct SlotStatus {
     /// Zone.
     pub zone: String,
-    /// Client address, if the zone counts by it; of a network, the first one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remote_addr: Option<IpAddr>,
-    /// Leading bits of the address that count, unless all do: the key is this network.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remote_prefix: Option<u8>,
-    /// Local address, if the zone counts by it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub server_addr: Option<IpAddr>,
-    /// Local port, if the zone counts by it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub server_port: Option<u16>,
-    /// Server, if the zone counts by it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub server_name: Option<String>,
+    /// The key.
+    #[serde(flatten)]
+    pub parts: KeyParts,
     /// Connections of the key that were found.
     pub connections: u32,
     /// How many the server allows this client; null after a change that left the limit out.

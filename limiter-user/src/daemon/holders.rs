@@ -125,8 +125,8 @@ impl View<'_> {
         let is_of_zone = |position| zone.is_none_or(|zone| zone == position);
         let filter = wanted.key.as_deref().map(KeyFilter::parse);
         let is_wanted = |holder: &Holder| match &filter {
-            Some(filter) => self.places(holder).any(|place| {
-                is_of_zone(place.0) && filter.matches(&self.slot(holder, place, &queues))
+            Some(filter) => self.places(holder).any(|(zone, key)| {
+                is_of_zone(zone) && filter.matches(&view::key(self.policy, &zones[zone], &key))
             }),
             None => zone.is_none() || self.places(holder).any(|place| is_of_zone(place.0)),
         };
@@ -174,14 +174,9 @@ impl View<'_> {
         let before = queue.partition_point(|one| *one < age(holder));
         let limit = self.limit(holder, place.0);
         let zone = &self.policy.zones[place.0];
-        let key = view::key(self.policy, zone, &place.1, 0, 0);
         SlotStatus {
             zone: zone.name.clone(),
-            remote_addr: key.remote_addr,
-            remote_prefix: key.remote_prefix,
-            server_addr: key.server_addr,
-            server_port: key.server_port,
-            server_name: key.server_name,
+            parts: view::key(self.policy, zone, &place.1),
             connections: u32::try_from(queue.len()).unwrap_or(u32::MAX),
             limit,
             excess: limit.is_some_and(|limit| before >= limit as usize),

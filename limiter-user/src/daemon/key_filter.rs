@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::api::SlotStatus;
+use crate::api::KeyParts;
 
 /// A key, or a part of one, as `limiter zones` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,9 +24,9 @@ impl KeyFilter {
         }
     }
 
-    /// Whether the key of a slot is meant: it has an address in the network or with that address in
+    /// Whether a key is meant: it has an address in the network or with that address in
     /// it, or the port, or the name.
-    pub fn matches(&self, slot: &SlotStatus) -> bool {
+    pub fn matches(&self, key: &KeyParts) -> bool {
         let has_addr = |addr: Option<IpAddr>, bits: Option<u8>| {
             let of_key = addr.and_then(|addr| match bits {
                 Some(bits) => IpNet::new(addr, bits).ok(),
@@ -37,12 +37,12 @@ impl KeyFilter {
             };
             ours.contains(&of_key) || of_key.contains(ours)
         };
-        has_addr(slot.remote_addr, slot.remote_prefix)
-            || has_addr(slot.server_addr, None)
-            || slot
+        has_addr(key.remote_addr, key.remote_prefix)
+            || has_addr(key.server_addr, None)
+            || key
                 .server_port
                 .is_some_and(|port| port.to_string() == self.text)
-            || slot.server_name.as_ref() == Some(&self.text)
+            || key.server_name.as_ref() == Some(&self.text)
     }
 }
 
@@ -52,16 +52,12 @@ mod tests {
 
     #[test]
     fn a_key_is_found_by_any_part_of_it() {
-        let slot = SlotStatus {
-            zone: "addr".to_owned(),
+        let key = KeyParts {
             remote_addr: Some([192, 0, 2, 0].into()),
             remote_prefix: Some(24),
             server_addr: Some([10, 0, 0, 1].into()),
             server_port: Some(443),
             server_name: Some("web".to_owned()),
-            connections: 1,
-            limit: None,
-            excess: false,
         };
         for text in [
             "192.0.2.0/24",
@@ -71,10 +67,10 @@ mod tests {
             "443",
             "web",
         ] {
-            assert!(KeyFilter::parse(text).matches(&slot), "{text}");
+            assert!(KeyFilter::parse(text).matches(&key), "{text}");
         }
         for text in ["192.0.3.0/24", "192.0.3.1", "::", "44", "we", "", "::/0"] {
-            assert!(!KeyFilter::parse(text).matches(&slot), "{text}");
+            assert!(!KeyFilter::parse(text).matches(&key), "{text}");
         }
     }
 }

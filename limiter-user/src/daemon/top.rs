@@ -64,8 +64,12 @@ impl TopKeys {
                     TopBy::Connections => (first, second),
                     TopBy::Rejected => (second, first),
                 };
-                // Was made from 32 bits.
-                view::key(policy, zone, &key, connections as u32, rejected)
+                KeyStatus {
+                    parts: view::key(policy, zone, &key),
+                    // Was made from 32 bits.
+                    connections: connections as u32,
+                    rejected,
+                }
             })
             .collect()
     }
@@ -87,7 +91,7 @@ mod tests {
         }
         let statuses = top.into_statuses(&policy, &policy.zones[0]);
         let text = |key: &KeyStatus| {
-            let addr = key.remote_addr.expect("in the key");
+            let addr = key.parts.remote_addr.expect("in the key");
             format!("{addr} {} {}", key.connections, key.rejected)
         };
         statuses.iter().map(text).collect()

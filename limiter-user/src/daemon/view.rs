@@ -9,7 +9,7 @@ use limiter_common::{
 use super::in_force::InForce;
 use crate::{
     api::{
-        InterfacePolicy, KeyStatus, LimitStatus, OverrideStatus, PacketStatus, PolicyStatus,
+        InterfacePolicy, KeyParts, LimitStatus, OverrideStatus, PacketStatus, PolicyStatus,
         ServerStatus, UpstreamPolicy, UpstreamServerPolicy, UpstreamServerStatus, UpstreamStatus,
         ZonePolicy,
     },
@@ -148,25 +148,17 @@ pub fn packets(counters: &PacketCounters) -> PacketStatus {
     }
 }
 
-/// One key of a zone.
-pub fn key(
-    policy: &InForce,
-    zone: &Zone,
-    key: &ZoneKey,
-    connections: u32,
-    rejected: u64,
-) -> KeyStatus {
+/// What one key of a zone consists of.
+pub fn key(policy: &InForce, zone: &Zone, key: &ZoneKey) -> KeyParts {
     let has = |field| zone.key.fields.contains(field).then_some(());
     let remote_addr = has(KeyFields::REMOTE_ADDR).map(|()| key.remote().into());
     let server_name = || Some(policy.server(key.server()?)?.name.clone());
-    KeyStatus {
+    KeyParts {
         remote_addr,
         remote_prefix: remote_addr.and_then(|addr| zone.prefixes.shorter_than(addr)),
         server_addr: has(KeyFields::SERVER_ADDR).map(|()| key.local().into()),
         server_port: has(KeyFields::SERVER_PORT).map(|()| key.port()),
         server_name: has(KeyFields::SERVER_NAME).and_then(|()| server_name()),
-        connections,
-        rejected,
     }
 }
 

@@ -1,9 +1,6 @@
-//! The embedded object, and how it is loaded and attached.
+//! The embedded object, and how it is loaded.
 
-use std::{
-    fs,
-    os::fd::{AsFd as _, BorrowedFd},
-};
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use aya::{
     Btf, Ebpf, EbpfLoader,
@@ -25,9 +22,7 @@ use limiter_common::{
 };
 
 use super::{
-    cgroup::Cgroup,
     error::{Context, KernelError},
-    link::{Hook, Link},
     pins::Pins,
     raw::Raw,
     syscall::MapInfo,
@@ -184,42 +179,6 @@ pub(super) fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
     )
 }
 
-/// Attaches a program to a cgroup, or puts it in place of the one whose link is pinned there.
-pub(super) fn attach(
-    ebpf: &Ebpf,
-    name: &'static str,
-    cgroup: &Cgroup,
-    pins: Option<&Pins>,
-) -> Result<Link, KernelError> {
-    const OPERATION: &str = "attach to cgroup";
-    let program = descriptor(ebpf, name)?;
-    let hook = match name {
-        PROGRAM_ENFORCE => Hook::CgroupIngress,
-        PROGRAM_CONNECT4 => Hook::CgroupConnect4,
-        PROGRAM_CONNECT6 => Hook::CgroupConnect6,
-        PROGRAM_RELEASE => Hook::CgroupSockRelease,
-        _ => Hook::CgroupSockOps,
-    };
-    let place = cgroup.path.display();
-    let pin = pins.map(|pins| pins.link(name, cgroup.id()));
-    if let Some(pin) = &pin
-        && let Ok(link) = Link::open(pin)
-    {
-        if link.replace(program).is_ok() {
-            return Ok(link);
-        }
-        // Of a cgroup that is gone, whose number this one has now.
-        fs::remove_file(pin).context("unpin", pin.display())?;
-    }
-    let link = Link::to_cgroup(program, cgroup.as_fd(), hook)
-        .context(OPERATION, &place)
-        .map_err(explain)?;
-    if let Some(pin) = &pin {
-        link.pin(pin).context("pin to", pin.display())?;
-    }
-    Ok(link)
-}
-
 /// The loaded program of this name.
 pub(super) fn descriptor<'a>(
     ebpf: &'a Ebpf,
@@ -265,7 +224,7 @@ fn release() -> String {
 }
 
 /// Adds what usually helps.
-fn explain(error: KernelError) -> KernelError {
+pub(super) fn explain(error: KernelError) -> KernelError {
     if error.hint.is_some() {
         return error;
     }

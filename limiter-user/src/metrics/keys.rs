@@ -3,13 +3,13 @@
 use prometheus::proto::MetricFamily;
 
 use super::family::{Sample, counter, gauge};
-use crate::api::{KeyStatus, ZoneStatus};
+use crate::api::{KeyParts, KeyStatus, ZoneStatus};
 
 pub(super) fn families(zones: &[ZoneStatus]) -> Vec<MetricFamily> {
     let each = |value: fn(&KeyStatus) -> f64| -> Vec<Sample> {
         let keys = zones.iter().flat_map(|zone| {
             let keys = zone.top.iter().flatten();
-            keys.map(move |key| (of(zone, key), value(key)))
+            keys.map(move |key| (of(zone, &key.parts), value(key)))
         });
         keys.collect()
     };
@@ -29,14 +29,10 @@ pub(super) fn families(zones: &[ZoneStatus]) -> Vec<MetricFamily> {
 }
 
 /// What the zone counts by. A network is written as such.
-fn of(zone: &ZoneStatus, key: &KeyStatus) -> Vec<(&'static str, String)> {
+fn of(zone: &ZoneStatus, key: &KeyParts) -> Vec<(&'static str, String)> {
     let mut labels = vec![("zone", zone.zone.clone())];
-    if let Some(address) = key.remote_addr {
-        let text = match key.remote_prefix {
-            Some(prefix) => format!("{address}/{prefix}"),
-            None => address.to_string(),
-        };
-        labels.push(("remote_addr", text));
+    if let Some(client) = key.client() {
+        labels.push(("remote_addr", client));
     }
     if let Some(address) = key.server_addr {
         labels.push(("server_addr", address.to_string()));

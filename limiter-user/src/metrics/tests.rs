@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::api::{Attached, KeyStatus, LimitStatus, ServerStatus, ZoneStatus};
+use crate::api::{Attached, KeyParts, KeyStatus, LimitStatus, ServerStatus, ZoneStatus};
 use crate::{
     api::{EventStatus, PacketStatus},
     policy::{ActionKind, LogLevel},
@@ -18,11 +18,12 @@ pub(crate) fn snapshot() -> Snapshot {
         waiting: programs.is_empty().then(|| "it is not there".to_owned()),
     };
     let key = |last: u8, connections| KeyStatus {
-        remote_addr: Some([192, 0, 2, last].into()),
-        remote_prefix: (last == 0).then_some(24),
-        server_addr: None,
-        server_port: Some(443),
-        server_name: None,
+        parts: KeyParts {
+            remote_addr: Some([192, 0, 2, last].into()),
+            remote_prefix: (last == 0).then_some(24),
+            server_port: Some(443),
+            ..KeyParts::default()
+        },
         connections,
         rejected: 2,
     };

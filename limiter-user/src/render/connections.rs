@@ -75,17 +75,13 @@ fn list_of(words: impl Iterator<Item = String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{ProcessStatus, TcpState};
+    use crate::api::{KeyParts, ProcessStatus, TcpState};
 
     #[test]
     fn a_connection_stands_in_one_line() {
         let slot = |zone: &str, connections, limit| SlotStatus {
             zone: zone.to_owned(),
-            remote_addr: None,
-            remote_prefix: None,
-            server_addr: None,
-            server_port: None,
-            server_name: None,
+            parts: KeyParts::default(),
             connections,
             limit,
             excess: false,

@@ -4,7 +4,7 @@ use super::{
     bytes,
     table::{Side, Table},
 };
-use crate::api::{KeyStatus, ZoneStatus};
+use crate::api::{KeyParts, KeyStatus, ZoneStatus};
 
 /// One line per zone.
 pub fn zones(zones: &[ZoneStatus]) -> String {
@@ -88,15 +88,15 @@ fn prefixes(zone: &ZoneStatus) -> String {
 fn keys(keys: &[KeyStatus]) -> String {
     let mut columns = Vec::new();
     let mut cells: Vec<Vec<String>> = vec![Vec::new(); keys.len()];
-    let mut column = |name, value: fn(&KeyStatus) -> Option<String>| {
-        if keys.iter().any(|key| value(key).is_some()) {
+    let mut column = |name, value: fn(&KeyParts) -> Option<String>| {
+        if keys.iter().any(|key| value(&key.parts).is_some()) {
             columns.push((name, Side::Left));
             for (row, key) in cells.iter_mut().zip(keys) {
-                row.push(value(key).unwrap_or_default());
+                row.push(value(&key.parts).unwrap_or_default());
             }
         }
     };
-    column("REMOTE ADDR", client);
+    column("REMOTE ADDR", KeyParts::client);
     column("SERVER ADDR", |key| {
         key.server_addr.map(|addr| addr.to_string())
     });
@@ -113,13 +113,6 @@ fn keys(keys: &[KeyStatus]) -> String {
         table.row(row);
     }
     table.render()
-}
-
-/// An address, or a network.
-fn client(key: &KeyStatus) -> Option<String> {
-    let addr = key.remote_addr?;
-    let prefix = key.remote_prefix.map(|bits| format!("/{bits}"));
-    Some(format!("{addr}{}", prefix.unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -156,11 +149,12 @@ addr  $binary_remote_addr  2/163840           12    1234        0         5     
     #[test]
     fn a_zone_shows_the_fields_of_its_keys() {
         let key = |addr: &str, remote_prefix, connections| KeyStatus {
-            remote_addr: Some(addr.parse().expect("literal")),
-            remote_prefix,
-            server_addr: None,
-            server_port: Some(443),
-            server_name: None,
+            parts: KeyParts {
+                remote_addr: Some(addr.parse().expect("literal")),
+                remote_prefix,
+                server_port: Some(443),
+                ..KeyParts::default()
+            },
             connections,
             rejected: 5,
         };

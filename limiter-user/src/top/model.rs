@@ -187,7 +187,7 @@ impl Model {
         let mut keys: Vec<_> = keys
             .into_iter()
             .flatten()
-            .map(|key| (track::text(key), key))
+            .map(|key| (track::text(&key.parts), key))
             .filter(|(text, _)| text.contains(&self.filter))
             .collect();
         // Stable, and they come by connections.

@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     api::{
-        Event, EventStatus, KeyStatus, PacketStatus, ServerStatus, SetDryRun, Status, ZoneStatus,
+        Event, EventStatus, KeyParts, KeyStatus, PacketStatus, ServerStatus, SetDryRun, Status,
+        ZoneStatus,
     },
     policy::{ActionKind, LogLevel},
 };
@@ -49,11 +50,10 @@ fn zone(name: &str, keys: u64, passed: u64) -> ZoneStatus {
 
 fn key(addr: &str, connections: u32, rejected: u64) -> KeyStatus {
     KeyStatus {
-        remote_addr: Some(addr.parse().expect("literal")),
-        remote_prefix: None,
-        server_addr: None,
-        server_port: None,
-        server_name: None,
+        parts: KeyParts {
+            remote_addr: Some(addr.parse().expect("literal")),
+            ..KeyParts::default()
+        },
         connections,
         rejected,
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::api::KeyStatus;
+use crate::api::{KeyParts, KeyStatus};
 
 /// Readings that are remembered.
 pub const LENGTH: usize = 30;
@@ -11,12 +11,8 @@ pub const LENGTH: usize = 30;
 const KEYS: usize = 1_000;
 
 /// A key in one line.
-pub fn text(key: &KeyStatus) -> String {
-    let mut parts = Vec::new();
-    if let Some(addr) = key.remote_addr {
-        let prefix = key.remote_prefix.map(|bits| format!("/{bits}"));
-        parts.push(format!("{addr}{}", prefix.unwrap_or_default()));
-    }
+pub fn text(key: &KeyParts) -> String {
+    let mut parts: Vec<_> = key.client().into_iter().collect();
     if let Some(addr) = key.server_addr {
         parts.push(format!("to {addr}"));
     }
@@ -52,7 +48,7 @@ impl Tracks {
         self.readings += 1;
         let readings = self.readings;
         for key in keys {
-            let track = self.keys.entry(text(key)).or_default();
+            let track = self.keys.entry(text(&key.parts)).or_default();
             track.rejected_before = (track.last + 1 == readings).then_some(track.rejected);
             track.rejected = key.rejected;
             track.last = readings;

@@ -4,7 +4,10 @@ use std::{process::Stdio, time::Duration};
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use tests::{Limiter, Server, World, event_load as load, limiter, settle, tun::Tun, usage::Usage};
+use tests::{
+    Limiter, Server, World, event_load as load, figures::println, limiter, settle, tun::Tun,
+    usage::Usage,
+};
 
 #[derive(Parser)]
 #[command(
@@ -78,9 +81,4 @@ fn measure(readers: usize, time: Duration) -> Result<String> {
         cpu * 100.0,
         after.memory_bytes as f64 / f64::from(1 << 20),
     ))
-}
-
-#[expect(clippy::print_stdout, reason = "it is what a benchmark is for")]
-fn println(line: &str) {
-    println!("{line}");
 }

@@ -17,7 +17,12 @@ use std::{
 use anyhow::{Result, ensure};
 use clap::Parser;
 use nix::sys::signal::Signal;
-use tests::{Limiter, Server, World, settle, tun::Tun};
+use tests::{
+    Limiter, Server, World,
+    figures::{Millis, println},
+    settle,
+    tun::Tun,
+};
 
 #[derive(Parser)]
 #[command(about = "What it costs to look into the daemon", max_term_width = 100)]
@@ -95,7 +100,7 @@ fn main() -> Result<()> {
             if response.status != 200 {
                 continue;
             }
-            let alone = Figure::of(times(&limiter, request, args.rounds));
+            let alone = Millis::of(times(&limiter, request, args.rounds));
             let over = AtomicBool::new(false);
             let meanwhile = thread::scope(|scope| {
                 scope.spawn(|| {
@@ -105,9 +110,10 @@ fn main() -> Result<()> {
                 });
                 let times = times(&limiter, "/status", args.rounds);
                 over.store(true, Ordering::Relaxed);
-                Figure::of(times)
+                Millis::of(times)
             });
-            println(&format!("| {name} | `{request}` | {alone} | {meanwhile} |"));
+            let row = [alone, meanwhile].map(|it| format!("{:.1} (to {:.1})", it.median, it.most));
+            println(&format!("| {name} | `{request}` | {} |", row.join(" | ")));
         }
         limiter.end(Signal::SIGTERM);
     }
@@ -121,32 +127,4 @@ fn times(limiter: &Limiter, request: &str, rounds: u16) -> Vec<Duration> {
         before.elapsed()
     };
     (0..rounds).map(time).collect()
-}
-
-/// Milliseconds.
-struct Figure {
-    median: f64,
-    most: f64,
-}
-
-impl Figure {
-    fn of(mut times: Vec<Duration>) -> Self {
-        times.sort_unstable();
-        let at = |index: usize| times[index].as_secs_f64() * 1e3;
-        Self {
-            median: at(times.len() / 2),
-            most: at(times.len() - 1),
-        }
-    }
-}
-
-impl std::fmt::Display for Figure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:.1} (to {:.1})", self.median, self.most)
-    }
-}
-
-#[expect(clippy::print_stdout, reason = "it is what a benchmark is for")]
-fn println(line: &str) {
-    println!("{line}");
 }

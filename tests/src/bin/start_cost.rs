@@ -14,7 +14,12 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use nix::sys::signal::Signal;
-use tests::{Limiter, Server, World, settle, tun::Tun};
+use tests::{
+    Limiter, Server, World,
+    figures::{Millis, println},
+    settle,
+    tun::Tun,
+};
 
 #[derive(Parser)]
 #[command(
@@ -64,9 +69,17 @@ fn main() -> Result<()> {
          | --- | ---: | ---: | ---: |"
     ));
     for ((way, alone), crowded) in WAYS.iter().zip(alone).zip(crowded) {
-        let (alone, crowded) = (Figure::of(alone), Figure::of(crowded));
+        let (alone, crowded) = (Millis::of(alone), Millis::of(crowded));
         let ratio = crowded.median / alone.median;
-        println(&format!("| {way} | {alone} | {crowded} | {ratio:.2} |"));
+        let row = [alone, crowded].map(|it| {
+            let Millis {
+                least,
+                median,
+                most,
+            } = it;
+            format!("{median:.0} ({least:.0} to {most:.0})")
+        });
+        println(&format!("| {way} | {} | {ratio:.2} |", row.join(" | ")));
     }
     Ok(())
 }
@@ -92,39 +105,4 @@ fn measure(world: &World, rounds: u16, crowd: u64) -> Result<[Vec<Duration>; 3]>
         begin(2).end(Signal::SIGTERM);
     }
     Ok(times)
-}
-
-/// Milliseconds.
-struct Figure {
-    least: f64,
-    median: f64,
-    most: f64,
-}
-
-impl Figure {
-    fn of(mut times: Vec<Duration>) -> Self {
-        times.sort_unstable();
-        let at = |index: usize| times[index].as_secs_f64() * 1e3;
-        Self {
-            least: at(0),
-            median: at(times.len() / 2),
-            most: at(times.len() - 1),
-        }
-    }
-}
-
-impl std::fmt::Display for Figure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            least,
-            median,
-            most,
-        } = self;
-        write!(f, "{median:.0} ({least:.0} to {most:.0})")
-    }
-}
-
-#[expect(clippy::print_stdout, reason = "it is what a benchmark is for")]
-fn println(line: &str) {
-    println!("{line}");
 }

@@ -53,8 +53,8 @@ fn clients_of_one_prefix_count_together_and_two_prefixes_are_a_hierarchy() {
     let keys = |zone| -> Vec<_> {
         let top = limiter.top(zone, 10);
         let keys = top.iter().map(|key| {
-            let client = key.remote_addr.expect("counts by it").to_string();
-            (client, key.remote_prefix, key.connections)
+            let client = key.parts.remote_addr.expect("counts by it").to_string();
+            (client, key.parts.remote_prefix, key.connections)
         });
         keys.collect()
     };

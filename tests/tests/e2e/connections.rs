@@ -77,6 +77,10 @@ fn every_connection_is_listed_with_what_the_test_knows_of_it() {
         client::connect_here(address("127.0.0.4"), server.address(), PATIENCE).expect("connect")
     });
     settle("connections", 14, || list(&limiter, &[]).matching);
+    // The client acknowledges the FIN when its timer says so.
+    settle("half closed", TcpState::FinWait2, || {
+        of(&list(&limiter, &[]), &half_closed).state
+    });
 
     let all = list(&limiter, &[]);
     assert_eq!((all.connections.len(), all.missing), (14, 0));
@@ -93,10 +97,10 @@ fn every_connection_is_listed_with_what_the_test_knows_of_it() {
         assert_eq!(slots, ["addr", "all"]);
         let slot = &one.slots[1];
         assert_eq!(
-            (slot.server_name.as_deref(), slot.server_port),
+            (slot.parts.server_name.as_deref(), slot.parts.server_port),
             (Some("web"), Some(8080))
         );
-        assert_eq!((slot.remote_addr, slot.connections), (None, 13));
+        assert_eq!((slot.parts.remote_addr, slot.connections), (None, 13));
         assert_eq!((slot.limit, slot.excess), (Some(100), false));
     }
     // The oldest first: the adopted one, then in the order in which they were opened.
@@ -114,7 +118,7 @@ fn every_connection_is_listed_with_what_the_test_knows_of_it() {
     assert_eq!(excess, [false, false, false, true, true]);
     let slot = &of(&all, &many[4]).slots[0];
     assert_eq!((slot.connections, slot.limit), (5, Some(3)));
-    assert_eq!(slot.remote_addr, Some(address(CLIENT)));
+    assert_eq!(slot.parts.remote_addr, Some(address(CLIENT)));
     for stream in &favoured {
         let one = of(&all, stream);
         assert_eq!((one.excess, one.slots[0].limit), (false, Some(9)));

@@ -1,13 +1,13 @@
 //! The ground under the tests of XDP, without a limiter: programs of a few instructions.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, os::fd::AsFd};
 
 use ipnet::IpNet;
 use tests::{
     World,
     client::{self, REFUSED_AFTER},
     frame::{CLIENT, Frame, SERVER, ethertype},
-    link::XdpMode,
+    link::{self, XdpMode},
     mib,
     netns::NetNs,
     packet::{Flow, Segment},
@@ -101,6 +101,20 @@ fn an_attached_program_shows_with_its_process_and_its_number() {
     assert!(interfaces_of(std::process::id()).contains(&1));
     let same = Program::by_id(program.id()).expect("open it again");
     assert_eq!(same.name(), program.name());
+}
+
+#[test]
+fn a_link_that_is_dropped_detaches_its_program_whoever_has_a_copy() {
+    let netns = NetNs::new();
+    let program = xdp::load("test_xdp", &always(Verdict::Pass));
+    let attach = || xdp::attach(&program, &netns, "lo", XdpMode::Generic);
+    let link = attach().expect("attach");
+    let copy = link.as_fd().try_clone_to_owned().expect("copy");
+    drop(link);
+    assert_eq!(link::xdp(&netns, "lo"), []);
+    let _again = attach().expect("attach again");
+    drop(copy);
+    assert_eq!(link::xdp(&netns, "lo").len(), 1);
 }
 
 /// The addresses of a [`Tap`]: everything else in their prefixes is the test.

@@ -134,7 +134,12 @@ fn ipv4_ipv4_mapped_and_ipv6_have_one_key_per_real_address() {
     let mut keys: Vec<_> = limiter
         .top(ZONE, 10)
         .into_iter()
-        .map(|key| (key.remote_addr.expect("counts by it"), key.connections))
+        .map(|key| {
+            (
+                key.parts.remote_addr.expect("counts by it"),
+                key.connections,
+            )
+        })
         .collect();
     keys.sort();
     assert_eq!(keys, [(address(CLIENT), 10), (address("fd00::7"), 10)]);

@@ -114,10 +114,10 @@ fn keys_may_be_made_of_every_variable() {
     let rejected = ["port", "pair", "all"].map(|zone| limiter.zone(zone).rejected);
     assert_eq!(rejected, [1, 1, 1]);
     let port = &limiter.top("port", 1)[0];
-    assert_eq!((port.server_port, port.connections), (Some(8080), 5));
+    assert_eq!((port.parts.server_port, port.connections), (Some(8080), 5));
     let pair = &limiter.top("pair", 1)[0];
-    assert_eq!(pair.remote_addr, Some(address(CLIENT)));
-    assert!(pair.server_addr.is_some() && pair.server_port.is_none());
+    assert_eq!(pair.parts.remote_addr, Some(address(CLIENT)));
+    assert!(pair.parts.server_addr.is_some() && pair.parts.server_port.is_none());
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn must_agree(limiter: &Limiter, tmux: &Tmux) {
         });
         zone_agrees
             && limiter.top(ZONE, 100).iter().all(|key| {
-                let addr = key.remote_addr.expect("an address").to_string();
+                let addr = key.parts.remote_addr.expect("an address").to_string();
                 line_of(screen, &addr).is_some_and(|words| {
                     words[1] == key.connections.to_string() && words[2] == key.rejected.to_string()
                 })

@@ -46,7 +46,7 @@ fn of_a_full_zone_every_key_is_read_once() {
     assert_eq!(addresses(&all).len(), all.len(), "a key came twice");
     assert!(all.iter().all(|key| key.connections == 1));
     assert!(
-        all.is_sorted_by_key(|key| key.remote_addr),
+        all.is_sorted_by_key(|key| key.parts.remote_addr),
         "those that are alike stand in the order of their keys"
     );
     for count in [0, 1, 10, 16_383, 16_384, 16_385] {
@@ -94,7 +94,7 @@ fn those_that_were_refused_most_are_found_whether_or_not_they_are_connected() {
         let keys = keys.expect("asked for").into_iter();
         keys.map(|key| {
             (
-                key.remote_addr.expect("in the key"),
+                key.parts.remote_addr.expect("in the key"),
                 key.connections,
                 key.rejected,
             )
@@ -152,7 +152,7 @@ fn keys_that_come_and_go_are_never_met_twice_and_those_that_stay_always() {
                 let stayed = |client: &IpAddr| met.contains(client);
                 assert!(steady.iter().all(stayed), "one that stayed is not there");
                 for key in &keys {
-                    let is_steady = key.remote_addr.is_some_and(|it| steady.contains(&it));
+                    let is_steady = key.parts.remote_addr.is_some_and(|it| steady.contains(&it));
                     let possible = if is_steady { 8..=8 } else { 1..=8 };
                     assert!(possible.contains(&key.connections), "{key:?}");
                 }
@@ -170,5 +170,7 @@ fn keys_that_come_and_go_are_never_met_twice_and_those_that_stay_always() {
 }
 
 fn addresses(keys: &[KeyStatus]) -> HashSet<IpAddr> {
-    keys.iter().filter_map(|key| key.remote_addr).collect()
+    keys.iter()
+        .filter_map(|key| key.parts.remote_addr)
+        .collect()
 }

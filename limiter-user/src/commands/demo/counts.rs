@@ -20,7 +20,7 @@ impl Counts {
             .top
             .iter()
             .flatten()
-            .find(|key| key.remote_addr == Some(client.into()));
+            .find(|key| key.parts.remote_addr == Some(client.into()));
         // The demo's numbers are small.
         let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
         Self {
@@ -45,7 +45,7 @@ impl fmt::Display for Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::KeyStatus;
+    use crate::api::{KeyParts, KeyStatus};
 
     #[test]
     fn counts_are_those_of_one_client_in_one_zone() {
@@ -53,11 +53,10 @@ mod tests {
             passed: 13,
             rejected: 5,
             top: Some(vec![KeyStatus {
-                remote_addr: Some("127.0.0.2".parse().expect("literal")),
-                remote_prefix: None,
-                server_addr: None,
-                server_port: None,
-                server_name: None,
+                parts: KeyParts {
+                    remote_addr: Some("127.0.0.2".parse().expect("literal")),
+                    ..KeyParts::default()
+                },
                 connections: 10,
                 rejected: 5,
             }]),

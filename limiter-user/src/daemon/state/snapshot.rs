@@ -25,12 +25,9 @@ impl WantedKeys {
             keys: self.most,
             by: TopBy::Connections,
         };
-        for zone in self.zones {
-            let zone = zone.read(top)?;
-            let mut known = snapshot.status.zones.iter_mut();
-            if let Some(known) = known.find(|known| known.zone == zone.zone) {
-                known.top = zone.top;
-            }
+        // Both are in the order of the policy.
+        for (known, zone) in snapshot.status.zones.iter_mut().zip(self.zones) {
+            *known = zone.read(top)?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use limiter_common::{
 };
 
 use super::{policy as policy_status, *};
+use crate::api::KeyStatus;
 use crate::daemon::in_force::tests::in_force;
 use crate::policy::{
     Action, Attach, ErrorLog, Grant, Interface, Key, LimitConn, Listen, ListenAddr, LogLevel,
@@ -159,7 +160,11 @@ fn a_key_shows_the_fields_it_has() {
         ..Connection::default()
     };
     let key = ZoneKey::new(KeyShape::whole(fields), &connection, 1);
-    let key = super::key(&policy, &policy.zones[1], &key, 3, 1);
+    let key = KeyStatus {
+        parts: super::key(&policy, &policy.zones[1], &key),
+        connections: 3,
+        rejected: 1,
+    };
     assert_eq!(
         serde_json::to_string(&key).expect("JSON"),
         "{\"server_port\":80,\"server_name\":\"web\",\"connections\":3,\"rejected\":1}"
@@ -169,7 +174,11 @@ fn a_key_shows_the_fields_it_has() {
 #[test]
 fn a_key_that_is_a_network_shows_how_large() {
     let mut policy = policy();
-    let shown = |zone: &Zone, addr: &str| key(&in_force(), zone, &client(addr), 1, 0);
+    let shown = |zone: &Zone, addr: &str| KeyStatus {
+        parts: key(&in_force(), zone, &client(addr)),
+        connections: 1,
+        rejected: 0,
+    };
     for (v4, v6, expected) in [
         (32, 128, [None, None]),
         (24, 128, [Some(24), None]),
@@ -179,7 +188,7 @@ fn a_key_that_is_a_network_shows_how_large() {
     ] {
         policy.zones[0].prefixes = Prefixes { v4, v6 };
         let prefixes = ["192.0.2.0", "2001:db8::"].map(|addr| shown(&policy.zones[0], addr));
-        assert_eq!(prefixes.map(|key| key.remote_prefix), expected);
+        assert_eq!(prefixes.map(|key| key.parts.remote_prefix), expected);
     }
     policy.zones[0].prefixes = Prefixes { v4: 24, v6: 64 };
     assert_eq!(
@@ -188,7 +197,7 @@ fn a_key_that_is_a_network_shows_how_large() {
     );
     // A zone that does not count clients.
     policy.zones[1].prefixes = Prefixes { v4: 24, v6: 64 };
-    let key = shown(&policy.zones[1], "192.0.2.0");
+    let key = shown(&policy.zones[1], "192.0.2.0").parts;
     assert_eq!((key.remote_addr, key.remote_prefix), (None, None));
 }
 

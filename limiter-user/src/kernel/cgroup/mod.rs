@@ -7,11 +7,13 @@
 //! |---|---|
 //! | `directory` | one cgroup: opening, checking and locking it |
 //! | `path` | where cgroups are, or will be |
+//! | `attach` | attaching one program to one of them |
 //! | `slot` | one cgroup of the policy, whether it is there or not |
 //! | `lingering` | links of cgroups that are gone |
 //! | `follow` | attaching to one that appears while the daemon runs |
 //! | `watch` | waiting for cgroups to come and go |
 
+mod attach;
 mod directory;
 mod follow;
 mod lingering;
@@ -24,7 +26,7 @@ use std::path::PathBuf;
 use aya::Ebpf;
 use limiter_common::names::{PROGRAM_CONNECT4, PROGRAM_ENFORCE};
 
-pub(super) use self::{directory::Cgroup, path::own};
+pub(super) use self::{attach::attach, directory::Cgroup, path::own};
 use self::{lingering::Lingering, slot::Slot};
 pub use self::{path::root, watch::CgroupWatch};
 use super::{attachment::Attachment, error::KernelError, pins::Pins, scope::Scope};

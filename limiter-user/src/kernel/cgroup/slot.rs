@@ -12,7 +12,6 @@ use crate::kernel::{
     attachment::{Attachment, Place},
     error::KernelError,
     link::Link,
-    object,
     pins::Pins,
 };
 
@@ -190,7 +189,7 @@ fn attach(
     if let Some(link) = lingering.take(program, cgroup.id()) {
         return Ok(Some(link));
     }
-    match object::attach(ebpf, program, cgroup, pins) {
+    match super::attach(ebpf, program, cgroup, pins) {
         Ok(link) => Ok(Some(link)),
         Err(_) if !cgroup.is_there() => Ok(None),
         Err(error) => Err(error),

@@ -32,11 +32,11 @@ use self::{
 pub use self::{places::Places, target::Target};
 use super::{
     attachment::{Attachment, Place},
-    cgroup::{self, Cgroup, Cgroups},
+    cgroup::{self, Cgroup, Cgroups, attach},
     error::{Context, KernelError},
     link::Link,
     netns::{self, NetNs, NetNsId},
-    object::{attach, load_divert},
+    object::load_divert,
     pins::Pins,
     policy::take,
     run_time::Runs,

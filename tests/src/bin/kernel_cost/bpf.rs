@@ -44,7 +44,7 @@ impl Stats {
 /// `r0 = 1; exit`, attached until dropped.
 pub struct EmptyProgram {
     program: OwnedFd,
-    _link: OwnedFd,
+    _link: bpf::Link,
 }
 
 impl EmptyProgram {
@@ -58,7 +58,7 @@ impl EmptyProgram {
             &INSTRUCTIONS,
         )
         .context("load an empty program")?;
-        let link = bpf::link(&program, bpf::number(cgroup), hook.attach_type, 0)
+        let link = bpf::Link::new(&program, bpf::number(cgroup), hook.attach_type, 0)
             .context("attach an empty program")?;
         Ok(Self {
             program,

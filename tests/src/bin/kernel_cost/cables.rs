@@ -4,10 +4,9 @@
 //! PROG_TEST_RUN attaches what is not for the time of the call, and that takes longer than most
 //! calls.
 
-use std::os::fd::OwnedFd;
-
 use anyhow::{Context as _, Result};
 use tests::{
+    bpf,
     link::{self, XdpMode},
     netns::NetNs,
     test_run::Program,
@@ -19,7 +18,7 @@ pub struct Cables<'a> {
     netns: &'a NetNs,
     /// One end of each.
     names: Vec<String>,
-    _links: Vec<OwnedFd>,
+    _links: Vec<bpf::Link>,
 }
 
 impl<'a> Cables<'a> {

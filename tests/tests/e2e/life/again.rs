@@ -31,7 +31,7 @@ fn counters_resets_and_everything_of_the_policy_are_taken_over() {
     assert_eq!(after.zones, before.zones);
     world.must_be_refused("127.0.9.1", server.address());
     assert_eq!(
-        limiter.top("name", 10)[0].server_name.as_deref(),
+        limiter.top("name", 10)[0].parts.server_name.as_deref(),
         Some("one")
     );
     limiter.must_be_exact("addr");

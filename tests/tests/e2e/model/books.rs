@@ -83,10 +83,10 @@ impl Figures {
 
 fn key(status: &KeyStatus) -> ZoneKey {
     ZoneKey {
-        remote_addr: status.remote_addr,
-        remote_prefix: status.remote_prefix.map(u32::from),
-        server_addr: status.server_addr,
-        server_port: status.server_port,
-        server_name: status.server_name.clone(),
+        remote_addr: status.parts.remote_addr,
+        remote_prefix: status.parts.remote_prefix.map(u32::from),
+        server_addr: status.parts.server_addr,
+        server_port: status.parts.server_port,
+        server_name: status.parts.server_name.clone(),
     }
 }

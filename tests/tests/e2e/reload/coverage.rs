@@ -119,7 +119,8 @@ fn servers_in_another_order_are_the_same_servers() {
     let _more = world.open_many(CLIENT, other, 1);
     let names = || -> Vec<_> {
         let top = limiter.top("name", 10).into_iter();
-        top.map(|key| (key.server_name, key.connections)).collect()
+        top.map(|key| (key.parts.server_name, key.connections))
+            .collect()
     };
     let before = [
         (Some("first".to_owned()), 4),

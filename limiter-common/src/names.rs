@@ -24,8 +24,10 @@ pub const PROGRAM_CONNECT4: &str = "limiter_connect4";
 pub const PROGRAM_CONNECT6: &str = "limiter_connect6";
 /// `cgroup/sock_release`: gives back the slot of a connect that failed before its SYN.
 pub const PROGRAM_RELEASE: &str = "limiter_sock_release";
+/// `cgroup_skb/egress`: holds the SYNs of connects that wait for a slot.
+pub const PROGRAM_HOLD: &str = "limiter_hold";
 /// Every program of the object.
-pub const PROGRAMS: [&str; 11] = [
+pub const PROGRAMS: [&str; 12] = [
     PROGRAM_COUNT,
     PROGRAM_ENFORCE,
     PROGRAM_ADOPT,
@@ -37,6 +39,7 @@ pub const PROGRAMS: [&str; 11] = [
     PROGRAM_CONNECT4,
     PROGRAM_CONNECT6,
     PROGRAM_RELEASE,
+    PROGRAM_HOLD,
 ];
 
 /// Which half of the policy is in force, and switches for the programs.
@@ -101,12 +104,16 @@ pub const MAP_UPSTREAM_STATES: &str = "UPSTREAM_STATES";
 pub const MAP_OUTGOING: &str = "OUTGOING";
 /// Socket cookie → index of the server of an upstream that it is connected to, to adopt.
 pub const MAP_OUTGOING_CANDIDATES: &str = "OUTGOING_CANDIDATES";
+/// Index of a server and ticket → connect that waits for a slot of it.
+pub const MAP_CONNECT_QUEUE: &str = "CONNECT_QUEUE";
+/// Ring of connects that have been given a slot, for the daemon to send their SYN.
+pub const MAP_HELD_SYNS: &str = "HELD_SYNS";
 /// What the next daemon has to know to go on where this one ends.
 pub const MAP_RECORD: &str = "RECORD";
 /// Bytes of the only value of [`MAP_RECORD`]: their number (4, in the machine's order), then JSON.
 pub const RECORD_BYTES: usize = 256 * 1024;
 /// Every map of the object that the daemon opens by name.
-pub const MAPS: [&str; 31] = [
+pub const MAPS: [&str; 33] = [
     MAP_CONTROL,
     MAP_PORTS,
     MAP_LISTENERS,
@@ -137,5 +144,7 @@ pub const MAPS: [&str; 31] = [
     MAP_UPSTREAM_STATES,
     MAP_OUTGOING,
     MAP_OUTGOING_CANDIDATES,
+    MAP_CONNECT_QUEUE,
+    MAP_HELD_SYNS,
     MAP_RECORD,
 ];

@@ -2,10 +2,12 @@
 
 use crate::{addr::Addr, admission::Word};
 
+pub mod queue;
+
 /// Servers of all upstreams together, at the most.
 pub const MAX_UPSTREAM_SERVERS: u32 = 256;
-/// Places for them: those of two policies.
-pub const MAX_UPSTREAM_INDICES: u32 = 2 * MAX_UPSTREAM_SERVERS;
+/// Places for them and for their queues, of which there are as many at the most: those of two policies.
+pub const MAX_UPSTREAM_INDICES: u32 = 4 * MAX_UPSTREAM_SERVERS;
 
 /// Key of [`crate::names::MAP_UPSTREAMS`].
 #[repr(C)]
@@ -31,9 +33,19 @@ pub struct UpstreamServer {
     pub dry_run: u8,
     /// Explicit padding, 0.
     pub padding: u8,
+    /// Connects of its upstream that may wait for a slot at the same time; 0: none.
+    pub queue_max: u32,
+    /// How long each may wait, ms.
+    pub queue_timeout_ms: u32,
+    /// Index of the queue of its upstream in [`crate::names::MAP_UPSTREAM_STATES`], unless
+    /// [`Self::queue_max`] is 0.
+    pub queue: u16,
+    /// Explicit padding, 0.
+    pub padding_to_word: u16,
 }
 
-/// Value of [`crate::names::MAP_UPSTREAM_STATES`]. Every word is changed atomically.
+/// Value of [`crate::names::MAP_UPSTREAM_STATES`]: a server, or the queue of an upstream, whose slots
+/// are places to wait in. Every word is changed atomically.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamState {
@@ -56,6 +68,14 @@ pub struct UpstreamState {
     /// Slots of which nobody knows yet whether a SYN will be sent, by [`epoch`]: one word each, see
     /// [`note`].
     pub unconfirmed: [u64; EPOCHS],
+    /// Of a server: tickets that were handed out in its line, see [`queue`].
+    pub tickets: u64,
+    /// Of a server: the first ticket that may still be in the line.
+    pub head: u64,
+    /// Of a queue: connects that waited for as long as they may, in vain.
+    pub timed_out: u64,
+    /// Of a queue: the longest that a connect has waited, ns.
+    pub longest_wait_ns: u64,
 }
 
 impl UpstreamState {
@@ -81,12 +101,23 @@ pub struct Outgoing {
     pub noted: u64,
     /// Not 0: the kernel tells of the end of this connection.
     pub is_followed: u64,
+    /// Ticket plus one in the line of the server that is waited for; 0: in no line.
+    pub ticket: u64,
+    /// Index plus one of the server that is waited for, while the slot that is held is one of a queue;
+    /// 0: none.
+    pub awaited: u32,
+    /// How long it may wait, ms.
+    pub timeout_ms: u32,
+    /// What the application has set as `TCP_USER_TIMEOUT`, ms, while [`Self::syn_retries`] is not 0.
+    pub user_timeout_ms: u32,
+    /// What it has set as `TCP_SYNCNT`, while both are set to wait; else 0.
+    pub syn_retries: u32,
 }
 
 const _: () = assert!(size_of::<UpstreamKey>() == 24);
-const _: () = assert!(size_of::<UpstreamServer>() == 8);
-const _: () = assert!(size_of::<UpstreamState>() == 96);
-const _: () = assert!(size_of::<Outgoing>() == 24);
+const _: () = assert!(size_of::<UpstreamServer>() == 20);
+const _: () = assert!(size_of::<UpstreamState>() == 128);
+const _: () = assert!(size_of::<Outgoing>() == 48);
 
 /// Tries at the exchange before the slower way.
 const TRIES: u32 = 16;

@@ -10,6 +10,7 @@
 //! | `limiter_refuse` | `sk_reuseport` | [`hooks::refuse`] |
 //! | `limiter_connect4`, `limiter_connect6` | `cgroup/connect4`, `connect6` | [`hooks::connect`] |
 //! | `limiter_sock_release` | `cgroup/sock_release` | [`hooks::connect`] |
+//! | `limiter_hold` | `cgroup_skb/egress` | [`hooks::hold`] |
 //! | `limiter_wait` | `sock_ops` | [`hooks::wait`] |
 #![no_std]
 #![no_main]
@@ -40,13 +41,16 @@ use aya_ebpf::{
 };
 use hooks::{
     adopt::IterTcp, connect::Connect, divert::Lookup, early::Early, enforce::Packet,
-    refuse::Diverted,
+    hold::Outgoing, refuse::Diverted,
 };
 
 /// Return value of cgroup programs: the packet, the connect goes on.
 const PASS: i32 = 1;
 /// Return value of `cgroup_skb`: the packet is dropped (net/core/filter.c, sk_filter_trim_cap).
 const DROP: i32 = 0;
+/// Return value of `cgroup_skb/egress`: the packet is dropped, and its sender told of congestion
+/// (kernel/bpf/cgroup.c, __cgroup_bpf_run_filter_skb).
+const DROP_CONGESTED: i32 = 2;
 /// Return value of `sock_ops`: the operation goes on; anything it asked for is in `reply`.
 const PROCEED: u32 = 1;
 /// Return value of an iterator: go on with the next object.
@@ -120,9 +124,22 @@ fn limiter_connect6(ctx: SockAddrContext) -> i32 {
 #[inline(always)]
 fn connect(outcome: Connect) -> i32 {
     match outcome {
-        Connect::NoUpstream | Connect::WithinLimit | Connect::DryRun | Connect::Untracked => PASS,
+        Connect::NoUpstream
+        | Connect::WithinLimit
+        | Connect::DryRun
+        | Connect::Waits
+        | Connect::Untracked => PASS,
         // connect() fails with what the hook has set, else with EPERM (kernel/bpf/cgroup.c).
         Connect::Refused => DROP,
+    }
+}
+
+/// Holds SYNs back until there is a slot for their connection.
+#[cgroup_skb(egress)]
+fn limiter_hold(ctx: SkBuffContext) -> i32 {
+    match hooks::hold::packet(ctx.skb.skb) {
+        Outgoing::Passes => PASS,
+        Outgoing::Held => DROP_CONGESTED,
     }
 }
 

@@ -13,7 +13,10 @@ pub use self::{
     policy::{InterfacePolicy, PolicyStatus, ZonePolicy},
     reload::{Reloaded, ReloadedZone, ZoneChange},
     server::{Difference, LimitStatus, OverrideStatus, ServerStatus, Setting},
-    upstream::{UpstreamPolicy, UpstreamServerPolicy, UpstreamServerStatus, UpstreamStatus},
+    upstream::{
+        QueuePolicy, QueueStatus, UpstreamPolicy, UpstreamServerPolicy, UpstreamServerStatus,
+        UpstreamStatus,
+    },
 };
 use crate::policy::{OnFull, XdpMode};
 

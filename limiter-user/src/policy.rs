@@ -16,7 +16,7 @@ pub use self::{
     listen::{Listen, ListenAddr},
     log::{ErrorLog, LogFormat, LogLevel, LogTarget},
     metrics::Metrics,
-    upstream::{Upstream, UpstreamServer},
+    upstream::{Queue, Upstream, UpstreamServer},
     zone::{Key, OnFull, Prefixes, Zone},
 };
 

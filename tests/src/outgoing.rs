@@ -1,10 +1,12 @@
 //! A process in the limited cgroup that connects, in every way and with every end.
 
+mod mix;
+mod visit;
+
 use std::{
     collections::BTreeMap,
     io::{self, BufRead as _, ErrorKind, Write as _},
     net::{Ipv6Addr, SocketAddr, SocketAddrV6},
-    os::fd::AsRawFd as _,
     process::Command,
     thread,
 };
@@ -13,6 +15,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, Socket, Type};
 
+pub use self::visit::{Load, Visit, most_at_once};
 use crate::{
     cgroup::Cgroup,
     process::{Process, binary},
@@ -26,6 +29,9 @@ pub struct Outgoing(Process);
 
 /// How connects have ended: `established`, `in progress`, or the name of the error.
 pub type Ends = BTreeMap<String, u64>;
+
+/// The end that is none.
+pub const ESTABLISHED: &str = "established";
 
 /// What it is to do.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -41,6 +47,26 @@ pub enum Order {
     },
     /// Close all that is held.
     Close,
+    /// Open so many at the same time, one thread each, and hold each for a while.
+    Visit {
+        /// How many.
+        count: usize,
+        /// How much later each begins than the one before, ms.
+        gap_ms: u64,
+        /// How long each is held, ms.
+        hold_ms: u64,
+        /// To where.
+        to: SocketAddr,
+    },
+    /// Open and close at random, eight at a time.
+    Load {
+        /// For how long, ms.
+        for_ms: u64,
+        /// How long each is held at the most, ms.
+        hold_ms: usize,
+        /// To where.
+        to: [SocketAddr; 2],
+    },
     /// Open and end so many, in every way that there is, four at a time.
     Mix {
         /// How many.
@@ -99,7 +125,30 @@ impl Outgoing {
     /// If it does not answer.
     #[track_caller]
     pub fn answer(&self) -> Ends {
-        let line = self.0.stdout().next(PATIENCE);
+        self.read()
+    }
+
+    /// What came of [`Order::Visit`], in the order in which the visits began.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    #[track_caller]
+    pub fn visits(&self) -> Vec<Visit> {
+        self.read()
+    }
+
+    /// What came of [`Order::Load`].
+    ///
+    /// # Panics
+    /// If it does not answer.
+    #[track_caller]
+    pub fn load(&self) -> Load {
+        self.read()
+    }
+
+    #[track_caller]
+    fn read<T: serde::de::DeserializeOwned>(&self) -> T {
+        let line = self.0.stdout().next(2 * PATIENCE);
         let line = line.unwrap_or_else(|| panic!("no answer: {}", self.0.stderr().text()));
         serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"))
     }
@@ -144,6 +193,25 @@ pub fn serve() -> anyhow::Result<()> {
                 }
             }
             Order::Close => held.clear(),
+            Order::Visit {
+                count,
+                gap_ms,
+                hold_ms,
+                to,
+            } => {
+                let visits = visit::all(count, gap_ms, hold_ms, to);
+                writeln!(io::stdout(), "{}", serde_json::to_string(&visits)?)?;
+                continue;
+            }
+            Order::Load {
+                for_ms,
+                hold_ms,
+                to,
+            } => {
+                let load = visit::load(for_ms, hold_ms, to);
+                writeln!(io::stdout(), "{}", serde_json::to_string(&load)?)?;
+                continue;
+            }
             Order::Mix {
                 count,
                 open,
@@ -154,7 +222,7 @@ pub fn serve() -> anyhow::Result<()> {
                 let work = move |first: usize| {
                     (first..count)
                         .step_by(4)
-                        .for_each(|number| mix(number, [open, refused, no_route, silent]));
+                        .for_each(|number| mix::one(number, [open, refused, no_route, silent]));
                 };
                 thread::scope(|scope| {
                     (0..4).for_each(|first| drop(scope.spawn(move || work(first))));
@@ -177,7 +245,7 @@ fn connect(way: Way, to: SocketAddr) -> (Option<Socket>, String) {
         }
     };
     let end = match &result {
-        Ok(()) => "established".to_owned(),
+        Ok(()) => ESTABLISHED.to_owned(),
         Err(error) => name(error),
     };
     // What goes on in the background is held, too.
@@ -221,90 +289,4 @@ fn send_in_syn(socket: &Socket, to: SocketAddr) -> io::Result<()> {
     socket
         .send_to_with_flags(b"x", &to.into(), libc::MSG_FASTOPEN)
         .map(drop)
-}
-
-/// One of the ways for a connection to fail or to end. What is refused by the limit is over at once.
-fn mix(number: usize, [open, refused, no_route, silent]: [SocketAddr; 4]) {
-    let socket = |way, to| new(way, to).expect("make a socket");
-    let (blocking, at_once) = (Way::Blocking, Way::NonBlocking);
-    match number % 14 {
-        0 => drop(connect(blocking, open)),
-        1 => drop(connect(blocking, refused)),
-        2 => drop(connect(blocking, no_route)),
-        // Closed before the answer.
-        3 => drop(connect(at_once, open)),
-        4 => drop(connect(at_once, silent)),
-        // Used again after each way to fail.
-        5 => {
-            let socket = socket(blocking, open);
-            for to in [no_route, refused, no_route, open] {
-                let _ = socket.connect(&to.into());
-            }
-        }
-        // Disconnected, and used again.
-        6 => {
-            let socket = socket(at_once, silent);
-            let _ = socket.connect(&silent.into());
-            disconnect(&socket);
-            let _ = socket.connect(&open.into());
-            disconnect(&socket);
-        }
-        // Twice at once.
-        7 => {
-            let socket = socket(at_once, silent);
-            let _ = socket.connect(&silent.into());
-            let _ = socket.connect(&open.into());
-        }
-        8 => drop(connect(Way::FastOpen, open)),
-        // Deferred until there are data, which never come.
-        9 => {
-            let socket = socket(blocking, open);
-            fast_open_connect(&socket);
-            let _ = socket.connect(&open.into());
-        }
-        // Reset.
-        10 => {
-            if let (Some(socket), _) = connect(blocking, open) {
-                let _ = socket.set_linger(Some(std::time::Duration::ZERO));
-            }
-        }
-        // No address to come from.
-        11 => {
-            let socket = socket(blocking, open);
-            let _ = socket.set_reuse_address(true);
-            let from: SocketAddr = "127.0.0.1:4242".parse().expect("literal");
-            let _ = socket.bind(&from.into());
-            let _ = socket.connect(&open.into());
-        }
-        12 => drop(connect(Way::Mapped, open)),
-        // Half closed first.
-        _ => {
-            if let (Some(socket), _) = connect(blocking, open) {
-                let _ = socket.shutdown(std::net::Shutdown::Both);
-            }
-        }
-    }
-}
-
-fn disconnect(socket: &Socket) {
-    let nobody = libc::sockaddr {
-        sa_family: libc::AF_UNSPEC as u16,
-        sa_data: [0; 14],
-    };
-    // SAFETY: the address lives during the call, and has this length.
-    unsafe { libc::connect(socket.as_raw_fd(), &raw const nobody, 16) };
-}
-
-fn fast_open_connect(socket: &Socket) {
-    let on: libc::c_int = 1;
-    // SAFETY: the value lives during the call, and has this length.
-    unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_FASTOPEN_CONNECT,
-            (&raw const on).cast(),
-            4,
-        )
-    };
 }

@@ -28,6 +28,7 @@ use crate::{
     maps::{
         events, outgoing,
         policy::{self, Policy},
+        queue,
         upstreams::{self, State},
     },
 };
@@ -40,6 +41,8 @@ pub enum Connect {
     WithinLimit,
     /// It holds a slot over the limit.
     DryRun,
+    /// It holds a place in the queue.
+    Waits,
     /// There is no memory to remember a slot.
     Untracked,
     /// The server has all its connections.
@@ -134,9 +137,21 @@ fn connect(ctx: *mut bpf_sock_addr, addr: Addr) -> Connect {
     } else {
         server.max_conns
     };
-    let Some((state, taken)) = upstreams::charge(server.index.into(), max, outgoing) else {
-        return Connect::NoUpstream;
+    // Whoever waits is before whoever comes.
+    let queues = max != 0 && server.queue_max != 0;
+    let mut taken = Taken {
+        is_taken: false,
+        before: max.into(),
     };
+    if !queues || queue::is_empty(state) {
+        let Some((_, charged)) = upstreams::charge(server.index.into(), max, outgoing) else {
+            return Connect::NoUpstream;
+        };
+        taken = charged;
+    }
+    if !taken.is_taken && queues && wait(ctx, server, outgoing) {
+        return Connect::Waits;
+    }
     let outcome = if !taken.is_taken {
         state.rejected().add(1);
         // SAFETY: a number.
@@ -153,6 +168,23 @@ fn connect(ctx: *mut bpf_sock_addr, addr: Addr) -> Connect {
     };
     report(policy, server, state, taken, &outcome, addr, port);
     outcome
+}
+
+/// Has the socket wait for a slot, if there is a place in the queue.
+#[inline(always)]
+fn wait(ctx: *mut bpf_sock_addr, server: UpstreamServer, outgoing: &mut Outgoing) -> bool {
+    let charged = upstreams::charge(server.queue.into(), server.queue_max, outgoing);
+    let Some((queue, taken)) = charged else {
+        return false;
+    };
+    if !taken.is_taken {
+        queue.rejected().add(1);
+        return false;
+    }
+    outgoing.awaited = u32::from(server.index) + 1;
+    outgoing.timeout_ms = server.queue_timeout_ms;
+    expect_syn(ctx, outgoing);
+    true
 }
 
 /// Where a connect() to the unspecified address leads: to this machine (net/ipv4/route.c,

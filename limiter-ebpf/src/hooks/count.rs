@@ -4,28 +4,32 @@ use core::ffi::c_void;
 
 use aya_ebpf::{
     bindings::{
-        BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_STATE_CB_FLAG,
-        BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_SOCK_OPS_TCP_LISTEN_CB, bpf_sock_ops,
+        BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_RTO_CB, BPF_SOCK_OPS_STATE_CB,
+        BPF_SOCK_OPS_STATE_CB_FLAG, BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_SOCK_OPS_TCP_LISTEN_CB,
+        bpf_sock_ops,
     },
     helpers::{bpf_get_socket_cookie, bpf_sock_ops_cb_flags_set},
 };
 use limiter_common::{event::Excess, key::Connection, policy::ServerPolicy, token::Token};
 
+use super::outgoing;
 use crate::{
     charge,
     clock::now_ns,
     context::{load, load_addresses},
     debug,
     maps::{
-        counters, events, listening, networks, outgoing,
+        counters, events, listening, networks,
         policy::{self, Policy},
-        tokens, upstreams, waiters,
+        tokens, waiters,
     },
     report,
 };
 
 /// include/net/tcp_states.h
 const TCP_CLOSE: u32 = 7;
+/// The same.
+const TCP_ESTABLISHED: u32 = 1;
 /// The same.
 const TCP_SYN_SENT: u32 = 2;
 
@@ -38,10 +42,12 @@ pub fn operation(ctx: *mut bpf_sock_ops) {
         BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => established(ctx),
         BPF_SOCK_OPS_STATE_CB => match new_state(ctx) {
             TCP_CLOSE => closed(ctx),
-            TCP_SYN_SENT => connects(ctx),
+            TCP_SYN_SENT => outgoing::connects(ctx),
+            TCP_ESTABLISHED if old_state(ctx) == TCP_SYN_SENT => outgoing::is_connected(ctx),
             _ => {}
         },
-        BPF_SOCK_OPS_TCP_CONNECT_CB => connects(ctx),
+        BPF_SOCK_OPS_TCP_CONNECT_CB => outgoing::sends_syn(ctx),
+        BPF_SOCK_OPS_RTO_CB => outgoing::retries(ctx),
         BPF_SOCK_OPS_TCP_LISTEN_CB => listens(ctx),
         _ => {}
     }
@@ -60,6 +66,13 @@ fn new_state(ctx: *mut bpf_sock_ops) -> u32 {
     unsafe { (&raw const (*ctx).__bindgen_anon_1.args[1]).read_volatile() }
 }
 
+/// The state that ends, in a callback about states.
+#[inline(always)]
+fn old_state(ctx: *mut bpf_sock_ops) -> u32 {
+    // SAFETY: as in `operation`.
+    unsafe { (&raw const (*ctx).__bindgen_anon_1.args[0]).read_volatile() }
+}
+
 /// The socket, if it is a full one.
 #[inline(always)]
 pub fn socket(ctx: *mut bpf_sock_ops) -> Option<*mut c_void> {
@@ -73,19 +86,6 @@ fn listens(ctx: *mut bpf_sock_ops) {
     let port = load!(bpf_sock_ops, ctx, local_port) as u16;
     if policy::in_force().is_some_and(|policy| policy.knows_port(port)) {
         listening::is_new(port);
-    }
-}
-
-/// A SYN is about to be sent, or the way to it begins. A socket that holds the slot of an upstream is followed from here on:
-/// what happens before cannot fail after this.
-#[inline(always)]
-fn connects(ctx: *mut bpf_sock_ops) {
-    let Some(socket) = socket(ctx) else { return };
-    // SAFETY: a full socket, from the context.
-    if let Some(outgoing) = unsafe { outgoing::find(socket) } {
-        upstreams::confirm(outgoing);
-        outgoing.is_followed = 1;
-        watch_state(ctx);
     }
 }
 
@@ -121,7 +121,7 @@ fn established(ctx: *mut bpf_sock_ops) {
     token.connection = connection;
     token.is_counted = 1;
     token.opened_ns = now_ns();
-    watch_state(ctx);
+    watch(ctx, BPF_SOCK_OPS_STATE_CB_FLAG);
     if let Some(server) = server {
         let admission = charge::established(server, token);
         debug::established(&connection, server.index, admission.connections);
@@ -150,13 +150,13 @@ fn server(policy: Policy, connection: &Connection) -> Option<&'static ServerPoli
     Some(server)
 }
 
-/// Asks to be called at each change of state, and keeps what other programs have asked for.
+/// Asks for callbacks, and keeps what other programs have asked for.
 #[inline(always)]
-pub fn watch_state(ctx: *mut bpf_sock_ops) {
+pub fn watch(ctx: *mut bpf_sock_ops, callbacks: u32) {
     // SAFETY: as in `operation`.
     unsafe {
         let flags = (&raw const (*ctx).bpf_sock_ops_cb_flags).read_volatile();
-        bpf_sock_ops_cb_flags_set(ctx, (flags | BPF_SOCK_OPS_STATE_CB_FLAG) as i32);
+        bpf_sock_ops_cb_flags_set(ctx, (flags | callbacks) as i32);
     }
 }
 
@@ -176,12 +176,9 @@ fn hand_over(ctx: *mut bpf_sock_ops, connection: &Connection) {
 
 #[inline(always)]
 fn closed(ctx: *mut bpf_sock_ops) {
+    outgoing::closed(ctx);
     let Some(socket) = socket(ctx) else { return };
     // SAFETY: a full socket, from the context.
-    if let Some(outgoing) = unsafe { outgoing::find(socket) } {
-        upstreams::give_back(outgoing);
-    }
-    // SAFETY: as above.
     let Some(token) = (unsafe { tokens::find(socket) }) else {
         return;
     };

@@ -6,5 +6,7 @@ pub mod count;
 pub mod divert;
 pub mod early;
 pub mod enforce;
+pub mod hold;
+pub mod outgoing;
 pub mod refuse;
 pub mod wait;

@@ -11,6 +11,7 @@ pub mod networks;
 pub mod outgoing;
 pub mod packets;
 pub mod policy;
+pub mod queue;
 pub mod record;
 pub mod targets;
 pub mod tokens;

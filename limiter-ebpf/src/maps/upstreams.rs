@@ -10,13 +10,18 @@ use aya_ebpf::{
 };
 use limiter_common::{
     addr::Addr,
+    admission::Word as _,
     upstream::{
-        EPOCHS, MAX_UPSTREAM_INDICES, MAX_UPSTREAM_SERVERS, Outgoing, Taken, UpstreamKey,
-        UpstreamServer, UpstreamState, epoch, give_up, note, take, take_out, withdraw,
+        self, EPOCHS, MAX_UPSTREAM_INDICES, MAX_UPSTREAM_SERVERS, Outgoing, Taken, UpstreamKey,
+        UpstreamServer, UpstreamState, epoch, give_up, note, take_out, withdraw,
     },
 };
 
-use crate::{atomic::AtomicWord, clock::now_ns, maps::policy::Policy};
+use crate::{
+    atomic::AtomicWord,
+    clock::now_ns,
+    maps::{policy::Policy, queue},
+};
 
 #[btf_map]
 static UPSTREAMS: HashMap<
@@ -56,6 +61,12 @@ pub fn charge(index: u32, max: u32, outgoing: &mut Outgoing) -> Option<(State, T
     Some((state, taken))
 }
 
+/// Takes a slot for somebody who waits, unless `max` are taken; 0: in any case.
+#[inline(always)]
+pub fn take(index: u32, max: u32) -> bool {
+    limiter_take_outgoing(index, max) & TAKEN != 0
+}
+
 /// In the word that [`limiter_take_outgoing`] returns, beside the number of connections.
 const TAKEN: u64 = 1 << 63;
 
@@ -64,9 +75,9 @@ const TAKEN: u64 = 1 << 63;
 #[unsafe(no_mangle)]
 extern "C" fn limiter_take_outgoing(index: u32, max: u32) -> u64 {
     let Some(state) = state(index) else { return 0 };
-    let mut taken = take(state.connections(), max);
+    let mut taken = upstream::take(state.connections(), max);
     if !taken.is_taken && give_up_failed(state) {
-        taken = take(state.connections(), max);
+        taken = upstream::take(state.connections(), max);
     }
     if taken.is_taken {
         taken.before | TAKEN
@@ -101,13 +112,16 @@ extern "C" fn limiter_give_back(outgoing: *mut Outgoing) -> u32 {
     let Some(outgoing) = (unsafe { outgoing.as_mut() }) else {
         return 0;
     };
+    // What it waited for, it waits for no longer, or has.
+    queue::leave(outgoing);
     // SAFETY: an aligned word of a map value.
     let held = unsafe { AtomicWord::new(&raw mut outgoing.held) };
     if let Some(index) = take_out(held)
         && let Some(state) = state(index)
         && is_still_held(state, outgoing)
     {
-        state.connections().add(u64::MAX);
+        state.connections().fetch_add(u64::MAX);
+        queue::admit(index);
     }
     1
 }
@@ -206,4 +220,7 @@ macro_rules! words {
     };
 }
 
-words! { connections passed rejected rejected_dry_run untracked attempts reported last_event }
+words! {
+    connections passed rejected rejected_dry_run untracked attempts reported last_event
+    tickets head timed_out longest_wait_ns
+}

@@ -13,6 +13,9 @@ pub struct UpstreamStatus {
     pub upstream: String,
     /// Its servers.
     pub servers: Vec<UpstreamServerStatus>,
+    /// Its queue, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueStatus>,
     /// Whether everybody passes.
     pub dry_run: bool,
     /// From which level on refusals are logged.
@@ -38,6 +41,34 @@ pub struct UpstreamServerStatus {
     pub untracked: u64,
 }
 
+/// The `queue` of an upstream, with what is counted. Its counters begin with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueStatus {
+    /// Connects that may wait at the same time.
+    pub max: u32,
+    /// How long each may wait, milliseconds.
+    pub timeout_ms: u32,
+    /// Connects that wait.
+    pub queued: u64,
+    /// Connects that have waited and got a slot.
+    pub waited: u64,
+    /// Connects that were refused because so many waited already; each is a refusal of its server, too.
+    pub rejected: u64,
+    /// Connects that have waited as long as they may, in vain.
+    pub timed_out: u64,
+    /// The longest that a connect has waited, milliseconds.
+    pub longest_wait_ms: u64,
+}
+
+/// The `queue` of an upstream that is not in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuePolicy {
+    /// Connects that may wait at the same time.
+    pub max: u32,
+    /// How long each may wait, milliseconds.
+    pub timeout_ms: u32,
+}
+
 /// One `upstream` of a policy that is not in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpstreamPolicy {
@@ -45,6 +76,9 @@ pub struct UpstreamPolicy {
     pub upstream: String,
     /// Its servers.
     pub servers: Vec<UpstreamServerPolicy>,
+    /// Its queue, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueuePolicy>,
     /// Whether everybody would pass.
     pub dry_run: bool,
     /// From which level on refusals would be logged.

@@ -71,7 +71,8 @@ impl Main {
             | Kind::Stream
             | Kind::Listen
             | Kind::ServerName
-            | Kind::UpstreamServer => Ok(()),
+            | Kind::UpstreamServer
+            | Kind::Queue => Ok(()),
         }
     }
 

@@ -23,6 +23,7 @@ pub(super) enum Kind {
     MetricsRunTime,
     MetricsTop,
     Server,
+    Queue,
     ServerName,
     Stream,
     Upstream,
@@ -91,8 +92,6 @@ impl Directive {
 pub(super) enum Known {
     /// A directive of this version.
     Ready(&'static Directive),
-    /// A directive of limiter that this version lacks.
-    Later,
     /// A directive of nginx for which limiter has something else, or nothing.
     Foreign {
         /// Completes `"…" directive is not supported: `.
@@ -196,7 +195,7 @@ static READY: [(&str, Directive); 19] = [
     ("server", block(Kind::Server, MAIN, "server { … }")),
     ("server_name", simple(Kind::ServerName, 1, 1, SERVER, "server_name NAME;")),
     ("stream", block(Kind::Stream, &[Context::Main], "stream { … }")),
-    ("upstream", Directive { kind: Kind::Upstream, shape: Shape::NamedBlock, contexts: MAIN, usage: "upstream NAME { server ADDRESS:PORT [max_conns=N]; }" }),
+    ("upstream", Directive { kind: Kind::Upstream, shape: Shape::NamedBlock, contexts: MAIN, usage: "upstream NAME { server ADDRESS:PORT [max_conns=N]; [queue NUMBER [timeout=TIME];] }" }),
 ];
 
 const REQUESTS: &str =

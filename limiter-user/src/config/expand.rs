@@ -134,7 +134,6 @@ fn recognise(directive: &Directive, context: Context) -> Result<Kind, ConfigErro
     let word = &directive.name;
     let known = match directives::find(&word.value, context) {
         Some(Known::Ready(known)) => known,
-        Some(Known::Later) => return Err(unsupported(word, &word.value)),
         Some(Known::Foreign { instead }) => {
             let message = format!("\"{}\" directive is not supported: {instead}", word.value);
             return Err(ConfigError::at(&word.span, message).expected("not a directive of limiter"));
@@ -192,13 +191,4 @@ fn recognise(directive: &Directive, context: Context) -> Result<Kind, ConfigErro
             .expected("expected another argument"),
     };
     Err(error.help(usage()))
-}
-
-/// Something of limiter that this version lacks.
-pub(super) fn unsupported(word: &Word, what: &str) -> ConfigError {
-    ConfigError::at(
-        &word.span,
-        format!("\"{}\" is not supported by this version", shown(what)),
-    )
-    .expected("remove it")
 }

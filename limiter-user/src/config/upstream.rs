@@ -5,25 +5,31 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use limiter_common::upstream::MAX_UPSTREAM_SERVERS;
+use limiter_common::upstream::{MAX_UPSTREAM_SERVERS, queue::MAX_WAITING_CONNECTS};
 
 use super::{
     build::{invalid_parameter, misread},
+    directives::Kind,
     error::{ConfigError, shown},
     expand::Item,
     level::Level,
     listen,
     source::Span,
     syntax::Word,
-    word::WordError,
+    word::{self, WordError},
     zone::is_name,
 };
-use crate::policy::{ListenAddr, LogLevel, Upstream, UpstreamServer, origin::UpstreamOrigins};
+use crate::policy::{
+    ListenAddr, LogLevel, Queue, Upstream, UpstreamServer,
+    origin::{Origin, UpstreamOrigins},
+};
 
 /// The upstreams read so far.
 #[derive(Debug, Default)]
 pub(super) struct Upstreams {
     drafts: Vec<Draft>,
+    /// Places in all queues.
+    queued: u32,
     /// Where each address and port stands, and the name of its upstream.
     servers: HashMap<SocketAddr, (String, Span)>,
 }
@@ -33,6 +39,7 @@ pub(super) struct Upstreams {
 struct Draft {
     name: Word,
     servers: Vec<(UpstreamServer, Span)>,
+    queue: Option<(Queue, Span)>,
 }
 
 /// Parameters of nginx that say how load is balanced, or what counts as a failure.
@@ -68,10 +75,15 @@ impl Upstreams {
         let mut draft = Draft {
             name: name.clone(),
             servers: Vec::new(),
+            queue: None,
         };
         for item in &item.items {
-            let server = self.server(item, name)?;
-            draft.servers.push(server);
+            if item.kind == Kind::Queue {
+                self.queue(item, &mut draft.queue)?;
+            } else {
+                let server = self.server(item, name)?;
+                draft.servers.push(server);
+            }
         }
         if draft.servers.is_empty() {
             let message = "no servers are inside upstream";
@@ -145,6 +157,41 @@ impl Upstreams {
         Ok((server, item.word.span.clone()))
     }
 
+    fn queue(&mut self, item: &Item, queue: &mut Option<(Queue, Span)>) -> Result<(), ConfigError> {
+        if let Some((_, other)) = queue {
+            return Err(
+                ConfigError::at(&item.word.span, "\"queue\" directive is duplicate")
+                    .expected("given for the second time")
+                    .related(other, "given here before"),
+            );
+        }
+        let word = item.argument(0);
+        let max = match number(&word.value) {
+            Ok(max) if max > 0 => max,
+            _ => {
+                let message = format!("invalid value \"{}\"", shown(&word.value));
+                let error = WordError::new(message, "expected a number from 1 on");
+                return Err(misread(word, error));
+            }
+        };
+        self.queued = self.queued.saturating_add(max);
+        if self.queued > MAX_WAITING_CONNECTS {
+            let message = "too long queues";
+            return Err(ConfigError::at(&word.span, message).expected(format!(
+                "all queues together have at most {MAX_WAITING_CONNECTS} places"
+            )));
+        }
+        let timeout_ms = match item.arguments.get(1) {
+            None => Queue::MAX_TIMEOUT_MS,
+            Some(word) => match word.value.strip_prefix("timeout=") {
+                None => return Err(invalid_parameter(word)),
+                Some(text) => timeout(&word.value, text).map_err(|error| misread(word, error))?,
+            },
+        };
+        *queue = Some((Queue { max, timeout_ms }, item.word.span.clone()));
+        Ok(())
+    }
+
     /// With what they inherit from the main context, and where they stand.
     pub(super) fn resolve(&self, main: &Level) -> (Vec<Upstream>, Vec<UpstreamOrigins>) {
         let drafts = self.drafts.iter();
@@ -152,12 +199,17 @@ impl Upstreams {
             let upstream = Upstream {
                 name: draft.name.value.clone(),
                 servers: draft.servers.iter().map(|(server, _)| *server).collect(),
+                queue: draft.queue.as_ref().map(|(queue, _)| *queue),
                 dry_run: main.dry_run.value().copied().unwrap_or(false),
                 log_level: main.log_level.value().copied().unwrap_or(LogLevel::Error),
             };
             let origins = UpstreamOrigins {
                 upstream: draft.name.span.origin(),
                 servers: draft.servers.iter().map(|(_, it)| it.origin()).collect(),
+                queue: match &draft.queue {
+                    Some((_, span)) => span.origin(),
+                    None => Origin::default(),
+                },
                 dry_run: main.dry_run.origin(),
                 log_level: main.log_level.origin(),
             };
@@ -196,6 +248,16 @@ fn not_one(word: &str) -> WordError {
         ),
         expected,
     )
+}
+
+/// `timeout=TIME`, milliseconds.
+fn timeout(word: &str, text: &str) -> Result<u32, WordError> {
+    let ms = word::time_of(word, text, "timeout", Queue::MAX_TIMEOUT_MS)?;
+    if ms == 0 {
+        let message = format!("invalid timeout value \"{}\"", shown(word));
+        return Err(WordError::new(message, "expected more than no time"));
+    }
+    Ok(ms)
 }
 
 /// `max_conns=N`: 0 to 4294967295.

@@ -65,7 +65,7 @@ impl InForce {
         }
         let servers = policy.upstreams.iter();
         let servers = servers.flat_map(|it| it.servers.iter().map(move |_| it));
-        for (index, upstream) in indices.upstreams.iter().zip(servers) {
+        for (index, upstream) in indices.upstreams.servers.iter().zip(servers) {
             let server = KnownServer {
                 name: upstream.name.clone(),
                 // What the application sees is a refusal at once.
@@ -106,6 +106,7 @@ impl Deref for InForce {
 pub(super) mod tests {
     use super::*;
     use crate::daemon::view::tests::policy;
+    use crate::kernel::UpstreamIndices;
 
     /// Of the usual policy, with its positions for indices.
     pub(in crate::daemon) fn in_force() -> InForce {
@@ -113,7 +114,7 @@ pub(super) mod tests {
         let indices = Indices {
             zones: (0..).take(policy.zones.len()).collect(),
             servers: (0..).take(policy.servers.len()).collect(),
-            upstreams: Vec::new(),
+            upstreams: UpstreamIndices::default(),
         };
         InForce::new(policy, &indices)
     }
@@ -128,7 +129,7 @@ pub(super) mod tests {
         let indices = Indices {
             zones: vec![0, 2],
             servers: vec![1],
-            upstreams: Vec::new(),
+            upstreams: UpstreamIndices::default(),
         };
         let next = first.followed_by(policy, &indices);
         assert_eq!(next.zone(1), first.zone(1));

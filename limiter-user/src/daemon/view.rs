@@ -3,16 +3,16 @@
 use limiter_common::{
     counters::PacketCounters,
     key::{KeyFields, ZoneKey},
-    upstream::UpstreamState,
 };
 
 use super::in_force::InForce;
 use crate::{
     api::{
         InterfacePolicy, KeyParts, LimitStatus, OverrideStatus, PacketStatus, PolicyStatus,
-        ServerStatus, UpstreamPolicy, UpstreamServerPolicy, UpstreamServerStatus, UpstreamStatus,
-        ZonePolicy,
+        QueuePolicy, QueueStatus, ServerStatus, UpstreamPolicy, UpstreamServerPolicy,
+        UpstreamServerStatus, UpstreamStatus, ZonePolicy,
     },
+    kernel::UpstreamReadings,
     policy::{LimitConn, LogTarget, Policy, Server, Upstream, Zone, origin::Origins},
     zone_map::MapSize,
 };
@@ -70,15 +70,22 @@ fn upstream_policy(upstream: &Upstream) -> UpstreamPolicy {
     UpstreamPolicy {
         upstream: upstream.name.clone(),
         servers: servers.collect(),
+        queue: upstream.queue.map(|it| QueuePolicy {
+            max: it.max,
+            timeout_ms: it.timeout_ms,
+        }),
         dry_run: upstream.dry_run,
         log_level: upstream.log_level,
     }
 }
 
-/// Every upstream in force, with what is counted of each server, upstream by upstream.
-pub fn upstreams(policy: &Policy, counted: &[UpstreamState]) -> Vec<UpstreamStatus> {
-    let mut counted = counted.iter();
+/// Every upstream in force, with what is counted of each server, upstream by upstream, and of each
+/// queue.
+pub fn upstreams(policy: &Policy, counted: &UpstreamReadings) -> Vec<UpstreamStatus> {
+    let mut queues = counted.queues.iter();
+    let mut counted = counted.servers.iter();
     let upstreams = policy.upstreams.iter().map(|upstream| {
+        let queue = queues.next().copied().flatten();
         let servers = upstream.servers.iter().zip(counted.by_ref());
         let servers = servers.map(|(it, counted)| UpstreamServerStatus {
             server: it.addr,
@@ -92,6 +99,15 @@ pub fn upstreams(policy: &Policy, counted: &[UpstreamState]) -> Vec<UpstreamStat
         UpstreamStatus {
             upstream: upstream.name.clone(),
             servers: servers.collect(),
+            queue: upstream.queue.zip(queue).map(|(it, counted)| QueueStatus {
+                max: it.max,
+                timeout_ms: it.timeout_ms,
+                queued: counted.connections,
+                waited: counted.passed,
+                rejected: counted.rejected,
+                timed_out: counted.timed_out,
+                longest_wait_ms: counted.longest_wait_ns / 1_000_000,
+            }),
             dry_run: upstream.dry_run,
             log_level: upstream.log_level,
         }

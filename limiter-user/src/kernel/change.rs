@@ -18,9 +18,10 @@ use limiter_common::counters::ZoneCounters;
 use super::{
     Kernel,
     adopt::{self, Adopted},
+    cgroup::Outgoing,
     compile::{self, Compiled},
     error::KernelError,
-    indices::Indices,
+    indices::{Indices, UpstreamIndices},
     zones::{Origin, Placed},
 };
 use crate::policy::Policy;
@@ -104,7 +105,7 @@ impl Kernel {
         policy: &Policy,
         placed: &[Placed],
         servers: Vec<u16>,
-        upstreams: Vec<u16>,
+        upstreams: UpstreamIndices,
     ) -> Result<Applied, KernelError> {
         let indices = Indices {
             zones: placed.iter().map(|one| one.index).collect(),
@@ -119,10 +120,11 @@ impl Kernel {
         // Before a program wants it; what is not wanted any more does no harm for a moment.
         self.follow_listeners(policy)?;
         self.policy.prepare(&compiled)?;
-        if !compiled.upstreams.is_empty() {
+        if compiled.outgoing() != Outgoing::Ignored {
             // Counts when the policy is announced.
             let pins = self.pins.as_ref();
-            self.cgroups.outgoing(true, &self.ebpf, pins)?;
+            self.cgroups
+                .outgoing(compiled.outgoing(), &mut self.ebpf, pins)?;
         }
         // Whoever comes after a sudden end has to know what there is.
         self.write_record()?;
@@ -150,10 +152,12 @@ impl Kernel {
             // In force all the same.
             tracing::error!("{error}");
         }
-        if self.compiled.upstreams.is_empty() {
+        if self.compiled.outgoing() == Outgoing::Ignored {
             let pins = self.pins.as_ref();
             // Nothing is attached, so nothing can fail.
-            let _ = self.cgroups.outgoing(false, &self.ebpf, pins);
+            let _ = self
+                .cgroups
+                .outgoing(Outgoing::Ignored, &mut self.ebpf, pins);
         }
         let past = |one: &Placed| match one.origin {
             Origin::Resized { from } => self.zones.read_counters(from),

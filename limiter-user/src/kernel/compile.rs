@@ -14,8 +14,9 @@ use limiter_common::{
 };
 
 use super::{
+    cgroup::Outgoing,
     error::KernelError,
-    indices::Indices,
+    indices::{Indices, UpstreamIndices},
     networks::{self, Networks},
 };
 use crate::policy::{Action, Key, ListenAddr, Policy, Server, Zone};
@@ -117,6 +118,17 @@ impl Compiled {
         servers.all(|server| self.upstreams.contains_key(server))
     }
 
+    /// What is to be done about outgoing connections.
+    pub(super) fn outgoing(&self) -> Outgoing {
+        if self.upstreams.is_empty() {
+            Outgoing::Ignored
+        } else if self.upstreams.values().all(|server| server.queue_max == 0) {
+            Outgoing::Counted
+        } else {
+            Outgoing::Queued
+        }
+    }
+
     /// Whether a `listen` names this very port.
     pub(super) fn names_port(&self, port: u16) -> bool {
         self.named.contains(&port)
@@ -180,16 +192,25 @@ pub(super) fn compile(policy: &Policy, indices: &Indices) -> Result<Compiled, Ke
     })
 }
 
-fn compile_upstreams(policy: &Policy, indices: &[u16]) -> HashMap<(Addr, u16), UpstreamServer> {
-    let servers = policy.upstreams.iter();
-    let servers =
-        servers.flat_map(|upstream| upstream.servers.iter().map(move |it| (upstream, it)));
-    let compiled = servers.zip(indices).map(|((upstream, server), &index)| {
+fn compile_upstreams(
+    policy: &Policy,
+    indices: &UpstreamIndices,
+) -> HashMap<(Addr, u16), UpstreamServer> {
+    let upstreams = policy.upstreams.iter().zip(&indices.queues);
+    let servers = upstreams
+        .flat_map(|(upstream, queue)| upstream.servers.iter().map(move |it| (upstream, queue, it)));
+    let compiled = servers.zip(&indices.servers);
+    let compiled = compiled.map(|((upstream, queue, server), &index)| {
+        let waits = upstream.queue.zip(*queue);
         let value = UpstreamServer {
             max_conns: server.max_conns,
             index,
             dry_run: upstream.dry_run.into(),
             padding: 0,
+            queue_max: waits.map_or(0, |(it, _)| it.max),
+            queue_timeout_ms: waits.map_or(0, |(it, _)| it.timeout_ms),
+            queue: waits.map_or(0, |(_, index)| index),
+            padding_to_word: 0,
         };
         ((server.addr.ip().into(), server.addr.port()), value)
     });

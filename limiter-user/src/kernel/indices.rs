@@ -18,8 +18,24 @@ pub struct Indices {
     pub zones: Vec<u16>,
     /// Of the servers.
     pub servers: Vec<u16>,
-    /// Of the servers of upstreams, upstream by upstream.
-    pub upstreams: Vec<u16>,
+    /// Of the servers of upstreams and their queues.
+    pub upstreams: UpstreamIndices,
+}
+
+/// Of upstreams, by position in a policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamIndices {
+    /// Of the servers, upstream by upstream.
+    pub servers: Vec<u16>,
+    /// Of the queue of each upstream.
+    pub queues: Vec<Option<u16>>,
+}
+
+impl UpstreamIndices {
+    /// Whether it is one of these.
+    pub(super) fn contain(&self, index: u16) -> bool {
+        self.servers.contains(&index) || self.queues.contains(&Some(index))
+    }
 }
 
 /// Gives out indices of one kind.

@@ -10,10 +10,7 @@ use std::{collections::HashSet, os::fd::AsFd as _, path::Path};
 use aya::maps::{ArrayOfMaps, IterableMap as _, Map, MapData, PerCpuArray};
 use limiter_common::{
     counters::ZoneCounters,
-    names::{
-        MAP_RECORD, MAP_ZONE_COUNTERS, MAP_ZONES, PROGRAM_CONNECT4, PROGRAM_CONNECT6,
-        PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_RELEASE,
-    },
+    names::{MAP_RECORD, MAP_ZONE_COUNTERS, MAP_ZONES, PROGRAM_COUNT, PROGRAM_ENFORCE},
     policy::{MAX_SERVER_INDICES, MAX_ZONE_INDICES},
     upstream::MAX_UPSTREAM_INDICES,
 };
@@ -94,9 +91,7 @@ fn obstacle(pins: &Pins, record: &Record, cgroups: &Cgroups) -> Option<String> {
     for &cgroup in &record.counted {
         let attached_to = attached_to(&pins.link(PROGRAM_COUNT, cgroup));
         let is_there = cgroups.there().any(|it| it.id() == cgroup);
-        let outgoing = [PROGRAM_RELEASE, PROGRAM_CONNECT4, PROGRAM_CONNECT6];
-        let outgoing = outgoing.into_iter().filter(|_| record.outgoing && is_there);
-        for program in outgoing {
+        for program in record.outgoing.iter().filter(|_| is_there) {
             if self::attached_to(&pins.link(program, cgroup)) != Some(cgroup) {
                 return Some(not_attached(program, cgroup));
             }

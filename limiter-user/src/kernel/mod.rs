@@ -38,6 +38,7 @@ mod compile;
 mod divert;
 mod error;
 mod events;
+mod held_syns;
 mod holders;
 mod indices;
 mod interface;
@@ -75,7 +76,7 @@ pub use self::{
     error::KernelError,
     events::{EventStream, NewListeners},
     holders::{Holder, HolderReader},
-    indices::Indices,
+    indices::{Indices, UpstreamIndices},
     interface::{AttachedInterface, InterfaceWatch, interface_names},
     owners::{Owner, Owners},
     pins::Instance,
@@ -83,6 +84,7 @@ pub use self::{
     readings::ZoneReading,
     run_time::{Runs, Stopwatch},
     start::{How, Started},
+    upstreams::UpstreamReadings,
     zones::{KeyReader, Origin, possible_cpus},
 };
 use self::{
@@ -171,6 +173,7 @@ impl Kernel {
 
     fn write_record(&self) -> Result<(), KernelError> {
         let servers = self.servers.names().iter();
+        let outgoing = self.compiled.outgoing().programs().iter();
         self.record.write(&Record {
             layout: layout().all,
             counters: layout().counters,
@@ -185,7 +188,7 @@ impl Kernel {
                 })
                 .collect(),
             upstreams: self.upstreams.record(),
-            outgoing: !self.compiled.upstreams.is_empty(),
+            outgoing: outgoing.map(|&program| program.to_owned()).collect(),
             books: self.books.clone(),
         })
     }

@@ -3,8 +3,9 @@
 use std::{
     collections::HashSet,
     fs::{self, File},
+    io,
     os::{
-        fd::{AsFd, BorrowedFd},
+        fd::{AsFd, AsRawFd as _, BorrowedFd},
         unix::fs::MetadataExt,
     },
     path::{Path, PathBuf},
@@ -42,6 +43,31 @@ pub(super) fn in_each(mut work: impl FnMut(&NetNs) + Send) {
             }
         });
     });
+}
+
+/// Cookie of the network namespace of a socket (`SO_NETNS_COOKIE`, Linux 5.14), as programs see it.
+///
+/// # Errors
+///
+/// If the kernel does not tell.
+pub(super) fn cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut cookie = 0_u64;
+    let mut bytes = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: the value has as many bytes as are said.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut bytes,
+        )
+    };
+    if result == 0 {
+        Ok(cookie)
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Every network namespace that can be found, each once.

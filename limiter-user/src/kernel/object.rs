@@ -14,9 +14,9 @@ use limiter_common::{
     entry::ZoneEntry,
     key::ZoneKeyWords,
     names::{
-        MAP_EVENTS, MAP_EXCESS, MAP_NEW_LISTENERS, MAP_NEXT, MAP_OUTGOING, MAP_TARGET, MAP_TOKENS,
-        MAP_WAITERS, MAPS, PROGRAM_ADOPT, PROGRAM_CONNECT4, PROGRAM_CONNECT6, PROGRAM_COUNT,
-        PROGRAM_DIVERT, PROGRAM_ENFORCE, PROGRAM_LOOKUP, PROGRAM_REFUSE, PROGRAM_RELEASE,
+        MAP_EVENTS, MAP_EXCESS, MAP_HELD_SYNS, MAP_NEW_LISTENERS, MAP_NEXT, MAP_OUTGOING,
+        MAP_TARGET, MAP_TOKENS, MAP_WAITERS, MAPS, PROGRAM_ADOPT, PROGRAM_COUNT, PROGRAM_DIVERT,
+        PROGRAM_ENFORCE, PROGRAM_HOLD, PROGRAM_LOOKUP, PROGRAM_REFUSE, PROGRAM_RELEASE,
         PROGRAM_WAIT, PROGRAM_XDP,
     },
 };
@@ -121,7 +121,7 @@ fn small_loader<'a>() -> EbpfLoader<'a> {
         match map {
             // Their size must be 0.
             MAP_TOKENS | MAP_WAITERS | MAP_OUTGOING => {}
-            MAP_EVENTS | MAP_EXCESS | MAP_NEW_LISTENERS => {
+            MAP_EVENTS | MAP_EXCESS | MAP_HELD_SYNS | MAP_NEW_LISTENERS => {
                 loader.map_max_entries(map, SMALLEST_RING_BYTES);
             }
             _ => {
@@ -135,11 +135,8 @@ fn small_loader<'a>() -> EbpfLoader<'a> {
 /// The map of one zone. (aya has one type for hash maps with and without LRU.)
 pub(super) type ZoneMap = HashMap<MapData, Raw<ZoneKeyWords>, Raw<ZoneEntry>>;
 
-/// Has the kernel verify all programs.
+/// Has the kernel verify all programs, but those of outgoing connections.
 pub(super) fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
-    let verify = |name: &'static str, result: Result<(), ProgramError>| {
-        result.context("load program", name).map_err(explain)
-    };
     verify(
         PROGRAM_COUNT,
         program::<SockOps>(ebpf, PROGRAM_COUNT)?.load(),
@@ -158,13 +155,6 @@ pub(super) fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
         program::<SkReuseport>(ebpf, PROGRAM_REFUSE)?.load(),
     )?;
     verify(PROGRAM_WAIT, program::<SockOps>(ebpf, PROGRAM_WAIT)?.load())?;
-    for name in [PROGRAM_CONNECT4, PROGRAM_CONNECT6] {
-        verify(name, program::<CgroupSockAddr>(ebpf, name)?.load())?;
-    }
-    verify(
-        PROGRAM_RELEASE,
-        program::<CgroupSock>(ebpf, PROGRAM_RELEASE)?.load(),
-    )?;
     let btf = Btf::from_sys_fs()
         .context("read", "/sys/kernel/btf/vmlinux")
         .map_err(|error| {
@@ -177,6 +167,30 @@ pub(super) fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
         PROGRAM_ADOPT,
         program::<Iter>(ebpf, PROGRAM_ADOPT)?.load("tcp", &btf),
     )
+}
+
+/// Has the kernel verify this program of outgoing connections, unless it has.
+pub(super) fn load_outgoing(ebpf: &mut Ebpf, name: &'static str) -> Result<(), KernelError> {
+    if descriptor(ebpf, name).is_ok() {
+        return Ok(());
+    }
+    let loaded = match name {
+        PROGRAM_HOLD => program::<CgroupSkb>(ebpf, name)?.load(),
+        PROGRAM_RELEASE => program::<CgroupSock>(ebpf, name)?.load(),
+        _ => program::<CgroupSockAddr>(ebpf, name)?.load(),
+    };
+    verify(name, loaded).map_err(|error| {
+        let hint = "\"upstream\" needs Linux 5.18 or later";
+        if error.hint.is_some() {
+            error
+        } else {
+            error.hint(hint)
+        }
+    })
+}
+
+fn verify(name: &'static str, loaded: Result<(), ProgramError>) -> Result<(), KernelError> {
+    loaded.context("load program", name).map_err(explain)
 }
 
 /// The loaded program of this name.

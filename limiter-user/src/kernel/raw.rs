@@ -8,7 +8,10 @@ use limiter_common::{
     key::{Connection, ZoneKeyWords},
     policy::{Control, ListenerKey, Listening, Network, PortEntry, ServerPolicy},
     token::{Token, Waiter},
-    upstream::{UpstreamKey, UpstreamServer, UpstreamState},
+    upstream::{
+        UpstreamKey, UpstreamServer, UpstreamState,
+        queue::{TicketKey, Waiting},
+    },
 };
 
 /// A value that goes into a map or comes from one.
@@ -57,6 +60,8 @@ boundary!(
     UpstreamKey,
     UpstreamServer,
     UpstreamState,
+    TicketKey,
+    Waiting,
 );
 
 /// Reads one record of a ring.

@@ -1,11 +1,10 @@
 //! What is read from the kernel while it enforces: counts, keys, open connections, events.
 
-use limiter_common::{
-    counters::{EventCounters, PacketCounters, ZoneCounters},
-    upstream::UpstreamState,
-};
+use limiter_common::counters::{EventCounters, PacketCounters, ZoneCounters};
 
-use super::{EventStream, HolderReader, Indices, Kernel, KernelError, KeyReader, events};
+use super::{
+    EventStream, HolderReader, Indices, Kernel, KernelError, KeyReader, UpstreamReadings, events,
+};
 
 /// Counts of one zone as the kernel has them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,14 +47,13 @@ impl Kernel {
         HolderReader::new(&self.ebpf, &self.compiled, &self.indices)
     }
 
-    /// What is counted of each server of the upstreams of the policy in force, upstream by upstream.
+    /// What is counted of the upstreams of the policy in force.
     ///
     /// # Errors
     ///
     /// If the map cannot be read.
-    pub fn read_upstreams(&self) -> Result<Vec<UpstreamState>, KernelError> {
-        let indices = self.indices.upstreams.iter();
-        indices.map(|index| self.upstreams.read(*index)).collect()
+    pub fn read_upstreams(&self) -> Result<UpstreamReadings, KernelError> {
+        self.upstreams.read(&self.indices.upstreams)
     }
 
     /// Slots of the zones of these indices that were taken, and that were given back, ever.

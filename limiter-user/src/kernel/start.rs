@@ -119,9 +119,7 @@ impl Kernel {
         // Count first, so that from here on no connection is missed; then add those that were
         // open before; refuse only when the counts are true.
         cgroups.count(&ebpf, pins.as_ref());
-        if !compiled.upstreams.is_empty() {
-            cgroups.outgoing(true, &ebpf, pins.as_ref())?;
-        }
+        cgroups.outgoing(compiled.outgoing(), &mut ebpf, pins.as_ref())?;
         cgroups.check()?;
         let mut candidates = Candidates::take(&mut ebpf)?;
         let adopted = candidates.adopt(&mut ebpf, &cgroups.scope(), &compiled, None)?;
@@ -182,7 +180,7 @@ impl Kernel {
         let upstreams = UpstreamMaps::take(&mut ebpf, &record.upstreams)?;
         object::load_programs(&mut ebpf)?;
         // From here on our programs run, with the maps and the policy of before.
-        cgroups.take_over(&ebpf, &pins)?;
+        cgroups.take_over(&mut ebpf, &pins)?;
         let diversion = Diversion::new(&mut ebpf)?;
         let interfaces = interfaces(&mut ebpf, policy, Some(&pins))?;
         let mut kernel = Self {

@@ -120,6 +120,9 @@ pub struct UpstreamOrigins {
     pub upstream: Origin,
     /// Server by server.
     pub servers: Vec<Origin>,
+    /// `queue`
+    #[serde(default)]
+    pub queue: Origin,
     /// `limit_conn_dry_run` of the main context.
     pub dry_run: Origin,
     /// `limit_conn_log_level` of the main context.

@@ -10,9 +10,11 @@ use super::{
 use crate::{
     control::DEFAULT_SOCKET,
     policy::{
-        Attach, Grant, LimitConn, LogFormat, LogTarget, Metrics, Policy, Server, Upstream, Zone,
+        Attach, Grant, LimitConn, LogFormat, LogTarget, Metrics, Policy, Queue, Server, Upstream,
+        Zone,
         origin::{LimitOrigins, Origins, ServerOrigins, UpstreamOrigins, ZoneOrigins},
     },
+    time,
     zone_map::MapSize,
 };
 
@@ -173,6 +175,11 @@ fn upstream(lines: &mut Lines, upstream: &Upstream, origins: Option<&UpstreamOri
         let text = format!("    server {} max_conns={};", it.addr, it.max_conns);
         lines.add(text, note(origins.and_then(|it| it.servers.get(index))));
     }
+    if let Some(Queue { max, timeout_ms }) = upstream.queue {
+        let timeout = time::format(timeout_ms.into());
+        let text = format!("    queue {max} timeout={timeout};");
+        lines.add(text, note(origins.map(|it| &it.queue)));
+    }
     lines.add("}", None);
 }
 
@@ -241,7 +248,7 @@ mod tests {
     fn upstreams_read_back() {
         let text = "limit_conn_dry_run on; limit_conn_log_level warn; \
                     upstream a { server 192.0.2.1:80 max_conns=8; server [2001:db8::1]:80; } \
-                    upstream \"b c\" { server 192.0.2.2:80 max_conns=4294967295; }";
+                    upstream \"b c\" { server 192.0.2.2:80 max_conns=4294967295; queue 100 timeout=1m; }";
         let loaded = config::parse("t.conf", text).expect("valid");
         assert_eq!(loaded.policy.upstreams.len(), 2);
         assert!(loaded.policy.upstreams[1].dry_run);

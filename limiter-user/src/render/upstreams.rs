@@ -59,6 +59,7 @@ mod tests {
         let text = upstreams(&[UpstreamStatus {
             upstream: "backend".to_owned(),
             servers: vec![server("10.0.0.5:8080", 8), server("[2001:db8::1]:80", 0)],
+            queue: None,
             dry_run: false,
             log_level: LogLevel::Error,
         }]);

@@ -4,6 +4,8 @@ mod changes;
 mod ends;
 mod limit;
 mod lives;
+mod load;
+mod queue;
 
 use std::net::SocketAddr;
 

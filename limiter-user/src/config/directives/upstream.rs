@@ -6,8 +6,8 @@ pub(super) fn find(name: &str) -> Option<Known> {
     if name == "server" {
         return Some(Known::Ready(&UPSTREAM_SERVER));
     }
-    if UPSTREAM_LATER.contains(&name) {
-        return Some(Known::Later);
+    if name == "queue" {
+        return Some(Known::Ready(&QUEUE));
     }
     let instead = "limiter counts connections and balances no load, leave it in the \
                    configuration of the proxy";
@@ -27,7 +27,12 @@ static UPSTREAM_SERVER: Directive = Directive {
     usage: "server ADDRESS:PORT [max_conns=N];",
 };
 
-static UPSTREAM_LATER: [&str; 1] = ["queue"];
+static QUEUE: Directive = Directive {
+    kind: Kind::Queue,
+    shape: Shape::Simple { least: 1, most: 2 },
+    contexts: &[Context::Upstream],
+    usage: "queue NUMBER [timeout=TIME];",
+};
 
 /// What else nginx has in an `upstream`.
 static BALANCING: [&str; 16] = [

@@ -452,14 +452,6 @@ fn metrics() {
 }
 
 #[test]
-fn what_this_version_lacks() {
-    check(&[(
-        "upstream a { server 192.0.2.1:80 max_conns=1; queue 100; }",
-        r#"1:47: "queue" is not supported by this version"#,
-    )]);
-}
-
-#[test]
 fn upstreams() {
     check(&[
         (
@@ -518,6 +510,34 @@ fn upstreams() {
         (
             "upstream a { server 192.0.2.1:80 nonsense; }",
             r#"1:34: invalid parameter "nonsense""#,
+        ),
+        (
+            "upstream a { server 192.0.2.1:80; queue 0; }",
+            r#"1:41: invalid value "0""#,
+        ),
+        (
+            "upstream a { server 192.0.2.1:80; queue 5 timeout=0; }",
+            r#"1:51: invalid timeout value "timeout=0""#,
+        ),
+        (
+            "upstream a { server 192.0.2.1:80; queue 5 timeout=61s; }",
+            r#"1:51: too long timeout "timeout=61s""#,
+        ),
+        (
+            "upstream a { server 192.0.2.1:80; queue 5 wait=1s; }",
+            r#"1:43: invalid parameter "wait=1s""#,
+        ),
+        (
+            "upstream a { server 192.0.2.1:80; queue 5; queue 6; }",
+            r#"1:44: "queue" directive is duplicate"#,
+        ),
+        (
+            "upstream a { queue 8000; server 192.0.2.1:80; }\nupstream b { queue 193; server 192.0.2.2:80; }",
+            r#"2:20: too long queues"#,
+        ),
+        (
+            "upstream a { queue 5; }",
+            r#"1:1: no servers are inside upstream"#,
         ),
         (
             "upstream a { least_conn; }",

@@ -1,6 +1,6 @@
 //! Cgroups that appear and disappear while the daemon runs.
 
-use super::{CgroupWatch, Cgroups, slot::Slot};
+use super::{CgroupWatch, Cgroups, Outgoing, slot::Slot};
 use crate::{
     kernel::{Adopted, Attachment, Kernel, KernelError, cgroup::Cgroup, scope::Scope},
     policy::Policy,
@@ -22,8 +22,9 @@ impl Kernel {
         let pins = self.pins.as_ref();
         // As at the start: first count, then add what is open, then refuse.
         self.cgroups.count(&self.ebpf, pins);
-        if !self.compiled.upstreams.is_empty()
-            && let Err(error) = self.cgroups.outgoing(true, &self.ebpf, pins)
+        let outgoing = self.compiled.outgoing();
+        if outgoing != Outgoing::Ignored
+            && let Err(error) = self.cgroups.outgoing(outgoing, &mut self.ebpf, pins)
         {
             // The next look tries it again.
             tracing::error!("{error}");

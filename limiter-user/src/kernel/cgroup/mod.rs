@@ -24,12 +24,12 @@ mod watch;
 use std::path::PathBuf;
 
 use aya::Ebpf;
-use limiter_common::names::{PROGRAM_CONNECT4, PROGRAM_ENFORCE};
+use limiter_common::names::PROGRAM_ENFORCE;
 
-pub(super) use self::{attach::attach, directory::Cgroup, path::own};
+pub(super) use self::{attach::attach, directory::Cgroup, path::own, slot::Outgoing};
 use self::{lingering::Lingering, slot::Slot};
 pub use self::{path::root, watch::CgroupWatch};
-use super::{attachment::Attachment, error::KernelError, pins::Pins, scope::Scope};
+use super::{attachment::Attachment, error::KernelError, object, pins::Pins, scope::Scope};
 use crate::policy::Policy;
 
 /// The cgroups of the policy, in its order. Dropping it detaches from all.
@@ -97,15 +97,16 @@ impl Cgroups {
 
     /// Puts our programs in place of those of another daemon, at every cgroup that they are pinned
     /// for; cgroups that have appeared since are counted, too, but nobody is refused there yet.
-    pub(super) fn take_over(&mut self, ebpf: &Ebpf, pins: &Pins) -> Result<(), KernelError> {
+    pub(super) fn take_over(&mut self, ebpf: &mut Ebpf, pins: &Pins) -> Result<(), KernelError> {
+        let outgoing = Outgoing::Queued.programs().iter();
+        for program in outgoing.filter(|program| !pins.cgroups(program).is_empty()) {
+            object::load_outgoing(ebpf, program)?;
+        }
         let here: Vec<u64> = self.there().map(Cgroup::id).collect();
         self.lingering = Lingering::take_over(ebpf, pins, &here)?;
         self.count(ebpf, Some(pins));
         for slot in &mut self.slots {
-            let connects = |it: &Cgroup| pins.link(PROGRAM_CONNECT4, it.id()).exists();
-            if slot.cgroup().is_some_and(connects) {
-                slot.outgoing(true, ebpf, Some(pins), &mut self.lingering)?;
-            }
+            slot.take_over_outgoing(ebpf, pins, &mut self.lingering)?;
             let enforces = |it: &Cgroup| pins.link(PROGRAM_ENFORCE, it.id()).exists();
             if slot.only_counting().is_some_and(enforces) {
                 slot.enforce(ebpf, Some(pins), &mut self.lingering);
@@ -137,10 +138,13 @@ impl Cgroups {
     /// If something cannot be attached.
     pub(super) fn outgoing(
         &mut self,
-        wanted: bool,
-        ebpf: &Ebpf,
+        wanted: Outgoing,
+        ebpf: &mut Ebpf,
         pins: Option<&Pins>,
     ) -> Result<(), KernelError> {
+        for program in wanted.programs() {
+            object::load_outgoing(ebpf, program)?;
+        }
         let mut slots = self.slots.iter_mut();
         slots.try_for_each(|slot| slot.outgoing(wanted, ebpf, pins, &mut self.lingering))
     }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use aya::Ebpf;
 use limiter_common::names::{
-    PROGRAM_CONNECT4, PROGRAM_CONNECT6, PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_RELEASE,
+    PROGRAM_CONNECT4, PROGRAM_CONNECT6, PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_HOLD,
+    PROGRAM_RELEASE,
 };
 
 use super::{directory::Cgroup, lingering::Lingering};
@@ -36,8 +37,35 @@ struct Present {
     cgroup: Cgroup,
 }
 
-/// In the order in which they are attached: what gives back before what takes.
-const OUTGOING: [&str; 3] = [PROGRAM_RELEASE, PROGRAM_CONNECT4, PROGRAM_CONNECT6];
+/// What is done about outgoing connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kernel) enum Outgoing {
+    /// Nothing.
+    Ignored,
+    /// They are counted and refused.
+    Counted,
+    /// They may wait, too.
+    Queued,
+}
+
+impl Outgoing {
+    /// The programs, in the order in which they are attached: what gives back and holds before what
+    /// takes.
+    pub(in crate::kernel) fn programs(self) -> &'static [&'static str] {
+        const QUEUED: [&str; 4] = [
+            PROGRAM_RELEASE,
+            PROGRAM_HOLD,
+            PROGRAM_CONNECT4,
+            PROGRAM_CONNECT6,
+        ];
+        const COUNTED: [&str; 3] = [PROGRAM_RELEASE, PROGRAM_CONNECT4, PROGRAM_CONNECT6];
+        match self {
+            Self::Ignored => &[],
+            Self::Counted => &COUNTED,
+            Self::Queued => &QUEUED,
+        }
+    }
+}
 
 impl Slot {
     pub(super) fn new(path: PathBuf) -> Self {
@@ -121,11 +149,31 @@ impl Slot {
         }
     }
 
+    /// Puts our programs of outgoing connections in place of those that are pinned.
+    pub(super) fn take_over_outgoing(
+        &mut self,
+        ebpf: &Ebpf,
+        pins: &Pins,
+        lingering: &mut Lingering,
+    ) -> Result<(), KernelError> {
+        let Some(present) = &mut self.present else {
+            return Ok(());
+        };
+        for &program in Outgoing::Queued.programs() {
+            if pins.link(program, present.cgroup.id()).exists() {
+                let link = attach(ebpf, program, &present.cgroup, Some(pins), lingering)?;
+                present.outgoing.extend(link.map(|link| (program, link)));
+            }
+        }
+        Ok(())
+    }
+
     /// Has its outgoing connections counted from here on, and refused as the policy says; or not any
-    /// more. What gives back stays: there may be sockets that hold a slot.
+    /// more. What gives back stays, and so does what holds: there may be sockets that hold a slot, or wait
+    /// for one.
     pub(super) fn outgoing(
         &mut self,
-        wanted: bool,
+        wanted: Outgoing,
         ebpf: &Ebpf,
         pins: Option<&Pins>,
         lingering: &mut Lingering,
@@ -136,12 +184,14 @@ impl Slot {
         if present.count.is_none() {
             return Ok(());
         }
-        for program in OUTGOING {
-            let is_there = present.outgoing.iter().any(|(it, _)| *it == program);
-            if wanted && !is_there {
+        for &program in wanted.programs() {
+            if !present.outgoing.iter().any(|(it, _)| *it == program) {
                 let link = attach(ebpf, program, &present.cgroup, pins, lingering)?;
                 present.outgoing.extend(link.map(|link| (program, link)));
-            } else if !wanted && is_there && program != PROGRAM_RELEASE {
+            }
+        }
+        if wanted == Outgoing::Ignored {
+            for program in [PROGRAM_CONNECT4, PROGRAM_CONNECT6] {
                 present.outgoing.retain(|(it, _)| *it != program);
                 if let Some(pins) = pins {
                     pins.remove_link(program, present.cgroup.id());

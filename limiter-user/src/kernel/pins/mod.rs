@@ -34,7 +34,7 @@ use self::files::{entries, lock, remove, remove_directories, writable};
 pub use self::instance::Instance;
 pub use self::left_behind::{detach, has_daemon, instances, is_pinned};
 pub(super) use self::record::{
-    RECORD_FORM, Record, RecordMap, RecordedServer, RecordedUpstream, RecordedZone,
+    Counted, RECORD_FORM, Record, RecordMap, RecordedServer, RecordedUpstream, RecordedZone,
 };
 use super::{
     error::{Context, KernelError},

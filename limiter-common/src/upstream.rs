@@ -106,7 +106,7 @@ pub struct Outgoing {
     /// Index plus one of the server that is waited for, while the slot that is held is one of a queue;
     /// 0: none.
     pub awaited: u32,
-    /// How long it may wait, ms.
+    /// How long it may wait, ms; 0: it never waited, or is established.
     pub timeout_ms: u32,
     /// What the application has set as `TCP_USER_TIMEOUT`, ms, while [`Self::syn_retries`] is not 0.
     pub user_timeout_ms: u32,

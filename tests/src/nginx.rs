@@ -31,10 +31,31 @@ impl Nginx {
     /// # Panics
     /// If it cannot be had, or does not serve.
     pub fn start(world: &World, address: SocketAddr) -> Self {
+        Self::start_with(world, address, "", &format!("return 200 \"{BODY}\";"))
+    }
+
+    /// One that asks these servers in turn, and says which of them has answered in the header
+    /// `upstream`. A request fails after a second in which a server was not reached.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub fn proxy(world: &World, address: SocketAddr, servers: &[SocketAddr]) -> Self {
+        let servers = servers.iter();
+        let servers: String = servers
+            .map(|server| format!("server {server} max_fails=0; "))
+            .collect();
+        let location = "proxy_pass http://backend; proxy_next_upstream error timeout; \
+                        proxy_connect_timeout 60s; add_header upstream $upstream_addr always;";
+        let upstream = format!("upstream backend {{ {servers} }}");
+        Self::start_with(world, address, &upstream, location)
+    }
+
+    fn start_with(world: &World, address: SocketAddr, upstream: &str, location: &str) -> Self {
         let prefix = world.path("nginx");
         fs::create_dir(&prefix).expect("make a directory for nginx");
         let configuration = prefix.join("nginx.conf");
-        fs::write(&configuration, text(&prefix, address)).expect("write nginx.conf");
+        fs::write(&configuration, text(&prefix, address, upstream, location))
+            .expect("write nginx.conf");
         let mut command = Command::new(program());
         command.arg("-p").arg(&prefix).arg("-c").arg(&configuration);
         let mut process = Process::start(command, Some(&world.netns), Some(&world.cgroup));
@@ -127,7 +148,7 @@ pub fn get_again(stream: &mut TcpStream) -> std::io::Result<()> {
 
 const BODY: &str = "served by nginx";
 
-fn text(prefix: &Path, address: SocketAddr) -> String {
+fn text(prefix: &Path, address: SocketAddr, upstream: &str, location: &str) -> String {
     let prefix = prefix.display();
     format!(
         "daemon off; worker_processes 2; user root; pid {prefix}/pid; error_log stderr notice;
@@ -136,7 +157,8 @@ http {{
     access_log off; keepalive_timeout 600s;
     client_body_temp_path {prefix}/body; proxy_temp_path {prefix}/proxy;
     fastcgi_temp_path {prefix}/fastcgi; uwsgi_temp_path {prefix}/uwsgi; scgi_temp_path {prefix}/scgi;
-    server {{ listen {address} reuseport; location / {{ return 200 \"{BODY}\"; }} }}
+    {upstream}
+    server {{ listen {address} reuseport; location / {{ {location} }} }}
 }}
 "
     )

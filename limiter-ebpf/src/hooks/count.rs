@@ -4,9 +4,9 @@ use core::ffi::c_void;
 
 use aya_ebpf::{
     bindings::{
-        BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_RTO_CB, BPF_SOCK_OPS_STATE_CB,
-        BPF_SOCK_OPS_STATE_CB_FLAG, BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_SOCK_OPS_TCP_LISTEN_CB,
-        bpf_sock_ops,
+        BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB,
+        BPF_SOCK_OPS_RTO_CB, BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_STATE_CB_FLAG,
+        BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_SOCK_OPS_TCP_LISTEN_CB, bpf_sock_ops,
     },
     helpers::{bpf_get_socket_cookie, bpf_sock_ops_cb_flags_set},
 };
@@ -48,6 +48,7 @@ pub fn operation(ctx: *mut bpf_sock_ops) {
         },
         BPF_SOCK_OPS_TCP_CONNECT_CB => outgoing::sends_syn(ctx),
         BPF_SOCK_OPS_RTO_CB => outgoing::retries(ctx),
+        BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB => outgoing::begins(ctx),
         BPF_SOCK_OPS_TCP_LISTEN_CB => listens(ctx),
         _ => {}
     }

@@ -26,6 +26,14 @@ use crate::{
 const TCP_SYNCNT: i32 = 7;
 const TCP_USER_TIMEOUT: i32 = 18;
 const SOL_TCP: i32 = 6;
+/// include/uapi/linux/bpf.h
+const TCP_BPF_IW: i32 = 1001;
+/// The same. It sets the threshold of slow start, too.
+const TCP_BPF_SNDCWND_CLAMP: i32 = 1002;
+/// include/net/tcp.h
+const TCP_INIT_CWND: u32 = 10;
+/// The same.
+const TCP_INFINITE_SSTHRESH: u32 = 0x7fff_ffff;
 /// As often as the kernel lets a socket send its SYN (include/net/tcp.h, MAX_TCP_SYNCNT): twice a
 /// second, for a minute.
 const MAX_TCP_SYNCNT: u32 = 127;
@@ -69,6 +77,19 @@ pub fn is_connected(ctx: *mut bpf_sock_ops) {
         queue::take_slot(outgoing);
     }
     be_as_before(ctx, outgoing, 0);
+}
+
+/// Its windows are set, and nothing is sent yet. What has waited looks to the kernel as if its SYN had been
+/// lost again and again, and would begin with a window of one segment (net/ipv4/tcp_input.c,
+/// tcp_init_transfer, RFC 6298, section 5).
+#[inline(always)]
+pub fn begins(ctx: *mut bpf_sock_ops) {
+    let Some(outgoing) = find(ctx) else { return };
+    if outgoing.timeout_ms != 0 {
+        outgoing.timeout_ms = 0;
+        set_option(ctx, TCP_BPF_SNDCWND_CLAMP, TCP_INFINITE_SSTHRESH);
+        set_option(ctx, TCP_BPF_IW, TCP_INIT_CWND);
+    }
 }
 
 /// It is over.

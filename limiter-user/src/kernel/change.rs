@@ -124,7 +124,7 @@ impl Kernel {
             // Counts when the policy is announced.
             let pins = self.pins.as_ref();
             self.cgroups
-                .outgoing(compiled.outgoing(), &mut self.ebpf, pins)?;
+                .outgoing(compiled.outgoing(), &self.ebpf, pins)?;
         }
         // Whoever comes after a sudden end has to know what there is.
         self.write_record()?;
@@ -155,9 +155,7 @@ impl Kernel {
         if self.compiled.outgoing() == Outgoing::Ignored {
             let pins = self.pins.as_ref();
             // Nothing is attached, so nothing can fail.
-            let _ = self
-                .cgroups
-                .outgoing(Outgoing::Ignored, &mut self.ebpf, pins);
+            let _ = self.cgroups.outgoing(Outgoing::Ignored, &self.ebpf, pins);
         }
         let past = |one: &Placed| match one.origin {
             Origin::Resized { from } => self.zones.read_counters(from),

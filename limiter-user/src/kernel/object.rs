@@ -22,6 +22,7 @@ use limiter_common::{
 };
 
 use super::{
+    cgroup::Outgoing,
     error::{Context, KernelError},
     pins::Pins,
     raw::Raw,
@@ -169,23 +170,28 @@ pub(super) fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
     )
 }
 
-/// Has the kernel verify this program of outgoing connections, unless it has.
-pub(super) fn load_outgoing(ebpf: &mut Ebpf, name: &'static str) -> Result<(), KernelError> {
-    if descriptor(ebpf, name).is_ok() {
-        return Ok(());
-    }
-    let loaded = match name {
-        PROGRAM_HOLD => program::<CgroupSkb>(ebpf, name)?.load(),
-        PROGRAM_RELEASE => program::<CgroupSock>(ebpf, name)?.load(),
-        _ => program::<CgroupSockAddr>(ebpf, name)?.load(),
+/// Has the kernel verify the programs of outgoing connections. They cannot be loaded later: by then the
+/// maps that they name are taken.
+///
+/// # Errors
+///
+/// On kernels before 5.18. Nothing else needs these programs.
+pub(super) fn load_outgoing(ebpf: &mut Ebpf) -> Result<(), KernelError> {
+    let load = |ebpf: &mut Ebpf, name| match name {
+        PROGRAM_HOLD => program::<CgroupSkb>(ebpf, name)?
+            .load()
+            .context("load program", name),
+        PROGRAM_RELEASE => program::<CgroupSock>(ebpf, name)?
+            .load()
+            .context("load program", name),
+        _ => program::<CgroupSockAddr>(ebpf, name)?
+            .load()
+            .context("load program", name),
     };
-    verify(name, loaded).map_err(|error| {
-        let hint = "\"upstream\" needs Linux 5.18 or later";
-        if error.hint.is_some() {
-            error
-        } else {
-            error.hint(hint)
-        }
+    let mut programs = Outgoing::Queued.programs().iter();
+    programs.try_for_each(|name| {
+        load(ebpf, *name)
+            .map_err(|error| explain(error.hint("\"upstream\" needs Linux 5.18 or later")))
     })
 }
 

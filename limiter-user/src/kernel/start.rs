@@ -115,11 +115,12 @@ impl Kernel {
         let compiled = compile::compile(policy, &indices)?;
         let policy_maps = PolicyMaps::write(&mut ebpf, &compiled)?;
         object::load_programs(&mut ebpf)?;
+        cgroups.load_outgoing(&mut ebpf);
 
         // Count first, so that from here on no connection is missed; then add those that were
         // open before; refuse only when the counts are true.
         cgroups.count(&ebpf, pins.as_ref());
-        cgroups.outgoing(compiled.outgoing(), &mut ebpf, pins.as_ref())?;
+        cgroups.outgoing(compiled.outgoing(), &ebpf, pins.as_ref())?;
         cgroups.check()?;
         let mut candidates = Candidates::take(&mut ebpf)?;
         let adopted = candidates.adopt(&mut ebpf, &cgroups.scope(), &compiled, None)?;
@@ -179,8 +180,9 @@ impl Kernel {
         let zones = ZoneMaps::take_over(&mut ebpf, &record.zones, &in_force)?;
         let upstreams = UpstreamMaps::take(&mut ebpf, &record.upstreams)?;
         object::load_programs(&mut ebpf)?;
+        cgroups.load_outgoing(&mut ebpf);
         // From here on our programs run, with the maps and the policy of before.
-        cgroups.take_over(&mut ebpf, &pins)?;
+        cgroups.take_over(&ebpf, &pins)?;
         let diversion = Diversion::new(&mut ebpf)?;
         let interfaces = interfaces(&mut ebpf, policy, Some(&pins))?;
         let mut kernel = Self {

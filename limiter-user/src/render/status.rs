@@ -1,6 +1,6 @@
 //! The daemon's state.
 
-use super::{duration, servers::servers, upstreams::upstreams, zones::zones};
+use super::{duration, servers::servers, zones::with_upstreams};
 use crate::api::{Attached, PacketStatus, Status};
 
 /// The daemon, what is attached where, servers, zones.
@@ -26,11 +26,7 @@ pub fn status(status: &Status) -> String {
     text.push('\n');
     text.push_str(&servers(&status.servers));
     text.push('\n');
-    text.push_str(&zones(&status.zones));
-    if !status.upstreams.is_empty() {
-        text.push('\n');
-        text.push_str(&upstreams(&status.upstreams));
-    }
+    text.push_str(&with_upstreams(&status.zones, &status.upstreams));
     text
 }
 

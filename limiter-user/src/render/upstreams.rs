@@ -4,10 +4,48 @@ use super::{
     on_off,
     table::{Side, Table},
 };
-use crate::api::UpstreamStatus;
+use crate::{api::UpstreamStatus, time};
 
-/// One line per server.
+/// One line per server, and one per queue.
 pub fn upstreams(upstreams: &[UpstreamStatus]) -> String {
+    let mut text = servers(upstreams);
+    if upstreams.iter().any(|it| it.queue.is_some()) {
+        text.push('\n');
+        text.push_str(&queues(upstreams));
+    }
+    text
+}
+
+fn queues(upstreams: &[UpstreamStatus]) -> String {
+    let mut table = Table::new([
+        ("UPSTREAM", Side::Left),
+        ("QUEUED", Side::Right),
+        ("MAX", Side::Right),
+        ("TIMEOUT", Side::Right),
+        ("WAITED", Side::Right),
+        ("REJECTED", Side::Right),
+        ("TIMED OUT", Side::Right),
+        ("LONGEST", Side::Right),
+    ]);
+    for upstream in upstreams {
+        let Some(queue) = &upstream.queue else {
+            continue;
+        };
+        table.row([
+            upstream.upstream.clone(),
+            queue.queued.to_string(),
+            queue.max.to_string(),
+            time::format(queue.timeout_ms.into()),
+            queue.waited.to_string(),
+            queue.rejected.to_string(),
+            queue.timed_out.to_string(),
+            time::format(queue.longest_wait_ms),
+        ]);
+    }
+    table.render()
+}
+
+fn servers(upstreams: &[UpstreamStatus]) -> String {
     let mut table = Table::new([
         ("UPSTREAM", Side::Left),
         ("SERVER", Side::Left),
@@ -43,7 +81,35 @@ pub fn upstreams(upstreams: &[UpstreamStatus]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{api::UpstreamServerStatus, policy::LogLevel};
+    use crate::{
+        api::{QueueStatus, UpstreamServerStatus},
+        policy::LogLevel,
+    };
+
+    #[test]
+    fn each_queue_has_a_line() {
+        let text = upstreams(&[UpstreamStatus {
+            upstream: "backend".to_owned(),
+            servers: Vec::new(),
+            queue: Some(QueueStatus {
+                max: 100,
+                timeout_ms: 60_000,
+                queued: 3,
+                waited: 500,
+                rejected: 2,
+                timed_out: 1,
+                longest_wait_ms: 1_234,
+            }),
+            dry_run: false,
+            log_level: LogLevel::Error,
+        }]);
+        let last = text.lines().last().map(str::split_whitespace);
+        let words: Vec<_> = last.expect("a line").collect();
+        assert_eq!(
+            words,
+            ["backend", "3", "100", "1m", "500", "2", "1", "1s234ms"]
+        );
+    }
 
     #[test]
     fn each_server_has_a_line() {

@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    os::fd::AsFd as _,
+    os::fd::{AsFd as _, AsRawFd as _},
     thread::{self, sleep},
     time::{Duration, Instant},
 };
@@ -26,6 +26,8 @@ pub struct Visit {
     pub called: u64,
     /// When it returned.
     pub returned: u64,
+    /// Segments that it may send at once (`tcpi_snd_cwnd`); 0: there was no connection.
+    pub window: u32,
     /// When the connection was closed.
     pub closed: u64,
 }
@@ -73,7 +75,9 @@ fn one(hold_ms: u64, to: SocketAddr) -> Visit {
 
 fn hold(called: u64, socket: Option<Socket>, end: String, hold_ms: u64) -> Visit {
     let returned = now();
+    let mut window = 0;
     if end == ESTABLISHED {
+        window = socket.as_ref().map_or(0, self::window);
         sleep(Duration::from_millis(hold_ms));
     }
     // Before the slot is free.
@@ -83,8 +87,27 @@ fn hold(called: u64, socket: Option<Socket>, end: String, hold_ms: u64) -> Visit
         end,
         called,
         returned,
+        window,
         closed,
     }
+}
+
+fn window(socket: &Socket) -> u32 {
+    // SAFETY: all zeros is a value of this type.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
+    // SAFETY: the value has as many bytes as are said.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut length,
+        )
+    };
+    assert_eq!(result, 0, "TCP_INFO: {}", std::io::Error::last_os_error());
+    info.tcpi_snd_cwnd
 }
 
 /// How many of these were open at the same time, at the most: each from when connect() returned until it

@@ -5,6 +5,7 @@ mod ends;
 mod limit;
 mod lives;
 mod load;
+mod proxy;
 mod queue;
 
 use std::net::SocketAddr;

@@ -517,7 +517,7 @@ fn upstreams() {
         ),
         (
             "upstream a { server 192.0.2.1:80; queue 5 timeout=0; }",
-            r#"1:51: invalid timeout value "timeout=0""#,
+            r#"1:43: invalid timeout value "timeout=0""#,
         ),
         (
             "upstream a { server 192.0.2.1:80; queue 5 timeout=61s; }",

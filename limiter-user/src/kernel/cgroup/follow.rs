@@ -24,7 +24,7 @@ impl Kernel {
         self.cgroups.count(&self.ebpf, pins);
         let outgoing = self.compiled.outgoing();
         if outgoing != Outgoing::Ignored
-            && let Err(error) = self.cgroups.outgoing(outgoing, &mut self.ebpf, pins)
+            && let Err(error) = self.cgroups.outgoing(outgoing, &self.ebpf, pins)
         {
             // The next look tries it again.
             tracing::error!("{error}");

@@ -35,6 +35,8 @@ use crate::policy::Policy;
 /// The cgroups of the policy, in its order. Dropping it detaches from all.
 pub(super) struct Cgroups {
     slots: Vec<Slot>,
+    /// Why outgoing connections cannot be counted here.
+    no_outgoing: Option<KernelError>,
     lingering: Lingering,
 }
 
@@ -49,6 +51,7 @@ impl Cgroups {
         let slots = path::wanted(policy)?.into_iter().map(Slot::new);
         let mut cgroups = Self {
             slots: slots.collect(),
+            no_outgoing: None,
             lingering: Lingering::default(),
         };
         cgroups.look(None);
@@ -95,13 +98,15 @@ impl Cgroups {
         .hint("`attach cgroup` takes effect at the next start"))
     }
 
+    /// Has the kernel verify what is attached to cgroups because of outgoing connections. Where it does
+    /// not, that is an error only if it is wanted.
+    pub(super) fn load_outgoing(&mut self, ebpf: &mut Ebpf) {
+        self.no_outgoing = object::load_outgoing(ebpf).err();
+    }
+
     /// Puts our programs in place of those of another daemon, at every cgroup that they are pinned
     /// for; cgroups that have appeared since are counted, too, but nobody is refused there yet.
-    pub(super) fn take_over(&mut self, ebpf: &mut Ebpf, pins: &Pins) -> Result<(), KernelError> {
-        let outgoing = Outgoing::Queued.programs().iter();
-        for program in outgoing.filter(|program| !pins.cgroups(program).is_empty()) {
-            object::load_outgoing(ebpf, program)?;
-        }
+    pub(super) fn take_over(&mut self, ebpf: &Ebpf, pins: &Pins) -> Result<(), KernelError> {
         let here: Vec<u64> = self.there().map(Cgroup::id).collect();
         self.lingering = Lingering::take_over(ebpf, pins, &here)?;
         self.count(ebpf, Some(pins));
@@ -139,11 +144,11 @@ impl Cgroups {
     pub(super) fn outgoing(
         &mut self,
         wanted: Outgoing,
-        ebpf: &mut Ebpf,
+        ebpf: &Ebpf,
         pins: Option<&Pins>,
     ) -> Result<(), KernelError> {
-        for program in wanted.programs() {
-            object::load_outgoing(ebpf, program)?;
+        if let (false, Some(error)) = (wanted == Outgoing::Ignored, &self.no_outgoing) {
+            return Err(error.clone());
         }
         let mut slots = self.slots.iter_mut();
         slots.try_for_each(|slot| slot.outgoing(wanted, ebpf, pins, &mut self.lingering))

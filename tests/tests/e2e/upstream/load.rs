@@ -34,9 +34,9 @@ fn four_workers(queue: &str) {
     }
     let loads: Vec<_> = workers.iter().map(Outgoing::load).collect();
     let established: u64 = loads.iter().map(|it| it.ends["established"]).sum();
-    for which in 0..2 {
+    for (which, server) in to.iter().enumerate() {
         let open = loads.iter().flat_map(|it| it.open[which].iter().copied());
-        assert_eq!(most_at_once(open), MAX, "{}", to[which]);
+        assert_eq!(most_at_once(open), MAX, "{server}");
     }
     if !queue.is_empty() {
         assert!(loads.iter().all(|it| it.ends.len() == 1), "not all got in");

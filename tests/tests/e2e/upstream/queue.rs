@@ -106,7 +106,6 @@ fn a_free_slot_is_used_at_once_with_a_daemon_and_soon_without() {
     limiter.signal(Signal::SIGSTOP);
     let without = turn(8);
     limiter.signal(Signal::SIGCONT);
-    println!("one after the other, each: {with:?}, with the daemon stopped {without:?}");
     assert!(with * 3 < without, "{with:?}, {without:?}");
     all_given_back(&limiter, at(SERVER));
     queued(&limiter, 0);
@@ -185,6 +184,8 @@ fn a_killed_daemon_keeps_nobody_waiting_and_the_next_one_knows_of_all() {
     let visits = waiting.visits();
     assert_eq!(ends(&visits), BTreeSet::from(["established"]));
     assert!(at_once(&visits) <= 2);
+    // However often the kernel has tried to send the SYN.
+    assert!(visits.iter().all(|it| it.window >= 10), "{visits:?}");
 
     assert_eq!(holder.connect(2, at(SERVER)), (2, 0));
     waiting.say(visit(4, 1, 10));

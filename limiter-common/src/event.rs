@@ -78,6 +78,9 @@ pub const HOOK_SOCK_OPS: u8 = 2;
 pub const HOOK_SK_LOOKUP: u8 = 3;
 /// Decided on an interface (`xdp`).
 pub const HOOK_XDP: u8 = 4;
+/// Decided as a process connected to a server of an upstream (`cgroup/connect4`, `connect6`). Such an
+/// event has no zone, and as its server the index of that of the upstream.
+pub const HOOK_CONNECT: u8 = 5;
 
 /// A connection that the daemon has to destroy: one record in the ring of excess connections.
 #[repr(C)]

@@ -13,6 +13,7 @@
 //! | [`entry`] | the value of a zone's map, and the zone's own state |
 //! | [`admission`] | charge, roll back, release: the counting itself |
 //! | [`token`] | what a counted socket remembers |
+//! | [`upstream`] | outgoing connections: their policy, their counts, what a socket remembers |
 //! | [`counters`] | what has been done so far |
 //! | [`event`] | what the daemon is told at once |
 #![no_std]
@@ -29,6 +30,7 @@ pub mod names;
 pub mod packet;
 pub mod policy;
 pub mod token;
+pub mod upstream;
 
 /// Version of every layout in this crate. A daemon never reads maps of another version.
 pub const ABI_VERSION: u32 = 1;

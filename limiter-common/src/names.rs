@@ -18,8 +18,16 @@ pub const PROGRAM_DIVERT: &str = "limiter_divert";
 pub const PROGRAM_REFUSE: &str = "limiter_refuse";
 /// `sock_ops`: counts refused connections that wait to be closed.
 pub const PROGRAM_WAIT: &str = "limiter_wait";
+/// `cgroup/connect4`: counts and refuses connections to the servers of an upstream.
+pub const PROGRAM_CONNECT4: &str = "limiter_connect4";
+/// `cgroup/connect6`: the same.
+pub const PROGRAM_CONNECT6: &str = "limiter_connect6";
+/// `cgroup/sock_release`: gives back the slot of a connect that failed before its SYN.
+pub const PROGRAM_RELEASE: &str = "limiter_sock_release";
+/// `cgroup_skb/egress`: holds the SYNs of connects that wait for a slot.
+pub const PROGRAM_HOLD: &str = "limiter_hold";
 /// Every program of the object.
-pub const PROGRAMS: [&str; 8] = [
+pub const PROGRAMS: [&str; 12] = [
     PROGRAM_COUNT,
     PROGRAM_ENFORCE,
     PROGRAM_ADOPT,
@@ -28,6 +36,10 @@ pub const PROGRAMS: [&str; 8] = [
     PROGRAM_DIVERT,
     PROGRAM_REFUSE,
     PROGRAM_WAIT,
+    PROGRAM_CONNECT4,
+    PROGRAM_CONNECT6,
+    PROGRAM_RELEASE,
+    PROGRAM_HOLD,
 ];
 
 /// Which half of the policy is in force, and switches for the programs.
@@ -84,12 +96,24 @@ pub const MAP_WAITING: &str = "WAITING";
 pub const MAP_TARGET: &str = "TARGET";
 /// What [`PROGRAM_DIVERT`] goes on with: [`PROGRAM_LOOKUP`].
 pub const MAP_NEXT: &str = "NEXT";
+/// Address and port → server of an upstream, two halves.
+pub const MAP_UPSTREAMS: &str = "UPSTREAMS";
+/// Connections and counters of each server of an upstream.
+pub const MAP_UPSTREAM_STATES: &str = "UPSTREAM_STATES";
+/// Socket → the server of an upstream whose slot it holds.
+pub const MAP_OUTGOING: &str = "OUTGOING";
+/// Socket cookie → index of the server of an upstream that it is connected to, to adopt.
+pub const MAP_OUTGOING_CANDIDATES: &str = "OUTGOING_CANDIDATES";
+/// Index of a server and ticket → connect that waits for a slot of it.
+pub const MAP_CONNECT_QUEUE: &str = "CONNECT_QUEUE";
+/// Ring of connects that have been given a slot, for the daemon to send their SYN.
+pub const MAP_HELD_SYNS: &str = "HELD_SYNS";
 /// What the next daemon has to know to go on where this one ends.
 pub const MAP_RECORD: &str = "RECORD";
 /// Bytes of the only value of [`MAP_RECORD`]: their number (4, in the machine's order), then JSON.
 pub const RECORD_BYTES: usize = 256 * 1024;
 /// Every map of the object that the daemon opens by name.
-pub const MAPS: [&str; 27] = [
+pub const MAPS: [&str; 33] = [
     MAP_CONTROL,
     MAP_PORTS,
     MAP_LISTENERS,
@@ -116,5 +140,11 @@ pub const MAPS: [&str; 27] = [
     MAP_WAITING,
     MAP_TARGET,
     MAP_NEXT,
+    MAP_UPSTREAMS,
+    MAP_UPSTREAM_STATES,
+    MAP_OUTGOING,
+    MAP_OUTGOING_CANDIDATES,
+    MAP_CONNECT_QUEUE,
+    MAP_HELD_SYNS,
     MAP_RECORD,
 ];

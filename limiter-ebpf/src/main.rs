@@ -8,6 +8,9 @@
 //! | `limiter_xdp` | `xdp` | [`hooks::early`] |
 //! | `limiter_divert`, `limiter_lookup` | `sk_lookup` | [`hooks::divert`] |
 //! | `limiter_refuse` | `sk_reuseport` | [`hooks::refuse`] |
+//! | `limiter_connect4`, `limiter_connect6` | `cgroup/connect4`, `connect6` | [`hooks::connect`] |
+//! | `limiter_sock_release` | `cgroup/sock_release` | [`hooks::connect`] |
+//! | `limiter_hold` | `cgroup_skb/egress` | [`hooks::hold`] |
 //! | `limiter_wait` | `sock_ops` | [`hooks::wait`] |
 #![no_std]
 #![no_main]
@@ -30,15 +33,24 @@ use aya_ebpf::{
         sk_action::{SK_DROP, SK_PASS},
         xdp_action::{XDP_DROP, XDP_PASS, XDP_TX},
     },
-    macros::{cgroup_skb, sk_lookup, sk_reuseport, sock_ops, xdp},
-    programs::{SkBuffContext, SkLookupContext, SkReuseportContext, SockOpsContext, XdpContext},
+    macros::{cgroup_skb, cgroup_sock, cgroup_sock_addr, sk_lookup, sk_reuseport, sock_ops, xdp},
+    programs::{
+        SkBuffContext, SkLookupContext, SkReuseportContext, SockAddrContext, SockContext,
+        SockOpsContext, XdpContext,
+    },
 };
-use hooks::{adopt::IterTcp, divert::Lookup, early::Early, enforce::Packet, refuse::Diverted};
+use hooks::{
+    adopt::IterTcp, connect::Connect, divert::Lookup, early::Early, enforce::Packet,
+    hold::Outgoing, refuse::Diverted,
+};
 
-/// Return value of `cgroup_skb`: the packet goes on.
+/// Return value of cgroup programs: the packet, the connect goes on.
 const PASS: i32 = 1;
 /// Return value of `cgroup_skb`: the packet is dropped (net/core/filter.c, sk_filter_trim_cap).
 const DROP: i32 = 0;
+/// Return value of `cgroup_skb/egress`: the packet is dropped, and its sender told of congestion
+/// (kernel/bpf/cgroup.c, __cgroup_bpf_run_filter_skb).
+const DROP_CONGESTED: i32 = 2;
 /// Return value of `sock_ops`: the operation goes on; anything it asked for is in `reply`.
 const PROCEED: u32 = 1;
 /// Return value of an iterator: go on with the next object.
@@ -95,6 +107,47 @@ fn limiter_refuse(ctx: SkReuseportContext) -> u32 {
         Diverted::NoAttempt | Diverted::Own | Diverted::Reset => SK_DROP,
         Diverted::Accept | Diverted::Completion => SK_PASS,
     }
+}
+
+/// Counts and refuses outgoing IPv4 connections.
+#[cgroup_sock_addr(connect4)]
+fn limiter_connect4(ctx: SockAddrContext) -> i32 {
+    connect(hooks::connect::v4(ctx.sock_addr))
+}
+
+/// Counts and refuses outgoing IPv6 connections, and those to IPv4 of an IPv6 socket.
+#[cgroup_sock_addr(connect6)]
+fn limiter_connect6(ctx: SockAddrContext) -> i32 {
+    connect(hooks::connect::v6(ctx.sock_addr))
+}
+
+#[inline(always)]
+fn connect(outcome: Connect) -> i32 {
+    match outcome {
+        Connect::NoUpstream
+        | Connect::WithinLimit
+        | Connect::DryRun
+        | Connect::Waits
+        | Connect::Untracked => PASS,
+        // connect() fails with what the hook has set, else with EPERM (kernel/bpf/cgroup.c).
+        Connect::Refused => DROP,
+    }
+}
+
+/// Holds SYNs back until there is a slot for their connection.
+#[cgroup_skb(egress)]
+fn limiter_hold(ctx: SkBuffContext) -> i32 {
+    match hooks::hold::packet(ctx.skb.skb) {
+        Outgoing::Passes => PASS,
+        Outgoing::Held => DROP_CONGESTED,
+    }
+}
+
+/// Gives back the slot of a socket that is closed without ever having sent a SYN.
+#[cgroup_sock(sock_release)]
+fn limiter_sock_release(ctx: SockContext) -> i32 {
+    hooks::connect::release(ctx.sock);
+    PASS
 }
 
 /// Counts refused connections that wait to be closed.

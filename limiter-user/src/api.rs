@@ -13,6 +13,10 @@ pub use self::{
     policy::{InterfacePolicy, PolicyStatus, ZonePolicy},
     reload::{Reloaded, ReloadedZone, ZoneChange},
     server::{Difference, LimitStatus, OverrideStatus, ServerStatus, Setting},
+    upstream::{
+        QueuePolicy, QueueStatus, UpstreamPolicy, UpstreamServerPolicy, UpstreamServerStatus,
+        UpstreamStatus,
+    },
 };
 use crate::policy::{OnFull, XdpMode};
 
@@ -25,6 +29,7 @@ pub mod nginx;
 mod policy;
 mod reload;
 mod server;
+mod upstream;
 
 /// `GET /status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +49,9 @@ pub struct Status {
     pub servers: Vec<ServerStatus>,
     /// All zones.
     pub zones: Vec<ZoneStatus>,
+    /// Servers that processes connect to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upstreams: Vec<UpstreamStatus>,
     /// The event path since start.
     pub events: EventStatus,
     /// Packets since start that were not understood.

@@ -16,6 +16,7 @@ pub use self::{
     listen::{Listen, ListenAddr},
     log::{ErrorLog, LogFormat, LogLevel, LogTarget},
     metrics::Metrics,
+    upstream::{Queue, Upstream, UpstreamServer},
     zone::{Key, OnFull, Prefixes, Zone},
 };
 
@@ -26,6 +27,7 @@ mod listen;
 mod log;
 mod metrics;
 pub mod origin;
+mod upstream;
 mod zone;
 
 /// Everything the daemon enforces. The default is nothing.
@@ -35,6 +37,8 @@ pub struct Policy {
     pub zones: Vec<Zone>,
     /// In the order of the configuration; a server's position is its index in the kernel.
     pub servers: Vec<Server>,
+    /// In the order of the configuration.
+    pub upstreams: Vec<Upstream>,
     /// Where to attach; empty: the root of the cgroup2 hierarchy.
     pub attach: Vec<Attach>,
     /// Where the daemon's log goes, and from which level on.

@@ -9,6 +9,7 @@
 //! Machine   another Debian, with its own systemd, to install the package in
 //! Prometheus a real one, that scrapes the limiter
 //! Waiting   a refused connection that is accepted and closed later
+//! Outgoing  a process in that cgroup and namespace that connects, in every way
 //! client    connections from the test's own process, in that namespace
 //! Tmux      a terminal, and what stands on its screen
 //! Tun       segments that no well-behaved client sends
@@ -45,6 +46,7 @@ pub mod mib;
 pub mod mounts;
 pub mod netns;
 pub mod nginx;
+pub mod outgoing;
 pub mod package;
 pub mod packet;
 pub mod peer;

@@ -34,6 +34,26 @@ impl Nginx {
         Self::start_as(world, address, &Shape::default())
     }
 
+    /// One that asks these servers in turn, and says which of them has answered in the header
+    /// `upstream`.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    pub fn proxy(world: &World, address: SocketAddr, servers: &[SocketAddr]) -> Self {
+        let servers = servers.iter();
+        let servers: String = servers
+            .map(|server| format!("server {server} max_fails=0; "))
+            .collect();
+        let location = "proxy_pass http://backend; proxy_next_upstream error timeout; \
+                        proxy_connect_timeout 60s; add_header upstream $upstream_addr always;";
+        let shape = Shape {
+            http: format!("upstream backend {{ {servers} }}"),
+            location: location.to_owned(),
+            ..Shape::default()
+        };
+        Self::start_as(world, address, &shape)
+    }
+
     /// Starts one with a configuration that differs.
     ///
     /// # Panics
@@ -151,6 +171,8 @@ pub struct Shape {
     pub location: String,
     /// More of the server.
     pub server: String,
+    /// What stands before it.
+    pub http: String,
 }
 
 impl Default for Shape {
@@ -160,6 +182,7 @@ impl Default for Shape {
             worker_connections: 1024,
             location: format!("return 200 \"{BODY}\";"),
             server: String::new(),
+            http: String::new(),
         }
     }
 }
@@ -172,6 +195,7 @@ impl Shape {
             worker_connections,
             location,
             server,
+            http,
         } = self;
         format!(
             "daemon off; worker_processes {workers}; user root; pid {prefix}/pid;
@@ -181,6 +205,7 @@ http {{
     access_log off; keepalive_timeout 600s;
     client_body_temp_path {prefix}/body; proxy_temp_path {prefix}/proxy;
     fastcgi_temp_path {prefix}/fastcgi; uwsgi_temp_path {prefix}/uwsgi; scgi_temp_path {prefix}/scgi;
+    {http}
     server {{ listen {address} reuseport; {server} location / {{ {location} }} }}
 }}
 "

@@ -11,9 +11,9 @@ use core::ffi::c_void;
 use crate::{
     charge,
     maps::{
-        candidates, networks,
+        candidates, networks, outgoing,
         policy::{self, Policy},
-        tokens, waiters,
+        tokens, upstreams, waiters,
     },
 };
 use aya_ebpf::{
@@ -55,6 +55,7 @@ pub fn socket(ctx: *mut IterTcp) {
     };
     // SAFETY: a full TCP socket.
     let cookie = unsafe { bpf_get_socket_cookie(socket) };
+    adopt_outgoing(socket, cookie);
     // SAFETY: a full TCP socket.
     match unsafe { tokens::find(socket) } {
         Some(token) if token.is_counted != 0 => {
@@ -86,6 +87,27 @@ fn settle(policy: Policy, token: &mut Token) {
         Some(server) => charge::trim(server, token),
         None => charge::give_back(token),
     }
+}
+
+/// Counts the socket for a server of an upstream, if the daemon wants it.
+#[inline(always)]
+fn adopt_outgoing(socket: *mut c_void, cookie: u64) {
+    let Some(index) = outgoing::wanted(cookie) else {
+        return;
+    };
+    // SAFETY: a full TCP socket.
+    let Some(outgoing) = (unsafe { outgoing::find_or_create(socket) }) else {
+        return;
+    };
+    if outgoing.held == 0 {
+        if !watch_state(socket) {
+            // What nobody would release must not be charged.
+            return;
+        }
+        outgoing.is_followed = 1;
+        upstreams::charge(index, 0, outgoing);
+    }
+    outgoing::done(cookie);
 }
 
 /// Counts the socket if the daemon wants it.

@@ -4,13 +4,15 @@ use core::ffi::c_void;
 
 use aya_ebpf::{
     bindings::{
-        BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_STATE_CB_FLAG,
-        BPF_SOCK_OPS_TCP_LISTEN_CB, bpf_sock_ops,
+        BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB,
+        BPF_SOCK_OPS_RTO_CB, BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_STATE_CB_FLAG,
+        BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_SOCK_OPS_TCP_LISTEN_CB, bpf_sock_ops,
     },
     helpers::{bpf_get_socket_cookie, bpf_sock_ops_cb_flags_set},
 };
 use limiter_common::{event::Excess, key::Connection, policy::ServerPolicy, token::Token};
 
+use super::outgoing;
 use crate::{
     charge,
     clock::now_ns,
@@ -26,6 +28,10 @@ use crate::{
 
 /// include/net/tcp_states.h
 const TCP_CLOSE: u32 = 7;
+/// The same.
+const TCP_ESTABLISHED: u32 = 1;
+/// The same.
+const TCP_SYN_SENT: u32 = 2;
 
 /// Follows one operation of a socket.
 #[inline(always)]
@@ -34,7 +40,15 @@ pub fn operation(ctx: *mut bpf_sock_ops) {
     // width, as the verifier wants it.
     match unsafe { (&raw const (*ctx).op).read_volatile() } {
         BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => established(ctx),
-        BPF_SOCK_OPS_STATE_CB if has_closed(ctx) => closed(ctx),
+        BPF_SOCK_OPS_STATE_CB => match new_state(ctx) {
+            TCP_CLOSE => closed(ctx),
+            TCP_SYN_SENT => outgoing::connects(ctx),
+            TCP_ESTABLISHED if old_state(ctx) == TCP_SYN_SENT => outgoing::is_connected(ctx),
+            _ => {}
+        },
+        BPF_SOCK_OPS_TCP_CONNECT_CB => outgoing::sends_syn(ctx),
+        BPF_SOCK_OPS_RTO_CB => outgoing::retries(ctx),
+        BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB => outgoing::begins(ctx),
         BPF_SOCK_OPS_TCP_LISTEN_CB => listens(ctx),
         _ => {}
     }
@@ -43,8 +57,21 @@ pub fn operation(ctx: *mut bpf_sock_ops) {
 /// Whether a change of state is the one to closed.
 #[inline(always)]
 pub fn has_closed(ctx: *mut bpf_sock_ops) -> bool {
+    new_state(ctx) == TCP_CLOSE
+}
+
+/// The state that comes, in a callback about states.
+#[inline(always)]
+fn new_state(ctx: *mut bpf_sock_ops) -> u32 {
     // SAFETY: as in `operation`.
-    unsafe { (&raw const (*ctx).__bindgen_anon_1.args[1]).read_volatile() == TCP_CLOSE }
+    unsafe { (&raw const (*ctx).__bindgen_anon_1.args[1]).read_volatile() }
+}
+
+/// The state that ends, in a callback about states.
+#[inline(always)]
+fn old_state(ctx: *mut bpf_sock_ops) -> u32 {
+    // SAFETY: as in `operation`.
+    unsafe { (&raw const (*ctx).__bindgen_anon_1.args[0]).read_volatile() }
 }
 
 /// The socket, if it is a full one.
@@ -95,7 +122,7 @@ fn established(ctx: *mut bpf_sock_ops) {
     token.connection = connection;
     token.is_counted = 1;
     token.opened_ns = now_ns();
-    watch_state(ctx);
+    watch(ctx, BPF_SOCK_OPS_STATE_CB_FLAG);
     if let Some(server) = server {
         let admission = charge::established(server, token);
         debug::established(&connection, server.index, admission.connections);
@@ -124,13 +151,13 @@ fn server(policy: Policy, connection: &Connection) -> Option<&'static ServerPoli
     Some(server)
 }
 
-/// Asks to be called at each change of state, and keeps what other programs have asked for.
+/// Asks for callbacks, and keeps what other programs have asked for.
 #[inline(always)]
-pub fn watch_state(ctx: *mut bpf_sock_ops) {
+pub fn watch(ctx: *mut bpf_sock_ops, callbacks: u32) {
     // SAFETY: as in `operation`.
     unsafe {
         let flags = (&raw const (*ctx).bpf_sock_ops_cb_flags).read_volatile();
-        bpf_sock_ops_cb_flags_set(ctx, (flags | BPF_SOCK_OPS_STATE_CB_FLAG) as i32);
+        bpf_sock_ops_cb_flags_set(ctx, (flags | callbacks) as i32);
     }
 }
 
@@ -150,6 +177,7 @@ fn hand_over(ctx: *mut bpf_sock_ops, connection: &Connection) {
 
 #[inline(always)]
 fn closed(ctx: *mut bpf_sock_ops) {
+    outgoing::closed(ctx);
     let Some(socket) = socket(ctx) else { return };
     // SAFETY: a full socket, from the context.
     let Some(token) = (unsafe { tokens::find(socket) }) else {

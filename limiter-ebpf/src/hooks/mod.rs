@@ -1,9 +1,12 @@
 //! One file a hook.
 
 pub mod adopt;
+pub mod connect;
 pub mod count;
 pub mod divert;
 pub mod early;
 pub mod enforce;
+pub mod hold;
+pub mod outgoing;
 pub mod refuse;
 pub mod wait;

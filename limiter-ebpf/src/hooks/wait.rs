@@ -4,7 +4,8 @@
 //! connections of its key, and none of its slots.
 
 use aya_ebpf::bindings::{
-    BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_STATE_CB, bpf_sock_ops,
+    BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB, BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_STATE_CB_FLAG,
+    bpf_sock_ops,
 };
 use limiter_common::{
     admission::{begin_wait, end_wait},
@@ -14,7 +15,7 @@ use limiter_common::{
 };
 
 use crate::{
-    hooks::count::{connection, has_closed, socket, watch_state},
+    hooks::count::{connection, has_closed, socket, watch},
     judge::first_no,
     maps::{networks, policy, waiters, zones::zone_at},
 };
@@ -41,7 +42,7 @@ fn established(ctx: *mut bpf_sock_ops) {
     };
     // More at once than may wait: what holds no place is reset by the daemon as it is accepted.
     if limiter_begin_wait(server, &connection, waiter) != 0 {
-        watch_state(ctx);
+        watch(ctx, BPF_SOCK_OPS_STATE_CB_FLAG);
     }
 }
 

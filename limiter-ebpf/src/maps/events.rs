@@ -20,7 +20,7 @@ use limiter_common::{
 use crate::{
     atomic::AtomicWord,
     clock::{now_ns, ticks},
-    maps::{policy::Policy, zones::Entry},
+    maps::{policy::Policy, upstreams::State, zones::Entry},
 };
 
 #[btf_map]
@@ -62,23 +62,39 @@ pub struct Leave {
 /// of this CPU. A refusal without leave is counted as suppressed.
 #[inline(always)]
 pub fn leave_for_entry(entry: Entry, policy: Policy) -> Option<Leave> {
-    let now = ticks();
     let refused_before = entry.rejected().fetch_add(1);
+    leave_for(refused_before, entry.last_event(), entry.reported(), policy)
+}
+
+/// The same for a server of an upstream.
+#[inline(always)]
+pub fn leave_for_upstream(state: State, policy: Policy) -> Option<Leave> {
+    let refused_before = state.attempts().fetch_add(1);
+    leave_for(refused_before, state.last_event(), state.reported(), policy)
+}
+
+/// One a second, within the budget of this CPU.
+#[inline(always)]
+fn leave_for(
+    refused_before: u64,
+    last_event: AtomicWord,
+    reported: AtomicWord,
+    policy: Policy,
+) -> Option<Leave> {
+    let now = ticks();
     let counters = counters()?;
-    let last = entry.last_event().load();
+    let last = last_event.load();
     let granted = now.saturating_sub(last) >= policy.ticks_per_second
         && take_from_cpu_budget(refusals(counters), now, policy)
-        && entry.last_event().compare_exchange(last, now) == last;
+        && last_event.compare_exchange(last, now) == last;
     if !granted {
         suppressed(counters);
         return None;
     }
-    let reported = entry.reported().load();
-    entry
-        .reported()
-        .compare_exchange(reported, refused_before + 1);
+    let told = reported.load();
+    reported.compare_exchange(told, refused_before + 1);
     Some(Leave {
-        suppressed: refused_before.saturating_sub(reported),
+        suppressed: refused_before.saturating_sub(told),
     })
 }
 

@@ -33,7 +33,7 @@ static SERVERS: Array<ServerPolicy, { 2 * MAX_SERVER_INDICES as usize }> = Array
 /// The policy in force when the program began.
 #[derive(Clone, Copy)]
 pub struct Policy {
-    half: u32,
+    pub(super) half: u32,
     halves: Halves,
     /// Secret of this run.
     pub seed: u64,

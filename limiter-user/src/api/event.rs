@@ -41,7 +41,9 @@ pub struct Event {
     pub duration_s: Option<f64>,
     /// How the server refuses attempts; with [`EventState::Rejected`] that is what happened.
     pub action: ActionKind,
-    /// Where it was decided: `cgroup_skb`, `sock_ops`, `sk_lookup` or `xdp`.
+    /// Where it was decided: `cgroup_skb`, `sock_ops`, `sk_lookup`, `xdp`, or `connect`: then a process has
+    /// connected to a server of an upstream. `server` is the upstream, `remote_addr` and `remote_port` are
+    /// its server, `zone` is empty, and there is no local address yet.
     pub hook: String,
     /// Refusals of the same key since its last event that were not reported.
     pub suppressed: u64,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::ServerStatus;
+use super::{ServerStatus, UpstreamPolicy};
 use crate::policy::{LogFormat, LogLevel, OnFull, Others, XdpMode, origin::Origins};
 
 /// `check --json`: a policy that is not in force.
@@ -14,6 +14,9 @@ pub struct PolicyStatus {
     pub zones: Vec<ZonePolicy>,
     /// Servers with everything that they inherit.
     pub servers: Vec<ServerStatus>,
+    /// Servers that processes connect to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upstreams: Vec<UpstreamPolicy>,
     /// Cgroups to attach to; empty: the root of the cgroup2 hierarchy.
     pub cgroups: Vec<String>,
     /// Interfaces to attach to.

@@ -7,7 +7,7 @@ use crate::{
     render,
 };
 
-/// Show all zones, or one with the keys that have most connections or refusals
+/// Show all zones and upstreams, or one zone with the keys that have most connections or refusals
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// One zone
@@ -29,7 +29,8 @@ pub(super) async fn run(args: &Args, client: &Client) -> Result<(), Failure> {
         if args.json {
             return output::json(&zones);
         }
-        return output::text(&render::zones::zones(&zones));
+        let upstreams = client.status().await?.upstreams;
+        return output::text(&render::zones::with_upstreams(&zones, &upstreams));
     };
     let top = args.top.unwrap_or(DEFAULT_TOP);
     let zone = match args.by.unwrap_or_default() {

@@ -5,10 +5,7 @@ use super::{
     error::shown,
     word::{self, WordError},
 };
-use crate::{
-    policy::{Action, ActionKind},
-    time,
-};
+use crate::policy::{Action, ActionKind};
 
 const KINDS: [(&str, ActionKind); 3] = [
     ("drop", ActionKind::Drop),
@@ -65,21 +62,7 @@ fn delay(kind: ActionKind, word: &str) -> Result<u32, WordError> {
         );
         return Err(WordError::new(message, "only \"close\" has a delay"));
     }
-    let part = PREFIX.len()..word.len();
-    let Some(ms) = time::parse(text) else {
-        // As nginx says it of `limit_req`.
-        let message = format!("invalid delay value \"{}\"", shown(word));
-        let expected = "expected a time such as 500ms, 2s or 1m30s";
-        return Err(WordError::new(message, expected).at(part));
-    };
-    match u32::try_from(ms) {
-        Ok(ms) if ms <= Action::MAX_DELAY_MS => Ok(ms),
-        _ => {
-            let longest = time::format(Action::MAX_DELAY_MS.into());
-            let message = format!("too long delay \"{}\"", shown(word));
-            Err(WordError::new(message, format!("expected at most {longest}")).at(part))
-        }
-    }
+    word::time_of(word, text, "delay", Action::MAX_DELAY_MS)
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use super::{
     once::Once,
     server::Draft,
     syntax::Word,
+    upstream::Upstreams,
     warnings,
     word::WordError,
     zones::Zones,
@@ -40,6 +41,7 @@ struct Main {
     zones: Zones,
     level: Level,
     servers: Vec<Draft>,
+    upstreams: Upstreams,
     attach: Attachments,
     error_log: Once<ErrorLog>,
     control: Once<Control>,
@@ -57,6 +59,7 @@ impl Main {
             | Kind::LimitConnOverride
             | Kind::LimitConnAction => self.level.take(item),
             Kind::Server => self.server(item),
+            Kind::Upstream => self.upstreams.read(item),
             Kind::Attach => self.attach.take(item),
             Kind::ErrorLog => self.error_log.set(item, error_log(item)?),
             Kind::Control => self.control.set(item, Control::read(item)?),
@@ -64,7 +67,12 @@ impl Main {
             Kind::MetricsTop => self.metrics.top(item),
             Kind::MetricsRunTime => self.metrics.run_time(item),
             // `expand` resolves the first two and keeps the others out of the main context.
-            Kind::Include | Kind::Stream | Kind::Listen | Kind::ServerName => Ok(()),
+            Kind::Include
+            | Kind::Stream
+            | Kind::Listen
+            | Kind::ServerName
+            | Kind::UpstreamServer
+            | Kind::Queue => Ok(()),
         }
     }
 
@@ -85,10 +93,12 @@ impl Main {
         let servers = inherit::resolve(&self.servers, &self.level, &self.zones)?;
         let (servers, server_origins) = servers.into_iter().unzip();
         let (cgroups, interfaces) = self.attach.origins();
+        let (upstreams, upstream_origins) = self.upstreams.resolve(&self.level);
         let control = self.control.value();
         let policy = Policy {
             zones: self.zones.all().iter().map(|it| it.zone.clone()).collect(),
             servers,
+            upstreams,
             attach: self.attach.into_attach(),
             error_log: self.error_log.value().cloned().unwrap_or_default(),
             control: control.map(|it| it.path.clone()),
@@ -112,6 +122,7 @@ impl Main {
                 .map(|it| it.origins.clone())
                 .collect(),
             servers: server_origins,
+            upstreams: upstream_origins,
             cgroups,
             interfaces,
             error_log: self.error_log.origin(),

@@ -2,6 +2,8 @@
 
 use super::suggest;
 
+mod upstream;
+
 /// A directive with a meaning in this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -21,8 +23,11 @@ pub(super) enum Kind {
     MetricsRunTime,
     MetricsTop,
     Server,
+    Queue,
     ServerName,
     Stream,
+    Upstream,
+    UpstreamServer,
 }
 
 /// What follows the name.
@@ -34,6 +39,8 @@ pub(super) enum Shape {
     CountOrOff { count: usize },
     /// `{ … }`, without arguments.
     Block,
+    /// `NAME { … }`
+    NamedBlock,
 }
 
 /// Where a directive may stand.
@@ -45,6 +52,8 @@ pub(super) enum Context {
     Stream,
     /// In `server { … }`.
     Server,
+    /// In `upstream NAME { … }`, where words have meanings of their own.
+    Upstream,
 }
 
 /// One directive of this version.
@@ -64,6 +73,9 @@ impl Directive {
 
     /// Where it belongs, for hints.
     pub(super) fn place(&self) -> &'static str {
+        if self.is_allowed_in(Context::Upstream) && !self.is_allowed_in(Context::Main) {
+            return "it belongs in an \"upstream\" block";
+        }
         match (
             self.is_allowed_in(Context::Main),
             self.is_allowed_in(Context::Server),
@@ -80,8 +92,6 @@ impl Directive {
 pub(super) enum Known {
     /// A directive of this version.
     Ready(&'static Directive),
-    /// A directive of limiter that this version lacks.
-    Later,
     /// A directive of nginx for which limiter has something else, or nothing.
     Foreign {
         /// Completes `"…" directive is not supported: `.
@@ -89,18 +99,27 @@ pub(super) enum Known {
     },
 }
 
-/// Looks a name up; names are case-sensitive, as in nginx.
-pub(super) fn find(name: &str) -> Option<Known> {
+/// Looks a name up as it is meant in this place; names are case-sensitive, as in nginx.
+pub(super) fn find(name: &str, context: Context) -> Option<Known> {
+    if context == Context::Upstream
+        && let Some(known) = upstream::find(name)
+    {
+        return Some(known);
+    }
     if let Some((_, directive)) = READY.iter().find(|(text, _)| *text == name) {
         return Some(Known::Ready(directive));
-    }
-    if LATER.contains(&name) {
-        return Some(Known::Later);
     }
     FOREIGN
         .iter()
         .find(|(text, _)| *text == name)
         .map(|(_, instead)| Known::Foreign { instead })
+}
+
+/// Whether this is the name of a directive anywhere.
+pub(super) fn is_known(name: &str) -> bool {
+    [Context::Main, Context::Upstream]
+        .iter()
+        .any(|context| find(name, *context).is_some())
 }
 
 /// The known directive that somebody who wrote `name` probably meant.
@@ -109,6 +128,12 @@ pub(super) fn closest(name: &str) -> Option<&'static str> {
 }
 
 const EVERYWHERE: &[Context] = &[Context::Main, Context::Stream, Context::Server];
+const ANY_BLOCK: &[Context] = &[
+    Context::Main,
+    Context::Stream,
+    Context::Server,
+    Context::Upstream,
+];
 const MAIN: &[Context] = &[Context::Main, Context::Stream];
 const SERVER: &[Context] = &[Context::Server];
 
@@ -151,11 +176,11 @@ const fn block(kind: Kind, contexts: &'static [Context], usage: &'static str) ->
 }
 
 #[rustfmt::skip]
-static READY: [(&str, Directive); 18] = [
+static READY: [(&str, Directive); 19] = [
     ("attach", simple(Kind::Attach, 2, 3, MAIN, "attach cgroup PATH; attach interface NAME [mode=auto|native|generic];")),
     ("control", simple(Kind::Control, 1, 3, MAIN, "control PATH [group=NAME|GID] [others=read|nothing];")),
     ("error_log", simple(Kind::ErrorLog, 1, 3, MAIN, "error_log stderr|journal|PATH [debug|info|notice|warn|error] [format=text|json];")),
-    ("include", simple(Kind::Include, 1, 1, EVERYWHERE, "include FILES;")),
+    ("include", simple(Kind::Include, 1, 1, ANY_BLOCK, "include FILES;")),
     ("limit_conn", simple(Kind::LimitConn, 2, 2, EVERYWHERE, "limit_conn ZONE NUMBER;")),
     ("limit_conn_action", simple(Kind::LimitConnAction, 1, 2, EVERYWHERE, "limit_conn_action drop|reset|close [delay=TIME];")),
     ("limit_conn_dry_run", simple(Kind::LimitConnDryRun, 1, 1, EVERYWHERE, "limit_conn_dry_run on|off;")),
@@ -170,9 +195,8 @@ static READY: [(&str, Directive); 18] = [
     ("server", block(Kind::Server, MAIN, "server { … }")),
     ("server_name", simple(Kind::ServerName, 1, 1, SERVER, "server_name NAME;")),
     ("stream", block(Kind::Stream, &[Context::Main], "stream { … }")),
+    ("upstream", Directive { kind: Kind::Upstream, shape: Shape::NamedBlock, contexts: MAIN, usage: "upstream NAME { server ADDRESS:PORT [max_conns=N]; [queue NUMBER [timeout=TIME];] }" }),
 ];
-
-static LATER: [&str; 1] = ["upstream"];
 
 const REQUESTS: &str =
     "limiter counts connections, not requests, use \"limit_conn\" or leave it to the web server";
@@ -242,7 +266,7 @@ mod tests {
     fn no_name_is_in_two_tables() {
         let ready = READY.iter().map(|(name, _)| *name);
         let foreign = FOREIGN.iter().map(|(name, _)| *name);
-        let mut names: Vec<_> = ready.chain(LATER).chain(foreign).collect();
+        let mut names: Vec<_> = ready.chain(foreign).collect();
         let count = names.len();
         names.sort_unstable();
         names.dedup();

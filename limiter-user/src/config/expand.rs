@@ -18,7 +18,7 @@ pub(super) struct Item {
     /// Its name as typed.
     pub(super) word: Word,
     pub(super) arguments: Vec<Word>,
-    /// Of a `server`; everything else has none.
+    /// Of a `server` or an `upstream`; everything else has none.
     pub(super) items: Vec<Item>,
 }
 
@@ -85,7 +85,11 @@ impl Expansion {
             }
             kind => {
                 let mut own = Vec::new();
-                self.all(inside, Context::Server, &mut own)?;
+                let context = match kind {
+                    Kind::Upstream => Context::Upstream,
+                    _ => Context::Server,
+                };
+                self.all(inside, context, &mut own)?;
                 items.push(Item {
                     kind,
                     word,
@@ -128,9 +132,8 @@ pub(super) fn duplicate(second: &Word, first: &Word) -> ConfigError {
 /// Checks everything about a directive that the table knows.
 fn recognise(directive: &Directive, context: Context) -> Result<Kind, ConfigError> {
     let word = &directive.name;
-    let known = match directives::find(&word.value) {
+    let known = match directives::find(&word.value, context) {
         Some(Known::Ready(known)) => known,
-        Some(Known::Later) => return Err(unsupported(word, &word.value)),
         Some(Known::Foreign { instead }) => {
             let message = format!("\"{}\" directive is not supported: {instead}", word.value);
             return Err(ConfigError::at(&word.span, message).expected("not a directive of limiter"));
@@ -156,7 +159,7 @@ fn recognise(directive: &Directive, context: Context) -> Result<Kind, ConfigErro
                 .expected("expected \";\"")
                 .help(usage()));
         }
-        (Shape::Block, None) => {
+        (Shape::Block | Shape::NamedBlock, None) => {
             let message = format!("directive \"{}\" has no opening \"{{\"", word.value);
             return Err(
                 ConfigError::at(&directive.last_word().span.behind(), message)
@@ -173,6 +176,7 @@ fn recognise(directive: &Directive, context: Context) -> Result<Kind, ConfigErro
             _ => (count, count),
         },
         Shape::Block => (0, 0),
+        Shape::NamedBlock => (1, 1),
     };
     if (least..=most).contains(&directive.arguments.len()) {
         return Ok(known.kind);
@@ -187,13 +191,4 @@ fn recognise(directive: &Directive, context: Context) -> Result<Kind, ConfigErro
             .expected("expected another argument"),
     };
     Err(error.help(usage()))
-}
-
-/// Something of limiter that this version lacks.
-pub(super) fn unsupported(word: &Word, what: &str) -> ConfigError {
-    ConfigError::at(
-        &word.span,
-        format!("\"{}\" is not supported by this version", shown(what)),
-    )
-    .expected("remove it")
 }

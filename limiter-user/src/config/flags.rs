@@ -124,6 +124,7 @@ impl Flags {
                 log_level,
                 action: self.action()?,
             }],
+            upstreams: Vec::new(),
             attach: self.attach()?,
             error_log: ErrorLog::default(),
             control: None,

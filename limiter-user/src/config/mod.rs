@@ -47,6 +47,7 @@ mod server;
 mod source;
 mod suggest;
 mod syntax;
+mod upstream;
 mod warnings;
 mod wildcard;
 mod word;

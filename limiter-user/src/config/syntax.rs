@@ -252,7 +252,7 @@ fn take_words(words: &mut Vec<Word>, token: &str, span: &Span) -> Result<Head, C
 fn refuse_next_directive(words: &[Word], word: &Word) -> Result<(), ConfigError> {
     let unquoted = word.span.text() == word.value;
     match words {
-        [name, ..] if unquoted && directives::find(&word.value).is_some() => {
+        [name, ..] if unquoted && directives::is_known(&word.value) => {
             Err(not_terminated(name, words)
                 .related(&word.span, "the next directive begins here")
                 .help(format!(

@@ -30,7 +30,10 @@ impl File<'_> {
         }
         warnings.extend(self.of_servers());
         let mut servers = self.policy.servers.iter();
-        if servers.all(|server| server.limits.is_empty()) {
+        let upstreams = self.policy.upstreams.iter();
+        let mut capped = upstreams.flat_map(|it| &it.servers);
+        let has_cap = capped.any(|server| server.max_conns > 0);
+        if !has_cap && servers.all(|server| server.limits.is_empty()) {
             warnings.push(
                 Warning::placeless("nothing is limited: no \"limit_conn\" is in effect")
                     .help("limit_conn ZONE NUMBER;"),

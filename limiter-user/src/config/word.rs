@@ -9,6 +9,7 @@ use super::error::shown;
 use crate::{
     network,
     policy::{LogLevel, OnFull},
+    time,
 };
 
 /// A word that does not mean what it should. Whoever reads the word adds whose it is.
@@ -34,6 +35,30 @@ impl WordError {
     pub(super) fn at(mut self, part: Range<usize>) -> Self {
         self.part = Some(part);
         self
+    }
+}
+
+/// `text`, the end of `word`, as a time of at most so many milliseconds.
+pub(super) fn time_of(
+    word: &str,
+    text: &str,
+    what: &str,
+    longest_ms: u32,
+) -> Result<u32, WordError> {
+    let part = word.len() - text.len()..word.len();
+    let Some(ms) = time::parse(text) else {
+        // As nginx says it of `limit_req`.
+        let message = format!("invalid {what} value \"{}\"", shown(word));
+        let expected = "expected a time such as 500ms, 2s or 1m30s";
+        return Err(WordError::new(message, expected).at(part));
+    };
+    match u32::try_from(ms) {
+        Ok(ms) if ms <= longest_ms => Ok(ms),
+        _ => {
+            let longest = time::format(longest_ms.into());
+            let message = format!("too long {what} \"{}\"", shown(word));
+            Err(WordError::new(message, format!("expected at most {longest}")).at(part))
+        }
     }
 }
 

@@ -17,6 +17,12 @@ pub fn set_dry_run(policy: &mut Policy, change: &SetDryRun) -> Result<Vec<usize>
     for &server in &servers {
         policy.servers[server].dry_run = change.on;
     }
+    if change.server.is_none() {
+        policy
+            .upstreams
+            .iter_mut()
+            .for_each(|it| it.dry_run = change.on);
+    }
     Ok(servers)
 }
 
@@ -30,6 +36,10 @@ pub fn set_log_level(policy: &mut Policy, change: &SetLogLevel) -> Result<Vec<us
     let servers = select(policy, change.server.as_deref())?;
     for &server in &servers {
         policy.servers[server].log_level = change.level;
+    }
+    if change.server.is_none() {
+        let upstreams = policy.upstreams.iter_mut();
+        upstreams.for_each(|it| it.log_level = change.level);
     }
     Ok(servers)
 }

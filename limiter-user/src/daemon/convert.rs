@@ -2,8 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use limiter_common::event::{
-    self, HOOK_CGROUP_SKB, HOOK_SK_LOOKUP, HOOK_SOCK_OPS, HOOK_XDP, REASON_EXHAUSTED, REASON_LIMIT,
-    REASON_NONE, STATUS_CLOSED, STATUS_PASSED, STATUS_REJECTED, STATUS_REJECTED_DRY_RUN,
+    self, HOOK_CGROUP_SKB, HOOK_CONNECT, HOOK_SK_LOOKUP, HOOK_SOCK_OPS, HOOK_XDP, REASON_EXHAUSTED,
+    REASON_LIMIT, REASON_NONE, STATUS_CLOSED, STATUS_PASSED, STATUS_REJECTED,
+    STATUS_REJECTED_DRY_RUN,
 };
 
 use super::{clock::Clock, in_force::InForce};
@@ -55,7 +56,12 @@ impl Moment {
 /// Gives indexes their names and numbers their words. `None`: a value that no version of the
 /// programs sends.
 pub fn convert(event: &event::Event, policy: &InForce, moment: Moment) -> Option<Event> {
-    let server = policy.server(event.server)?;
+    let is_outgoing = event.hook == HOOK_CONNECT;
+    let server = if is_outgoing {
+        policy.upstream(event.server)?
+    } else {
+        policy.server(event.server)?
+    };
     Some(Event {
         number: event.number,
         time: moment.date(event.time_ns),
@@ -72,7 +78,11 @@ pub fn convert(event: &event::Event, policy: &InForce, moment: Moment) -> Option
             REASON_EXHAUSTED => Reason::Exhausted,
             _ => return None,
         },
-        zone: policy.zone(event.zone)?.to_owned(),
+        zone: if is_outgoing {
+            String::new()
+        } else {
+            policy.zone(event.zone)?.to_owned()
+        },
         server: server.name.clone(),
         remote_addr: event.remote.into(),
         remote_port: event.remote_port,
@@ -87,6 +97,7 @@ pub fn convert(event: &event::Event, policy: &InForce, moment: Moment) -> Option
             HOOK_SOCK_OPS => "sock_ops",
             HOOK_SK_LOOKUP => "sk_lookup",
             HOOK_XDP => "xdp",
+            HOOK_CONNECT => "connect",
             _ => return None,
         }
         .to_owned(),

@@ -16,6 +16,8 @@ pub struct InForce {
     zones: HashMap<u16, String>,
     /// The same of servers.
     servers: HashMap<u16, KnownServer>,
+    /// The same of servers of upstreams.
+    upstreams: HashMap<u16, KnownServer>,
 }
 
 /// What events say of a server.
@@ -46,6 +48,7 @@ impl InForce {
             policy: Policy::default(),
             zones: HashMap::new(),
             servers: HashMap::new(),
+            upstreams: HashMap::new(),
         };
         nothing.followed_by(policy, indices)
     }
@@ -60,6 +63,17 @@ impl InForce {
         for (index, server) in indices.servers.iter().zip(&policy.servers) {
             next.servers.insert(*index, KnownServer::of(server));
         }
+        let servers = policy.upstreams.iter();
+        let servers = servers.flat_map(|it| it.servers.iter().map(move |_| it));
+        for (index, upstream) in indices.upstreams.servers.iter().zip(servers) {
+            let server = KnownServer {
+                name: upstream.name.clone(),
+                // What the application sees is a refusal at once.
+                action: ActionKind::Reset,
+                log_level: upstream.log_level,
+            };
+            next.upstreams.insert(*index, server);
+        }
         next.policy = policy;
         next
     }
@@ -67,6 +81,11 @@ impl InForce {
     /// Name of the zone with this index.
     pub fn zone(&self, index: u16) -> Option<&str> {
         self.zones.get(&index).map(String::as_str)
+    }
+
+    /// The upstream that the server with this index belongs to.
+    pub fn upstream(&self, index: u16) -> Option<&KnownServer> {
+        self.upstreams.get(&index)
     }
 
     /// The server with this index.
@@ -87,6 +106,7 @@ impl Deref for InForce {
 pub(super) mod tests {
     use super::*;
     use crate::daemon::view::tests::policy;
+    use crate::kernel::UpstreamIndices;
 
     /// Of the usual policy, with its positions for indices.
     pub(in crate::daemon) fn in_force() -> InForce {
@@ -94,6 +114,7 @@ pub(super) mod tests {
         let indices = Indices {
             zones: (0..).take(policy.zones.len()).collect(),
             servers: (0..).take(policy.servers.len()).collect(),
+            upstreams: UpstreamIndices::default(),
         };
         InForce::new(policy, &indices)
     }
@@ -108,6 +129,7 @@ pub(super) mod tests {
         let indices = Indices {
             zones: vec![0, 2],
             servers: vec![1],
+            upstreams: UpstreamIndices::default(),
         };
         let next = first.followed_by(policy, &indices);
         assert_eq!(next.zone(1), first.zone(1));

@@ -225,6 +225,9 @@ fn announce(policy: &Policy, started: &Started) {
     for server in policy.servers.iter().filter(|server| server.dry_run) {
         notice!("server {:?}: dry run, nobody is refused", server.name);
     }
+    for upstream in policy.upstreams.iter().filter(|it| it.dry_run) {
+        notice!("upstream {:?}: dry run, nobody is refused", upstream.name);
+    }
     if started.how == How::TakenOver {
         let Adopted { connections, .. } = started.applied.adopted;
         notice!("open connections: {connections}");
@@ -255,11 +258,18 @@ fn log_adopted(adopted: &Adopted) {
             adopted.connections
         );
     }
-    if adopted.missed > 0 {
+    if adopted.outgoing > 0 {
+        notice!(
+            "adopted {} connections to upstreams that were open before",
+            adopted.outgoing
+        );
+    }
+    let missed = adopted.missed + adopted.outgoing_missed;
+    if missed > 0 {
         tracing::warn!(
             "{} connections that were open before are not counted: they were closed meanwhile, or \
              the kernel is older than Linux 6.12 and cannot adopt connections",
-            adopted.missed
+            missed
         );
     }
     for listener in &adopted.outside {

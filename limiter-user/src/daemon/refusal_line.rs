@@ -15,6 +15,19 @@ pub fn refusal_line(event: &Event) -> Option<String> {
         Reason::Exhausted => " zone exhausted,",
         Reason::Limit | Reason::None => "",
     };
+    if event.hook == "connect" {
+        let mut line = format!(
+            "limiting connections{dry_run} to upstream \"{}\", server: {}, connections: {}, limit: {}",
+            event.server,
+            SocketAddr::new(event.remote_addr, event.remote_port),
+            event.connections,
+            event.limit,
+        );
+        if event.suppressed > 0 {
+            line.push_str(&format!(", suppressed: {}", event.suppressed));
+        }
+        return Some(line);
+    }
     let mut line = format!(
         "limiting connections{dry_run} by zone \"{}\",{exhausted} client: {}, server: {}, \
          port: {}, local: {}, connections: {}, limit: {}",

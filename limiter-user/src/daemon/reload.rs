@@ -152,6 +152,7 @@ mod tests {
                 connections: 3,
                 missed: 1,
                 outside: Vec::new(),
+                ..Adopted::default()
             },
         };
         let waits = at_the_next_start(&before, &now);

@@ -9,9 +9,11 @@ use super::in_force::InForce;
 use crate::{
     api::{
         InterfacePolicy, KeyParts, LimitStatus, OverrideStatus, PacketStatus, PolicyStatus,
-        ServerStatus, ZonePolicy,
+        QueuePolicy, QueueStatus, ServerStatus, UpstreamPolicy, UpstreamServerPolicy,
+        UpstreamServerStatus, UpstreamStatus, ZonePolicy,
     },
-    policy::{LimitConn, LogTarget, Policy, Server, Zone, origin::Origins},
+    kernel::UpstreamReadings,
+    policy::{LimitConn, LogTarget, Policy, Server, Upstream, Zone, origin::Origins},
     zone_map::MapSize,
 };
 
@@ -34,6 +36,7 @@ pub fn policy(policy: &Policy, origins: Origins, cpus: u64) -> PolicyStatus {
     PolicyStatus {
         zones: zones.collect(),
         servers: servers(policy),
+        upstreams: policy.upstreams.iter().map(upstream_policy).collect(),
         cgroups: policy
             .cgroups()
             .map(|path| path.display().to_string())
@@ -57,6 +60,59 @@ pub fn policy(policy: &Policy, origins: Origins, cpus: u64) -> PolicyStatus {
         metrics_run_time: policy.metrics.run_time,
         origins,
     }
+}
+
+fn upstream_policy(upstream: &Upstream) -> UpstreamPolicy {
+    let servers = upstream.servers.iter().map(|it| UpstreamServerPolicy {
+        server: it.addr,
+        max_conns: it.max_conns,
+    });
+    UpstreamPolicy {
+        upstream: upstream.name.clone(),
+        servers: servers.collect(),
+        queue: upstream.queue.map(|it| QueuePolicy {
+            max: it.max,
+            timeout_ms: it.timeout_ms,
+        }),
+        dry_run: upstream.dry_run,
+        log_level: upstream.log_level,
+    }
+}
+
+/// Every upstream in force, with what is counted of each server, upstream by upstream, and of each
+/// queue.
+pub fn upstreams(policy: &Policy, counted: &UpstreamReadings) -> Vec<UpstreamStatus> {
+    let mut queues = counted.queues.iter();
+    let mut counted = counted.servers.iter();
+    let upstreams = policy.upstreams.iter().map(|upstream| {
+        let queue = queues.next().copied().flatten();
+        let servers = upstream.servers.iter().zip(counted.by_ref());
+        let servers = servers.map(|(it, counted)| UpstreamServerStatus {
+            server: it.addr,
+            max_conns: it.max_conns,
+            active: counted.connections,
+            passed: counted.passed,
+            rejected: counted.rejected,
+            rejected_dry_run: counted.rejected_dry_run,
+            untracked: counted.untracked,
+        });
+        UpstreamStatus {
+            upstream: upstream.name.clone(),
+            servers: servers.collect(),
+            queue: upstream.queue.zip(queue).map(|(it, counted)| QueueStatus {
+                max: it.max,
+                timeout_ms: it.timeout_ms,
+                queued: counted.connections,
+                waited: counted.passed,
+                rejected: counted.rejected,
+                timed_out: counted.timed_out,
+                longest_wait_ms: counted.longest_wait_ns / 1_000_000,
+            }),
+            dry_run: upstream.dry_run,
+            log_level: upstream.log_level,
+        }
+    });
+    upstreams.collect()
 }
 
 /// Every server in force.

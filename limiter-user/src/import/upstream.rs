@@ -6,7 +6,9 @@ use super::{
 };
 use crate::{
     config::grammar::{Directive, Word, shown},
+    policy::Queue,
     render::words::word,
+    time,
 };
 
 /// What to say about a group of servers; nothing if it limits nothing.
@@ -26,7 +28,8 @@ pub(super) fn note(upstream: &Directive, kind: Kind, places: &Places) -> Option<
         return None;
     }
     let mut text = format!(
-        "{}: connections to other servers are not limited by this version of limiter.",
+        "{}: limiter caps these connections in the cgroup that opens them; decide whether it is \
+         attached there.",
         places.quote(upstream)
     );
     if !servers.is_empty() && !lines().any(|line| line.name.value == "zone") {
@@ -35,7 +38,7 @@ pub(super) fn note(upstream: &Directive, kind: Kind, places: &Places) -> Option<
              them.",
         );
     }
-    text.push_str(" It will be written so:");
+    text.push_str(" It is written so:");
     let name = upstream.arguments.first();
     let name = name.map_or("", |word| word.value.as_str());
     let block = std::iter::once(format!("upstream {} {{", word(name)))
@@ -93,11 +96,15 @@ fn queue(line: &Directive) -> Option<String> {
     number.value.parse::<u32>().ok()?;
     let timeout = parameters
         .iter()
-        .find(|word| word.value.starts_with("timeout="))
-        .map(|it| format!(" {}", word(&it.value)));
-    Some(format!(
-        "queue {}{};",
-        number.value,
-        timeout.unwrap_or_default()
-    ))
+        .find_map(|word| word.value.strip_prefix("timeout="));
+    let longest = Queue::MAX_TIMEOUT_MS;
+    let (timeout, remark) = match timeout.map(time::parse) {
+        None => (String::new(), ""),
+        Some(Some(ms)) if ms <= longest.into() => (format!(" timeout={}", time::format(ms)), ""),
+        Some(_) => (
+            format!(" timeout={}", time::format(longest.into())),
+            "  # no longer than that",
+        ),
+    };
+    Some(format!("queue {}{timeout};{remark}", number.value))
 }

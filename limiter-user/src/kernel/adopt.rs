@@ -19,7 +19,7 @@ use aya::{
 };
 use limiter_common::{
     key::Connection,
-    names::{MAP_CANDIDATES, PROGRAM_ADOPT},
+    names::{MAP_CANDIDATES, MAP_OUTGOING_CANDIDATES, PROGRAM_ADOPT},
     token::MAX_CANDIDATES,
 };
 
@@ -42,6 +42,10 @@ pub struct Adopted {
     /// Connections that matched and are not counted: closed meanwhile, or, all of them, because the
     /// kernel does not let an iterator follow a socket's state (before Linux 6.12).
     pub missed: u64,
+    /// Connections to servers of upstreams that were open before and are counted now.
+    pub outgoing: u64,
+    /// Such that are not counted, for the same reasons.
+    pub outgoing_missed: u64,
     /// Listeners on ports that a `listen` names, created outside the cgroups we are attached to
     /// while nothing inside listens there: they are not limited. (The scope of a cgroup follows the
     /// cgroup a listener was created in.) None while a cgroup is waited for.
@@ -49,7 +53,10 @@ pub struct Adopted {
 }
 
 /// Where the programs find whom to adopt.
-pub(super) struct Candidates(HashMap<MapData, u64, Raw<Connection>>);
+pub(super) struct Candidates {
+    incoming: HashMap<MapData, u64, Raw<Connection>>,
+    outgoing: HashMap<MapData, u64, u32>,
+}
 
 impl Candidates {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
@@ -59,7 +66,17 @@ impl Candidates {
         for cookie in left {
             map.remove(&cookie).context("write map", MAP_CANDIDATES)?;
         }
-        Ok(Self(map))
+        let mut outgoing: HashMap<MapData, u64, u32> = take(ebpf, MAP_OUTGOING_CANDIDATES)?;
+        let left: Vec<u64> = outgoing.keys().filter_map(Result::ok).collect();
+        for cookie in left {
+            outgoing
+                .remove(&cookie)
+                .context("write map", MAP_OUTGOING_CANDIDATES)?;
+        }
+        Ok(Self {
+            incoming: map,
+            outgoing,
+        })
     }
 
     /// Looks at the sockets of every network namespace, and adopts what `compiled` counts and
@@ -80,44 +97,53 @@ impl Candidates {
             }
             let mut found = find(&sockets, scope, compiled);
             found.retain(|(_, it)| before.is_none_or(|before| !before.counts(it)));
+            let outgoing = find_outgoing(&sockets, scope, compiled, before);
+            for some in outgoing.chunks(MAX_CANDIDATES) {
+                let (counted, missed) = adopt_some(&mut self.outgoing, iterator, some)?;
+                adopted.outgoing += counted;
+                adopted.outgoing_missed += missed;
+            }
             if found.is_empty() {
                 // Those that are counted already hold what there was asked for before.
                 return before.map_or(Ok(()), |_| walk(iterator));
             }
-            found
-                .chunks(MAX_CANDIDATES)
-                .try_for_each(|found| self.adopt_some(iterator, found, &mut adopted))
+            let found: Vec<_> = found.into_iter().map(|(it, of)| (it, Raw(of))).collect();
+            for some in found.chunks(MAX_CANDIDATES) {
+                let (counted, missed) = adopt_some(&mut self.incoming, iterator, some)?;
+                adopted.connections += counted;
+                adopted.missed += missed;
+            }
+            Ok(())
         })?;
         Ok(adopted)
     }
+}
 
-    /// Adopts as many connections as the map holds.
-    fn adopt_some(
-        &mut self,
-        iterator: &mut Iter,
-        found: &[(u64, Connection)],
-        adopted: &mut Adopted,
-    ) -> Result<(), KernelError> {
-        for (cookie, connection) in found {
-            self.0
-                .insert(cookie, Raw(*connection), 0)
-                .context("write map", MAP_CANDIDATES)?;
-        }
-        let walked = walk(iterator);
-        for (cookie, _) in found {
-            match self.0.remove(cookie) {
-                Ok(()) => adopted.missed += 1,
-                // The program has taken it out.
-                Err(MapError::SyscallError(error))
-                    if error.io_error.kind() == io::ErrorKind::NotFound =>
-                {
-                    adopted.connections += 1;
-                }
-                Err(error) => return Err(error).context("write map", MAP_CANDIDATES),
-            }
-        }
-        walked
+/// Adopts as many connections as the map holds. How many are counted, and how many not.
+fn adopt_some<V: aya::Pod>(
+    map: &mut HashMap<MapData, u64, V>,
+    iterator: &mut Iter,
+    found: &[(u64, V)],
+) -> Result<(u64, u64), KernelError> {
+    for (cookie, value) in found {
+        map.insert(cookie, value, 0)
+            .context("write map", MAP_CANDIDATES)?;
     }
+    let walked = walk(iterator);
+    let (mut counted, mut missed) = (0, 0);
+    for (cookie, _) in found {
+        match map.remove(cookie) {
+            Ok(()) => missed += 1,
+            // The program has taken it out.
+            Err(MapError::SyscallError(error))
+                if error.io_error.kind() == io::ErrorKind::NotFound =>
+            {
+                counted += 1;
+            }
+            Err(error) => return Err(error).context("write map", MAP_CANDIDATES),
+        }
+    }
+    walked.map(|()| (counted, missed))
 }
 
 /// Looks at the counted sockets of every network namespace: they hold what the policy asks for when
@@ -154,7 +180,7 @@ fn find(sockets: &[TcpSocket], scope: &Scope, compiled: &Compiled) -> Vec<(u64, 
         // The kernel does not say which side has opened a connection. Where something listens, or
         // where a `listen` names the very port, it was the other one.
         let passive = listening.contains(&port) || compiled.names_port(port);
-        if socket.is_listener || !passive || !scope.contains(socket) {
+        if socket.is_listener || socket.is_connecting || !passive || !scope.contains(socket) {
             continue;
         }
         let connection = Connection {
@@ -169,6 +195,36 @@ fn find(sockets: &[TcpSocket], scope: &Scope, compiled: &Compiled) -> Vec<(u64, 
         }
     }
     found
+}
+
+/// Connections to servers of upstreams that `compiled` counts and `before` did not, with the indices
+/// of the servers. What is counted all the same, the program knows.
+fn find_outgoing(
+    sockets: &[TcpSocket],
+    scope: &Scope,
+    compiled: &Compiled,
+    before: Option<&Compiled>,
+) -> Vec<(u64, u32)> {
+    if compiled.upstreams.is_empty() {
+        return Vec::new();
+    }
+    let listening: HashSet<u16> = sockets
+        .iter()
+        .filter(|socket| socket.is_listener)
+        .map(|socket| socket.local.port())
+        .collect();
+    let found = sockets.iter().filter_map(|socket| {
+        // A client may have the address and the port of a server; then a listener has accepted it.
+        let active = socket.is_connecting || !listening.contains(&socket.local.port());
+        if socket.is_listener || !active || !scope.contains(socket) {
+            return None;
+        }
+        let server = (socket.remote.ip().into(), socket.remote.port());
+        let found = compiled.upstreams.get(&server)?;
+        let is_new = before.is_none_or(|before| !before.upstreams.contains_key(&server));
+        is_new.then_some((socket.cookie, found.index.into()))
+    });
+    found.collect()
 }
 
 /// Listeners outside the scope on ports that a `listen` names and that nothing inside listens on.

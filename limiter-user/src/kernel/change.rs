@@ -18,9 +18,10 @@ use limiter_common::counters::ZoneCounters;
 use super::{
     Kernel,
     adopt::{self, Adopted},
+    cgroup::Outgoing,
     compile::{self, Compiled},
     error::KernelError,
-    indices::Indices,
+    indices::{Indices, UpstreamIndices},
     zones::{Origin, Placed},
 };
 use crate::policy::Policy;
@@ -81,9 +82,10 @@ impl Kernel {
     fn apply_to_zones(&mut self, policy: &Policy) -> Result<Applied, KernelError> {
         let names = policy.servers.iter().map(|server| server.name.as_str());
         let servers = self.servers.assign(names)?;
+        let upstreams = self.upstreams.assign(policy)?;
         let placed = self.zones.place(&policy.zones);
         let result = placed.and_then(|placed| {
-            let result = self.apply_placed(policy, &placed, servers);
+            let result = self.apply_placed(policy, &placed, servers, upstreams);
             if result.is_err() {
                 self.zones.discard(&placed);
             }
@@ -91,6 +93,7 @@ impl Kernel {
         });
         // Of the policy that is in force now, whichever it is.
         self.servers.keep_only(&self.indices.servers);
+        self.upstreams.keep_only(&self.indices.upstreams);
         if let Err(error) = self.write_record() {
             tracing::warn!("{error}");
         }
@@ -102,10 +105,12 @@ impl Kernel {
         policy: &Policy,
         placed: &[Placed],
         servers: Vec<u16>,
+        upstreams: UpstreamIndices,
     ) -> Result<Applied, KernelError> {
         let indices = Indices {
             zones: placed.iter().map(|one| one.index).collect(),
             servers,
+            upstreams,
         };
         let compiled = compile::compile(policy, &indices)?;
         let start: Vec<ZoneCounters> = placed
@@ -115,6 +120,12 @@ impl Kernel {
         // Before a program wants it; what is not wanted any more does no harm for a moment.
         self.follow_listeners(policy)?;
         self.policy.prepare(&compiled)?;
+        if compiled.outgoing() != Outgoing::Ignored {
+            // Counts when the policy is announced.
+            let pins = self.pins.as_ref();
+            self.cgroups
+                .outgoing(compiled.outgoing(), &self.ebpf, pins)?;
+        }
         // Whoever comes after a sudden end has to know what there is.
         self.write_record()?;
         let counts_alike = self.is_settled && compiled.counts_alike(&self.compiled);
@@ -140,6 +151,11 @@ impl Kernel {
         } else if let Err(error) = self.zones.wait_for_programs() {
             // In force all the same.
             tracing::error!("{error}");
+        }
+        if self.compiled.outgoing() == Outgoing::Ignored {
+            let pins = self.pins.as_ref();
+            // Nothing is attached, so nothing can fail.
+            let _ = self.cgroups.outgoing(Outgoing::Ignored, &self.ebpf, pins);
         }
         let past = |one: &Placed| match one.origin {
             Origin::Resized { from } => self.zones.read_counters(from),

@@ -10,11 +10,13 @@ use limiter_common::{
         ACTION_CLOSE, ACTION_DROP, ACTION_RESET, Limit, MAX_LIMITS, MAX_LISTENERS, MAX_NETWORKS,
         MAX_SERVERS, MAX_ZONES, PORTS, PortEntry, ServerPolicy,
     },
+    upstream::UpstreamServer,
 };
 
 use super::{
+    cgroup::Outgoing,
     error::KernelError,
-    indices::Indices,
+    indices::{Indices, UpstreamIndices},
     networks::{self, Networks},
 };
 use crate::policy::{Action, Key, ListenAddr, Policy, Server, Zone};
@@ -26,6 +28,8 @@ pub(super) struct Compiled {
     pub(super) ports: Vec<PortEntry>,
     /// Class and address → index of the server plus one.
     pub(super) listeners: HashMap<(u16, Addr), u32>,
+    /// Address and port → server of an upstream.
+    pub(super) upstreams: HashMap<(Addr, u16), UpstreamServer>,
     /// In the order of the policy.
     pub(super) servers: Vec<ServerPolicy>,
     /// Index of a server → clients that it does not account.
@@ -42,6 +46,7 @@ impl Compiled {
         Self {
             ports: vec![PortEntry::default(); PORTS as usize],
             listeners: HashMap::new(),
+            upstreams: HashMap::new(),
             servers: Vec::new(),
             exempt: HashMap::new(),
             networks: Networks::new(),
@@ -83,6 +88,8 @@ impl Compiled {
             with_limits
         };
         self.ports == other.ports
+            && self.has_upstreams_of(other)
+            && other.has_upstreams_of(self)
             && self.listeners == other.listeners
             && self.exempt == other.exempt
             && has_limits(self) == has_limits(other)
@@ -103,6 +110,23 @@ impl Compiled {
                 .collect()
         };
         self.counts_as_many_as(other) && keys(self) == keys(other)
+    }
+
+    /// Whether it counts connections to every server of an upstream that the other one counts.
+    fn has_upstreams_of(&self, other: &Self) -> bool {
+        let mut servers = other.upstreams.keys();
+        servers.all(|server| self.upstreams.contains_key(server))
+    }
+
+    /// What is to be done about outgoing connections.
+    pub(super) fn outgoing(&self) -> Outgoing {
+        if self.upstreams.is_empty() {
+            Outgoing::Ignored
+        } else if self.upstreams.values().all(|server| server.queue_max == 0) {
+            Outgoing::Counted
+        } else {
+            Outgoing::Queued
+        }
     }
 
     /// Whether a `listen` names this very port.
@@ -160,11 +184,37 @@ pub(super) fn compile(policy: &Policy, indices: &Indices) -> Result<Compiled, Ke
     Ok(Compiled {
         ports,
         listeners,
+        upstreams: compile_upstreams(policy, &indices.upstreams),
         servers,
         exempt: exempt.collect(),
         networks,
         named,
     })
+}
+
+fn compile_upstreams(
+    policy: &Policy,
+    indices: &UpstreamIndices,
+) -> HashMap<(Addr, u16), UpstreamServer> {
+    let upstreams = policy.upstreams.iter().zip(&indices.queues);
+    let servers = upstreams
+        .flat_map(|(upstream, queue)| upstream.servers.iter().map(move |it| (upstream, queue, it)));
+    let compiled = servers.zip(&indices.servers);
+    let compiled = compiled.map(|((upstream, queue, server), &index)| {
+        let waits = upstream.queue.zip(*queue);
+        let value = UpstreamServer {
+            max_conns: server.max_conns,
+            index,
+            dry_run: upstream.dry_run.into(),
+            padding: 0,
+            queue_max: waits.map_or(0, |(it, _)| it.max),
+            queue_timeout_ms: waits.map_or(0, |(it, _)| it.timeout_ms),
+            queue: waits.map_or(0, |(_, index)| index),
+            padding_to_word: 0,
+        };
+        ((server.addr.ip().into(), server.addr.port()), value)
+    });
+    compiled.collect()
 }
 
 /// Ports with the same listeners share a class, so that a range takes one entry an address.

@@ -11,14 +11,15 @@ use limiter_common::{
     counters::{EventCounters, PacketCounters},
     event::{EVENT_NUMBER, EVENT_STREAM, Event, Excess},
     names::{
-        MAP_EVENT_COUNTERS, MAP_EVENT_NUMBERS, MAP_EVENTS, MAP_EXCESS, MAP_NEW_LISTENERS,
-        MAP_PACKET_COUNTERS,
+        MAP_EVENT_COUNTERS, MAP_EVENT_NUMBERS, MAP_EVENTS, MAP_EXCESS, MAP_HELD_SYNS,
+        MAP_NEW_LISTENERS, MAP_PACKET_COUNTERS,
     },
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
     error::{Context, KernelError},
+    held_syns::Sender,
     netns,
     policy::{seed as random, take},
     raw::{Raw, read_record},
@@ -147,11 +148,15 @@ fn read_per_cpu<T: super::raw::Boundary>(
     map.get(&0, 0).context("read map", name)
 }
 
-/// Destroys excess connections and passes the programs' debug output on.
+/// Destroys excess connections, sends SYNs that were held back, and passes the programs' debug output on.
 pub(super) fn housekeeping(
     ebpf: &mut Ebpf,
 ) -> Result<impl Future<Output = ()> + Send + 'static, KernelError> {
     let mut excess = poll(take::<RingBuf<MapData>>(ebpf, MAP_EXCESS)?, MAP_EXCESS)?;
+    let mut held = poll(
+        take::<RingBuf<MapData>>(ebpf, MAP_HELD_SYNS)?,
+        MAP_HELD_SYNS,
+    )?;
     let debug = EbpfLogger::init(ebpf).ok();
     Ok(async move {
         let debug_output = async move {
@@ -172,7 +177,20 @@ pub(super) fn housekeeping(
                 let _ = tokio::task::spawn_blocking(move || destroy(&batch)).await;
             }
         };
-        tokio::join!(debug_output, destruction);
+        let sending = async move {
+            let mut syns = Vec::new();
+            let mut sender = Sender::default();
+            while read(&mut held, &mut syns).await.is_ok() {
+                let batch = std::mem::take(&mut syns);
+                // Looks through all network namespaces now and then.
+                let task = tokio::task::spawn_blocking(move || {
+                    sender.send(&batch);
+                    sender
+                });
+                sender = task.await.unwrap_or_default();
+            }
+        };
+        tokio::join!(debug_output, destruction, sending);
     })
 }
 

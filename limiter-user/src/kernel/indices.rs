@@ -4,7 +4,10 @@
 //! they exist, whatever their position in the configuration. An index that was given up is used
 //! again as late as possible.
 
-use limiter_common::policy::{MAX_SERVER_INDICES, MAX_ZONE_INDICES};
+use limiter_common::{
+    policy::{MAX_SERVER_INDICES, MAX_ZONE_INDICES},
+    upstream::MAX_UPSTREAM_INDICES,
+};
 
 use super::error::KernelError;
 
@@ -15,6 +18,24 @@ pub struct Indices {
     pub zones: Vec<u16>,
     /// Of the servers.
     pub servers: Vec<u16>,
+    /// Of the servers of upstreams and their queues.
+    pub upstreams: UpstreamIndices,
+}
+
+/// Of upstreams, by position in a policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamIndices {
+    /// Of the servers, upstream by upstream.
+    pub servers: Vec<u16>,
+    /// Of the queue of each upstream.
+    pub queues: Vec<Option<u16>>,
+}
+
+impl UpstreamIndices {
+    /// Whether it is one of these.
+    pub(super) fn contain(&self, index: u16) -> bool {
+        self.servers.contains(&index) || self.queues.contains(&Some(index))
+    }
 }
 
 /// Gives out indices of one kind.
@@ -33,6 +54,10 @@ impl Dispenser {
 
     pub(super) fn of_servers() -> Self {
         Self::new("servers", MAX_SERVER_INDICES)
+    }
+
+    pub(super) fn of_upstreams() -> Self {
+        Self::new("servers of upstreams", MAX_UPSTREAM_INDICES)
     }
 
     fn new(what: &'static str, indices: u32) -> Self {

@@ -12,6 +12,7 @@ use limiter_common::{
     counters::ZoneCounters,
     names::{MAP_RECORD, MAP_ZONE_COUNTERS, MAP_ZONES, PROGRAM_COUNT, PROGRAM_ENFORCE},
     policy::{MAX_SERVER_INDICES, MAX_ZONE_INDICES},
+    upstream::MAX_UPSTREAM_INDICES,
 };
 
 use super::{
@@ -90,6 +91,11 @@ fn obstacle(pins: &Pins, record: &Record, cgroups: &Cgroups) -> Option<String> {
     for &cgroup in &record.counted {
         let attached_to = attached_to(&pins.link(PROGRAM_COUNT, cgroup));
         let is_there = cgroups.there().any(|it| it.id() == cgroup);
+        for program in record.outgoing.iter().filter(|_| is_there) {
+            if self::attached_to(&pins.link(program, cgroup)) != Some(cgroup) {
+                return Some(not_attached(program, cgroup));
+            }
+        }
         // The kernel detaches from one that is gone when nothing in it is open any more.
         if attached_to != Some(cgroup) && (is_there || attached_to != Some(0)) {
             return Some(not_attached(PROGRAM_COUNT, cgroup));
@@ -115,7 +121,10 @@ fn makes_sense(record: &Record) -> bool {
     }
     let zones = record.zones.iter().map(|zone| zone.index);
     let servers = record.servers.iter().map(|server| server.index);
-    all_different(zones, MAX_ZONE_INDICES) && all_different(servers, MAX_SERVER_INDICES)
+    let upstreams = record.upstreams.iter().map(|server| server.index);
+    all_different(zones, MAX_ZONE_INDICES)
+        && all_different(servers, MAX_SERVER_INDICES)
+        && all_different(upstreams, MAX_UPSTREAM_INDICES)
 }
 
 /// Every zone of the record has its map.

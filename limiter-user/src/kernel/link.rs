@@ -16,7 +16,11 @@ use super::syscall::{Command, bpf, info};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hook {
     CgroupIngress = 0,
+    CgroupEgress = 1,
     CgroupSockOps = 3,
+    CgroupConnect4 = 10,
+    CgroupConnect6 = 11,
+    CgroupSockRelease = 34,
     Xdp = 37,
 }
 

@@ -15,6 +15,7 @@
 //! | `policy` | the policy maps: two halves, one switch |
 //! | `networks` | client networks that are treated otherwise |
 //! | `zones` | the zones' maps and counters |
+//! | `upstreams` | the servers of upstreams |
 //! | `events` | the rings |
 //! | `adopt` | connections that are open while a policy begins |
 //! | `change` | one policy takes the place of another |
@@ -38,6 +39,7 @@ mod compile;
 mod divert;
 mod error;
 mod events;
+mod held_syns;
 mod holders;
 mod indices;
 mod interface;
@@ -60,6 +62,7 @@ pub mod sock_diag;
 mod start;
 mod syscall;
 mod twin;
+mod upstreams;
 mod zones;
 
 use std::path::Path;
@@ -75,7 +78,7 @@ pub use self::{
     error::KernelError,
     events::{EventStream, NewListeners},
     holders::{Holder, HolderReader},
-    indices::Indices,
+    indices::{Indices, UpstreamIndices},
     interface::{AttachedInterface, InterfaceWatch, interface_names},
     listening::ListenerReader,
     netns::enter_that_of as enter_network_of,
@@ -85,6 +88,7 @@ pub use self::{
     readings::ZoneReading,
     run_time::{Runs, Stopwatch},
     start::{How, Started},
+    upstreams::UpstreamReadings,
     zones::{KeyReader, Origin, possible_cpus},
 };
 use self::{
@@ -98,6 +102,7 @@ use self::{
     layout::layout,
     pins::{Pins, Record, RecordMap, RecordedServer},
     policy::PolicyMaps,
+    upstreams::UpstreamMaps,
     zones::ZoneMaps,
 };
 use crate::policy::Policy;
@@ -121,6 +126,7 @@ pub struct Kernel {
     indices: Indices,
     zones: ZoneMaps,
     servers: ServerIndices,
+    upstreams: UpstreamMaps,
     candidates: Candidates,
     /// Whether open connections hold what the policy in force asks for, and no more.
     is_settled: bool,
@@ -171,6 +177,7 @@ impl Kernel {
 
     fn write_record(&self) -> Result<(), KernelError> {
         let servers = self.servers.names().iter();
+        let outgoing = self.compiled.outgoing().programs().iter();
         self.record.write(&Record {
             layout: layout().all,
             counters: layout().counters,
@@ -184,6 +191,8 @@ impl Kernel {
                     name: name.clone(),
                 })
                 .collect(),
+            upstreams: self.upstreams.record(),
+            outgoing: outgoing.map(|&program| program.to_owned()).collect(),
             books: self.books.clone(),
         })
     }

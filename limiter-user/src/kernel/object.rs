@@ -5,19 +5,24 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use aya::{
     Btf, Ebpf, EbpfLoader,
     maps::{HashMap, IterableMap as _, Map, MapData},
-    programs::{CgroupSkb, Iter, Program, ProgramError, SkLookup, SkReuseport, SockOps, Xdp},
+    programs::{
+        CgroupSkb, CgroupSock, CgroupSockAddr, Iter, Program, ProgramError, SkLookup, SkReuseport,
+        SockOps, Xdp,
+    },
 };
 use limiter_common::{
     entry::ZoneEntry,
     key::ZoneKeyWords,
     names::{
-        MAP_EVENTS, MAP_EXCESS, MAP_NEW_LISTENERS, MAP_NEXT, MAP_TARGET, MAP_TOKENS, MAP_WAITERS,
-        MAPS, PROGRAM_ADOPT, PROGRAM_COUNT, PROGRAM_DIVERT, PROGRAM_ENFORCE, PROGRAM_LOOKUP,
-        PROGRAM_REFUSE, PROGRAM_WAIT, PROGRAM_XDP,
+        MAP_EVENTS, MAP_EXCESS, MAP_HELD_SYNS, MAP_NEW_LISTENERS, MAP_NEXT, MAP_OUTGOING,
+        MAP_TARGET, MAP_TOKENS, MAP_WAITERS, MAPS, PROGRAM_ADOPT, PROGRAM_COUNT, PROGRAM_DIVERT,
+        PROGRAM_ENFORCE, PROGRAM_HOLD, PROGRAM_LOOKUP, PROGRAM_REFUSE, PROGRAM_RELEASE,
+        PROGRAM_WAIT, PROGRAM_XDP,
     },
 };
 
 use super::{
+    cgroup::Outgoing,
     error::{Context, KernelError},
     pins::Pins,
     raw::Raw,
@@ -116,8 +121,8 @@ fn small_loader<'a>() -> EbpfLoader<'a> {
     for map in MAPS {
         match map {
             // Their size must be 0.
-            MAP_TOKENS | MAP_WAITERS => {}
-            MAP_EVENTS | MAP_EXCESS | MAP_NEW_LISTENERS => {
+            MAP_TOKENS | MAP_WAITERS | MAP_OUTGOING => {}
+            MAP_EVENTS | MAP_EXCESS | MAP_HELD_SYNS | MAP_NEW_LISTENERS => {
                 loader.map_max_entries(map, SMALLEST_RING_BYTES);
             }
             _ => {
@@ -131,11 +136,8 @@ fn small_loader<'a>() -> EbpfLoader<'a> {
 /// The map of one zone. (aya has one type for hash maps with and without LRU.)
 pub(super) type ZoneMap = HashMap<MapData, Raw<ZoneKeyWords>, Raw<ZoneEntry>>;
 
-/// Has the kernel verify all programs.
+/// Has the kernel verify all programs, but those of outgoing connections.
 pub(super) fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
-    let verify = |name: &'static str, result: Result<(), ProgramError>| {
-        result.context("load program", name).map_err(explain)
-    };
     verify(
         PROGRAM_COUNT,
         program::<SockOps>(ebpf, PROGRAM_COUNT)?.load(),
@@ -166,6 +168,35 @@ pub(super) fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
         PROGRAM_ADOPT,
         program::<Iter>(ebpf, PROGRAM_ADOPT)?.load("tcp", &btf),
     )
+}
+
+/// Has the kernel verify the programs of outgoing connections. They cannot be loaded later: by then the
+/// maps that they name are taken.
+///
+/// # Errors
+///
+/// On kernels before 5.18. Nothing else needs these programs.
+pub(super) fn load_outgoing(ebpf: &mut Ebpf) -> Result<(), KernelError> {
+    let load = |ebpf: &mut Ebpf, name| match name {
+        PROGRAM_HOLD => program::<CgroupSkb>(ebpf, name)?
+            .load()
+            .context("load program", name),
+        PROGRAM_RELEASE => program::<CgroupSock>(ebpf, name)?
+            .load()
+            .context("load program", name),
+        _ => program::<CgroupSockAddr>(ebpf, name)?
+            .load()
+            .context("load program", name),
+    };
+    let mut programs = Outgoing::Queued.programs().iter();
+    programs.try_for_each(|name| {
+        load(ebpf, *name)
+            .map_err(|error| explain(error.hint("\"upstream\" needs Linux 5.18 or later")))
+    })
+}
+
+fn verify(name: &'static str, loaded: Result<(), ProgramError>) -> Result<(), KernelError> {
+    loaded.context("load program", name).map_err(explain)
 }
 
 /// The loaded program of this name.

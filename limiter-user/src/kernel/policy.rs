@@ -11,8 +11,10 @@ use aya::{
     maps::{Array, HashMap, Map, MapData, MapError},
 };
 use limiter_common::{
-    names::{MAP_CONTROL, MAP_LISTENERS, MAP_NETWORKS, MAP_PORTS, MAP_SERVERS},
+    addr::Addr,
+    names::{MAP_CONTROL, MAP_LISTENERS, MAP_NETWORKS, MAP_PORTS, MAP_SERVERS, MAP_UPSTREAMS},
     policy::{Control, Halves, ListenerKey, MAX_SERVER_INDICES, PORTS, PortEntry, ServerPolicy},
+    upstream::{UpstreamKey, UpstreamServer},
 };
 
 use nix::sys::resource::{Resource, getrlimit};
@@ -30,6 +32,7 @@ pub(super) struct PolicyMaps {
     control: Array<MapData, Raw<Control>>,
     ports: Array<MapData, Raw<PortEntry>>,
     listeners: HashMap<MapData, Raw<ListenerKey>, u32>,
+    upstreams: HashMap<MapData, Raw<UpstreamKey>, Raw<UpstreamServer>>,
     servers: Array<MapData, Raw<ServerPolicy>>,
     networks: NetworkMap,
     /// What is in force in `control`.
@@ -41,7 +44,9 @@ pub(super) struct PolicyMaps {
 #[derive(Clone)]
 struct Half {
     ports: Vec<PortEntry>,
-    listeners: std::collections::HashMap<(u16, limiter_common::addr::Addr), u32>,
+    listeners: std::collections::HashMap<(u16, Addr), u32>,
+    /// Addresses and ports.
+    upstreams: HashSet<(Addr, u16)>,
 }
 
 impl Half {
@@ -49,6 +54,7 @@ impl Half {
         Self {
             ports: vec![PortEntry::default(); PORTS as usize],
             listeners: std::collections::HashMap::new(),
+            upstreams: HashSet::new(),
         }
     }
 }
@@ -60,6 +66,7 @@ impl PolicyMaps {
             control: take(ebpf, MAP_CONTROL)?,
             ports: take(ebpf, MAP_PORTS)?,
             listeners: take(ebpf, MAP_LISTENERS)?,
+            upstreams: take(ebpf, MAP_UPSTREAMS)?,
             servers: take(ebpf, MAP_SERVERS)?,
             networks: NetworkMap::new(take(ebpf, MAP_NETWORKS)?),
             switches: Control {
@@ -97,11 +104,19 @@ impl PolicyMaps {
             let half = &mut halves[key.half as usize & 1];
             half.listeners.insert((key.class as u16, key.addr), server);
         }
+        let upstreams: HashMap<MapData, Raw<UpstreamKey>, Raw<UpstreamServer>> =
+            take(ebpf, MAP_UPSTREAMS)?;
+        for key in upstreams.keys() {
+            let Raw(key) = key.context("read map", MAP_UPSTREAMS)?;
+            let half = &mut halves[key.half as usize & 1];
+            half.upstreams.insert((key.addr, key.port as u16));
+        }
         let switches = control.get(&0, 0).context("read map", MAP_CONTROL)?.0;
         let mut maps = Self {
             control,
             ports,
             listeners,
+            upstreams,
             servers: take(ebpf, MAP_SERVERS)?,
             networks: NetworkMap::take_over(take(ebpf, MAP_NETWORKS)?)?,
             switches: Control {
@@ -197,6 +212,26 @@ impl PolicyMaps {
                 .context("write map", MAP_LISTENERS)?;
         }
         known.listeners.clone_from(&compiled.listeners);
+        let key = |(addr, port): (Addr, u16)| {
+            Raw(UpstreamKey {
+                addr,
+                half,
+                port: port.into(),
+            })
+        };
+        for &server in &known.upstreams {
+            if !compiled.upstreams.contains_key(&server) {
+                self.upstreams
+                    .remove(&key(server))
+                    .context("write map", MAP_UPSTREAMS)?;
+            }
+        }
+        for (&server, value) in &compiled.upstreams {
+            self.upstreams
+                .insert(key(server), Raw(*value), 0)
+                .context("write map", MAP_UPSTREAMS)?;
+        }
+        known.upstreams = compiled.upstreams.keys().copied().collect();
         self.networks.write(half as u8, &compiled.networks)?;
         for server in &compiled.servers {
             let server = ServerPolicy {

@@ -31,7 +31,7 @@ enum Need {
 }
 
 /// What the unit and the manifest give, and the daemon keeps, is in this table and nowhere else.
-const TABLE: [Capability; 7] = [
+const TABLE: [Capability; 8] = [
     Capability {
         name: Name::CAP_NET_ADMIN,
         purpose: "attach to cgroups and interfaces, and close connections",
@@ -56,6 +56,11 @@ const TABLE: [Capability; 7] = [
     Capability {
         name: Name::CAP_SYS_PTRACE,
         purpose: "find the network namespaces and the sockets of others' processes",
+        need: Need::IfThere,
+    },
+    Capability {
+        name: Name::CAP_NET_RAW,
+        purpose: "send the SYN of a connect that has waited",
         need: Need::IfThere,
     },
     Capability {
@@ -177,6 +182,7 @@ mod tests {
         let expected = [
             "CAP_BPF",
             "CAP_NET_ADMIN",
+            "CAP_NET_RAW",
             "CAP_PERFMON",
             "CAP_SYS_ADMIN",
             "CAP_SYS_PTRACE",

@@ -8,6 +8,10 @@ use limiter_common::{
     key::{Connection, ZoneKeyWords},
     policy::{Control, ListenerKey, Listening, Network, PortEntry, ServerPolicy},
     token::{Token, Waiter},
+    upstream::{
+        UpstreamKey, UpstreamServer, UpstreamState,
+        queue::{TicketKey, Waiting},
+    },
 };
 
 /// A value that goes into a map or comes from one.
@@ -53,6 +57,11 @@ boundary!(
     Excess,
     Token,
     Waiter,
+    UpstreamKey,
+    UpstreamServer,
+    UpstreamState,
+    TicketKey,
+    Waiting,
 );
 
 /// Reads one record of a ring.

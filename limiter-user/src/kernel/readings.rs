@@ -2,7 +2,9 @@
 
 use limiter_common::counters::{EventCounters, PacketCounters, ZoneCounters};
 
-use super::{EventStream, HolderReader, Indices, Kernel, KernelError, KeyReader, events};
+use super::{
+    EventStream, HolderReader, Indices, Kernel, KernelError, KeyReader, UpstreamReadings, events,
+};
 
 /// Counts of one zone as the kernel has them.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,6 +45,15 @@ impl Kernel {
     /// If there is no descriptor left.
     pub fn holders(&self) -> Result<HolderReader, KernelError> {
         HolderReader::new(&self.ebpf, &self.compiled, &self.indices)
+    }
+
+    /// What is counted of the upstreams of the policy in force.
+    ///
+    /// # Errors
+    ///
+    /// If the map cannot be read.
+    pub fn read_upstreams(&self) -> Result<UpstreamReadings, KernelError> {
+        self.upstreams.read(&self.indices.upstreams)
     }
 
     /// Slots of the zones of these indices that were taken, and that were given back, ever.

@@ -67,13 +67,13 @@ impl Kernel {
     ///
     /// If the kernel does not tell.
     pub fn program_runs(&self) -> Result<Vec<(&'static str, Runs)>, KernelError> {
-        let programs = PROGRAMS.into_iter().map(|name| {
-            let runs = if name == PROGRAM_DIVERT {
-                self.diversion.runs()?
-            } else {
-                Runs::of(object::descriptor(&self.ebpf, name)?, name)?
-            };
-            Ok((name, runs))
+        let programs = PROGRAMS.into_iter().filter_map(|name| {
+            if name == PROGRAM_DIVERT {
+                return Some(self.diversion.runs().map(|runs| (name, runs)));
+            }
+            // Some are not loaded on older kernels.
+            let program = object::descriptor(&self.ebpf, name).ok()?;
+            Some(Runs::of(program, name).map(|runs| (name, runs)))
         });
         programs.collect()
     }

@@ -12,7 +12,7 @@ use netlink_packet_core::{
 };
 use netlink_packet_sock_diag::{
     SockDiagMessage,
-    constants::{AF_INET, AF_INET6, IPPROTO_TCP, SOCK_DESTROY, TCP_LISTEN},
+    constants::{AF_INET, AF_INET6, IPPROTO_TCP, SOCK_DESTROY, TCP_LISTEN, TCP_SYN_SENT},
     inet::{ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags, nlas::Nla},
 };
 use netlink_sys::{Socket, protocols::NETLINK_SOCK_DIAG};
@@ -36,6 +36,8 @@ pub struct TcpSocket {
     pub remote: SocketAddr,
     /// Whether it listens.
     pub is_listener: bool,
+    /// Whether it has sent a SYN and waits for the answer.
+    pub is_connecting: bool,
     /// Id of the cgroup it was created in, if the kernel tells.
     pub cgroup: Option<u64>,
 }
@@ -46,13 +48,13 @@ const INET_DIAG_CGROUP_ID: u16 = 21;
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Lists the sockets that listen and those of open connections: every state from established to the
-/// last acknowledgement, but not time-wait.
+/// last acknowledgement, but not time-wait; and those that connect.
 ///
 /// # Errors
 ///
 /// If netlink fails.
 pub fn tcp_sockets() -> io::Result<Vec<TcpSocket>> {
-    list(&(open_connections() | StateFlags::LISTEN))
+    list(&(open_connections() | StateFlags::LISTEN | StateFlags::SYN_SENT))
 }
 
 fn open_connections() -> StateFlags {
@@ -221,6 +223,7 @@ fn socket_of(response: &InetResponse) -> TcpSocket {
         local: SocketAddr::new(id.source_address, id.source_port),
         remote: SocketAddr::new(id.destination_address, id.destination_port),
         is_listener: response.header.state == TCP_LISTEN,
+        is_connecting: response.header.state == TCP_SYN_SENT,
         cgroup: response.nlas.iter().find_map(cgroup_of),
     }
 }

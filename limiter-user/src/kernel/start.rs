@@ -24,6 +24,7 @@ use super::{
     pins::{Instance, Pins, Record, RecordMap},
     policy::PolicyMaps,
     privilege,
+    upstreams::UpstreamMaps,
     zones::{Origin, Placed, ZoneMaps},
 };
 use crate::policy::{LogLevel, Policy, Zone};
@@ -104,18 +105,22 @@ impl Kernel {
         let mut ebpf = load(policy, pins.as_ref())?;
         let mut zones = ZoneMaps::take(&mut ebpf)?;
         let mut servers = ServerIndices::new();
+        let mut upstreams = UpstreamMaps::take(&mut ebpf, &[])?;
         let placed = zones.place(&policy.zones)?;
         let indices = Indices {
             zones: placed.iter().map(|one| one.index).collect(),
             servers: servers.assign(policy.servers.iter().map(|it| it.name.as_str()))?,
+            upstreams: upstreams.assign(policy)?,
         };
         let compiled = compile::compile(policy, &indices)?;
         let policy_maps = PolicyMaps::write(&mut ebpf, &compiled)?;
         object::load_programs(&mut ebpf)?;
+        cgroups.load_outgoing(&mut ebpf);
 
         // Count first, so that from here on no connection is missed; then add those that were
         // open before; refuse only when the counts are true.
         cgroups.count(&ebpf, pins.as_ref());
+        cgroups.outgoing(compiled.outgoing(), &ebpf, pins.as_ref())?;
         cgroups.check()?;
         let mut candidates = Candidates::take(&mut ebpf)?;
         let adopted = candidates.adopt(&mut ebpf, &cgroups.scope(), &compiled, None)?;
@@ -142,6 +147,7 @@ impl Kernel {
             indices,
             zones,
             servers,
+            upstreams,
             candidates,
             is_settled: true,
             diversion,
@@ -172,7 +178,9 @@ impl Kernel {
         let known: Vec<u16> = servers.names().iter().map(|(_, index)| *index).collect();
         let in_force = policy_maps.zones_in_force(&known)?;
         let zones = ZoneMaps::take_over(&mut ebpf, &record.zones, &in_force)?;
+        let upstreams = UpstreamMaps::take(&mut ebpf, &record.upstreams)?;
         object::load_programs(&mut ebpf)?;
+        cgroups.load_outgoing(&mut ebpf);
         // From here on our programs run, with the maps and the policy of before.
         cgroups.take_over(&ebpf, &pins)?;
         let diversion = Diversion::new(&mut ebpf)?;
@@ -190,6 +198,7 @@ impl Kernel {
             indices: Indices::default(),
             zones,
             servers,
+            upstreams,
             candidates: Candidates::take(&mut ebpf)?,
             is_settled: false,
             diversion,

@@ -17,6 +17,7 @@ mod keys;
 mod process;
 mod servers;
 mod sockets;
+mod upstreams;
 mod zones;
 
 /// What [`text`] is, in the words of HTTP.
@@ -107,6 +108,7 @@ pub fn text(snapshot: &Snapshot) -> Result<String, String> {
         keys::families(&snapshot.status.zones),
         servers::families(&snapshot.status),
         sockets::families(snapshot.sockets.as_ref()),
+        upstreams::families(&snapshot.status.upstreams),
     ]
     .concat();
     let mut bytes = Vec::new();

@@ -66,6 +66,7 @@ pub(crate) fn snapshot() -> Snapshot {
                 top: Some(vec![key(0, 9), key(7, 8)]),
                 ..ZoneStatus::default()
             }],
+            upstreams: Vec::new(),
             events: EventStatus {
                 sent: 5,
                 lost: 6,

@@ -83,6 +83,9 @@ pub struct Origins {
     pub zones: Vec<ZoneOrigins>,
     /// Server by server.
     pub servers: Vec<ServerOrigins>,
+    /// Upstream by upstream.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upstreams: Vec<UpstreamOrigins>,
     /// Cgroup by cgroup.
     pub cgroups: Vec<Origin>,
     /// Interface by interface.
@@ -108,6 +111,22 @@ pub struct Origins {
     /// `metrics_run_time`
     #[serde(default)]
     pub metrics_run_time: Origin,
+}
+
+/// Of one upstream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamOrigins {
+    /// Its name.
+    pub upstream: Origin,
+    /// Server by server.
+    pub servers: Vec<Origin>,
+    /// `queue`
+    #[serde(default)]
+    pub queue: Origin,
+    /// `limit_conn_dry_run` of the main context.
+    pub dry_run: Origin,
+    /// `limit_conn_log_level` of the main context.
+    pub log_level: Origin,
 }
 
 /// Of one interface.

@@ -10,6 +10,7 @@ pub mod reload;
 pub mod servers;
 pub mod status;
 pub mod table;
+pub mod upstreams;
 pub(crate) mod words;
 pub mod zones;
 

@@ -10,9 +10,11 @@ use super::{
 use crate::{
     control::DEFAULT_SOCKET,
     policy::{
-        Attach, Grant, LimitConn, LogFormat, LogTarget, Metrics, Policy, Server, Zone,
-        origin::{LimitOrigins, Origins, ServerOrigins, ZoneOrigins},
+        Attach, Grant, LimitConn, LogFormat, LogTarget, Metrics, Policy, Queue, Server, Upstream,
+        Zone,
+        origin::{LimitOrigins, Origins, ServerOrigins, UpstreamOrigins, ZoneOrigins},
     },
+    time,
     zone_map::MapSize,
 };
 
@@ -27,6 +29,14 @@ pub fn configuration(policy: &Policy, origins: &Origins, cpus: u64) -> String {
     for (index, it) in policy.zones.iter().enumerate() {
         lines.blank();
         zone(&mut lines, it, origins.zones.get(index), cpus);
+    }
+    if let Some(first) = policy.upstreams.first() {
+        lines.blank();
+        main_context(&mut lines, first, origins.upstreams.first());
+    }
+    for (index, it) in policy.upstreams.iter().enumerate() {
+        lines.blank();
+        upstream(&mut lines, it, origins.upstreams.get(index));
     }
     for (index, it) in policy.servers.iter().enumerate() {
         lines.blank();
@@ -150,6 +160,29 @@ fn zone(lines: &mut Lines, zone: &Zone, origins: Option<&ZoneOrigins>, cpus: u64
     lines.add(text, notes(origins.into_iter().flatten()));
 }
 
+/// What upstreams have from the main context; servers say it for themselves.
+fn main_context(lines: &mut Lines, upstream: &Upstream, origins: Option<&UpstreamOrigins>) {
+    let dry_run = format!("limit_conn_dry_run {};", on_off(upstream.dry_run));
+    lines.add(dry_run, note(origins.map(|it| &it.dry_run)));
+    let level = format!("limit_conn_log_level {};", upstream.log_level);
+    lines.add(level, note(origins.map(|it| &it.log_level)));
+}
+
+fn upstream(lines: &mut Lines, upstream: &Upstream, origins: Option<&UpstreamOrigins>) {
+    let text = format!("upstream {} {{", word(&upstream.name));
+    lines.add(text, note(origins.map(|it| &it.upstream)));
+    for (index, it) in upstream.servers.iter().enumerate() {
+        let text = format!("    server {} max_conns={};", it.addr, it.max_conns);
+        lines.add(text, note(origins.and_then(|it| it.servers.get(index))));
+    }
+    if let Some(Queue { max, timeout_ms }) = upstream.queue {
+        let timeout = time::format(timeout_ms.into());
+        let text = format!("    queue {max} timeout={timeout};");
+        lines.add(text, note(origins.map(|it| &it.queue)));
+    }
+    lines.add("}", None);
+}
+
 fn server(lines: &mut Lines, server: &Server, zones: &[Zone], origins: Option<&ServerOrigins>) {
     lines.add("server {", note(origins.map(|it| &it.block)));
     let name = format!("    server_name {};", word(&server.name));
@@ -210,6 +243,19 @@ mod tests {
         config::{self, Loaded},
         policy::{Action, Interface, XdpMode},
     };
+
+    #[test]
+    fn upstreams_read_back() {
+        let text = "limit_conn_dry_run on; limit_conn_log_level warn; \
+                    upstream a { server 192.0.2.1:80 max_conns=8; server [2001:db8::1]:80; } \
+                    upstream \"b c\" { server 192.0.2.2:80 max_conns=4294967295; queue 100 timeout=1m; }";
+        let loaded = config::parse("t.conf", text).expect("valid");
+        assert_eq!(loaded.policy.upstreams.len(), 2);
+        assert!(loaded.policy.upstreams[1].dry_run);
+        let text = configuration(&loaded.policy, &loaded.origins, 2);
+        let again = config::parse("t.conf", &text).expect(&text).policy;
+        assert_eq!(again, loaded.policy, "{text}");
+    }
 
     #[test]
     fn every_action_and_mode_reads_back() {

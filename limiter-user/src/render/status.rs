@@ -1,6 +1,6 @@
 //! The daemon's state.
 
-use super::{duration, servers::servers, zones::zones};
+use super::{duration, servers::servers, zones::with_upstreams};
 use crate::api::{Attached, PacketStatus, Status};
 
 /// The daemon, what is attached where, servers, zones.
@@ -26,7 +26,7 @@ pub fn status(status: &Status) -> String {
     text.push('\n');
     text.push_str(&servers(&status.servers));
     text.push('\n');
-    text.push_str(&zones(&status.zones));
+    text.push_str(&with_upstreams(&status.zones, &status.upstreams));
     text
 }
 
@@ -112,6 +112,7 @@ mod tests {
             pinned: Some("/sys/fs/bpf/limiter/default".to_owned()),
             servers: Vec::new(),
             zones: Vec::new(),
+            upstreams: Vec::new(),
             events: EventStatus {
                 sent: 3,
                 lost: 0,

@@ -4,7 +4,17 @@ use super::{
     bytes,
     table::{Side, Table},
 };
-use crate::api::{KeyParts, KeyStatus, ZoneStatus};
+use crate::api::{KeyParts, KeyStatus, UpstreamStatus, ZoneStatus};
+
+/// Zones, and upstreams if there are some.
+pub fn with_upstreams(zones: &[ZoneStatus], upstreams: &[UpstreamStatus]) -> String {
+    let mut text = self::zones(zones);
+    if !upstreams.is_empty() {
+        text.push('\n');
+        text.push_str(&super::upstreams::upstreams(upstreams));
+    }
+    text
+}
 
 /// One line per zone.
 pub fn zones(zones: &[ZoneStatus]) -> String {

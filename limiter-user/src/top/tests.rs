@@ -63,6 +63,7 @@ fn key(addr: &str, connections: u32, rejected: u64) -> KeyStatus {
 fn reading(passed: u64, web_dry_run: bool) -> Reading {
     Reading {
         status: Status {
+            upstreams: Vec::new(),
             version: "0.1.0".to_owned(),
             pid: 7,
             uptime_s: 3_700,

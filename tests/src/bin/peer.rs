@@ -58,6 +58,8 @@ enum Arguments {
         #[arg(long, default_value_t = 300)]
         patience_ms: u64,
     },
+    /// Connect as each line of standard input says, see `tests::outgoing`.
+    Outgoing,
     /// Open and end connections, and report.
     Churn {
         /// ADDRESS:PORT
@@ -104,6 +106,7 @@ fn main() -> anyhow::Result<()> {
                 user,
             })?
         }
+        Arguments::Outgoing => tests::outgoing::serve()?,
         Arguments::Open {
             to,
             from,

@@ -46,6 +46,7 @@ mod several_zones;
 mod stop;
 mod top;
 mod top_keys;
+mod upstream;
 mod way;
 mod wrong_usage;
 mod xdp_table;

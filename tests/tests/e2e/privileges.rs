@@ -10,12 +10,13 @@ use crate::{CLIENT, SERVER};
 /// The bit of each capability in proc_pid_status(5), by linux/capability.h.
 const DAC_READ_SEARCH: u64 = 1 << 2;
 const NET_ADMIN: u64 = 1 << 12;
+const NET_RAW: u64 = 1 << 13;
 const SYS_PTRACE: u64 = 1 << 19;
 const SYS_ADMIN: u64 = 1 << 21;
 const PERFMON: u64 = 1 << 38;
 const BPF: u64 = 1 << 39;
 
-const KEPT: u64 = NET_ADMIN | SYS_PTRACE | SYS_ADMIN | PERFMON | BPF;
+const KEPT: u64 = NET_ADMIN | NET_RAW | SYS_PTRACE | SYS_ADMIN | PERFMON | BPF;
 
 /// Of every thread, whatever it does.
 #[track_caller]

@@ -452,11 +452,106 @@ fn metrics() {
 }
 
 #[test]
-fn what_this_version_lacks() {
-    check(&[(
-        "upstream a { server 192.0.2.1:80 max_conns=1; }",
-        r#"1:1: "upstream" is not supported by this version"#,
-    )]);
+fn upstreams() {
+    check(&[
+        (
+            "upstream { server 192.0.2.1:80; }",
+            r#"1:9: invalid number of arguments in "upstream" directive"#,
+        ),
+        ("upstream a { }", r#"1:1: no servers are inside upstream"#),
+        (
+            "upstream a { server 192.0.2.1:80; }\nupstream a { server 192.0.2.2:80; }",
+            r#"2:10: duplicate upstream "a""#,
+        ),
+        (
+            "upstream a { server 192.0.2.1:80; server 192.0.2.1:80; }",
+            r#"1:42: duplicate server "192.0.2.1:80" in upstream "a""#,
+        ),
+        (
+            "upstream a { server 192.0.2.1:80; }\nupstream b { server [::ffff:192.0.2.1]:80; }",
+            r#"2:21: server "192.0.2.1:80" is in upstream "a" already"#,
+        ),
+        (
+            "upstream a { server example.com:80; }",
+            r#"1:21: invalid host in "example.com:80" of the "server" directive"#,
+        ),
+        (
+            "upstream a { server example.com; }",
+            r#"1:21: invalid port in "example.com" of the "server" directive"#,
+        ),
+        (
+            "upstream a { server 80; }",
+            r#"1:21: invalid address "80" of the "server" directive"#,
+        ),
+        (
+            "upstream a { server 0.0.0.0:80; }",
+            r#"1:21: invalid address "0.0.0.0:80" of the "server" directive"#,
+        ),
+        (
+            "upstream a { server 192.0.2.1:80-90; }",
+            r#"1:21: invalid address "192.0.2.1:80-90" of the "server" directive"#,
+        ),
+        (
+            "upstream a { server 192.0.2.1:80 max_conns=x; }",
+            r#"1:44: invalid number of connections "x""#,
+        ),
+        (
+            "upstream a { server 192.0.2.1:80 max_conns=1 max_conns=2; }",
+            r#"1:46: duplicate parameter "max_conns""#,
+        ),
+        (
+            "upstream a { server 192.0.2.1:80 weight=5; }",
+            r#"1:34: parameter "weight" is not supported: limiter counts connections and balances no load, leave it in the configuration of the proxy"#,
+        ),
+        (
+            "upstream a { server 192.0.2.1:80 down; }",
+            r#"1:34: parameter "down" is not supported: limiter counts connections and balances no load, leave it in the configuration of the proxy"#,
+        ),
+        (
+            "upstream a { server 192.0.2.1:80 nonsense; }",
+            r#"1:34: invalid parameter "nonsense""#,
+        ),
+        (
+            "upstream a { server 192.0.2.1:80; queue 0; }",
+            r#"1:41: invalid value "0""#,
+        ),
+        (
+            "upstream a { server 192.0.2.1:80; queue 5 timeout=0; }",
+            r#"1:43: invalid timeout value "timeout=0""#,
+        ),
+        (
+            "upstream a { server 192.0.2.1:80; queue 5 timeout=61s; }",
+            r#"1:51: too long timeout "timeout=61s""#,
+        ),
+        (
+            "upstream a { server 192.0.2.1:80; queue 5 wait=1s; }",
+            r#"1:43: invalid parameter "wait=1s""#,
+        ),
+        (
+            "upstream a { server 192.0.2.1:80; queue 5; queue 6; }",
+            r#"1:44: "queue" directive is duplicate"#,
+        ),
+        (
+            "upstream a { queue 8000; server 192.0.2.1:80; }\nupstream b { queue 193; server 192.0.2.2:80; }",
+            r#"2:20: too long queues"#,
+        ),
+        (
+            "upstream a { queue 5; }",
+            r#"1:1: no servers are inside upstream"#,
+        ),
+        (
+            "upstream a { least_conn; }",
+            r#"1:14: "least_conn" directive is not supported: limiter counts connections and balances no load, leave it in the configuration of the proxy"#,
+        ),
+        (
+            "upstream a { listen 80; }",
+            r#"1:14: "listen" directive is not allowed here"#,
+        ),
+        (
+            "server { upstream a { server 192.0.2.1:80; } }",
+            r#"1:10: "upstream" directive is not allowed here"#,
+        ),
+    ]);
 }
 
 #[test]

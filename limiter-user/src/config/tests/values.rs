@@ -167,6 +167,7 @@ fn the_sample_comes_to_this_policy() {
                 &["192.0.2.0/24", "::1/128", "10.0.0.0/8"],
             ),
         ],
+        upstreams: Vec::new(),
         attach: vec![
             Attach::Cgroup(PathBuf::from(r"/sys/fs/cgroup/system.slice/a\x2db.service")),
             Attach::Cgroup(PathBuf::from("/sys/fs/cgroup/with blank")),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{State, failed};
 use crate::{
-    api::{EventStatus, Status, TopBy},
+    api::{EventStatus, Status, TopBy, UpstreamStatus},
     control::{refusal::Refusal, route::Top},
     daemon::{log::notice, log_lines::summary, one_zone::OneZone, usage, view},
     kernel::{ListenerReader, Stopwatch},
@@ -46,6 +46,7 @@ impl State {
             pinned: self.pinned_at().map(|path| path.display().to_string()),
             servers: self.servers(),
             zones: self.zones()?,
+            upstreams: self.upstreams()?,
             events: EventStatus {
                 sent: events.sent,
                 lost: events.lost,
@@ -53,6 +54,12 @@ impl State {
             },
             packets: view::packets(&packets),
         })
+    }
+
+    /// What is counted of upstreams.
+    fn upstreams(&self) -> Result<Vec<UpstreamStatus>, Refusal> {
+        let counted = self.kernel.read_upstreams().map_err(failed)?;
+        Ok(view::upstreams(&self.policy(), &counted))
     }
 
     /// What metrics tell of the kernel and of this process. The rest is as if nobody were there. Keys

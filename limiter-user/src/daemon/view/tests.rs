@@ -64,6 +64,7 @@ pub(crate) fn policy() -> Policy {
                 vec![limit(0, 10), limit(1, 15)],
             ),
         ],
+        upstreams: Vec::new(),
         attach: vec![Attach::Cgroup("/sys/fs/cgroup/web.slice".into())],
         error_log: ErrorLog::default(),
         control: None,

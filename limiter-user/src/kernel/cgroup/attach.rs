@@ -3,7 +3,9 @@
 use std::{fs, os::fd::AsFd as _};
 
 use aya::Ebpf;
-use limiter_common::names::PROGRAM_ENFORCE;
+use limiter_common::names::{
+    PROGRAM_CONNECT4, PROGRAM_CONNECT6, PROGRAM_ENFORCE, PROGRAM_HOLD, PROGRAM_RELEASE,
+};
 
 use super::directory::{Cgroup, OPERATION};
 use crate::kernel::{
@@ -23,6 +25,10 @@ pub(in crate::kernel) fn attach(
     let program = object::descriptor(ebpf, name)?;
     let hook = match name {
         PROGRAM_ENFORCE => Hook::CgroupIngress,
+        PROGRAM_HOLD => Hook::CgroupEgress,
+        PROGRAM_CONNECT4 => Hook::CgroupConnect4,
+        PROGRAM_CONNECT6 => Hook::CgroupConnect6,
+        PROGRAM_RELEASE => Hook::CgroupSockRelease,
         _ => Hook::CgroupSockOps,
     };
     let place = cgroup.path.display();

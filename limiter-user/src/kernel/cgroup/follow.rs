@@ -1,6 +1,6 @@
 //! Cgroups that appear and disappear while the daemon runs.
 
-use super::{CgroupWatch, Cgroups, slot::Slot};
+use super::{CgroupWatch, Cgroups, Outgoing, slot::Slot};
 use crate::{
     kernel::{Adopted, Attachment, Kernel, KernelError, cgroup::Cgroup, scope::Scope},
     policy::Policy,
@@ -22,6 +22,13 @@ impl Kernel {
         let pins = self.pins.as_ref();
         // As at the start: first count, then add what is open, then refuse.
         self.cgroups.count(&self.ebpf, pins);
+        let outgoing = self.compiled.outgoing();
+        if outgoing != Outgoing::Ignored
+            && let Err(error) = self.cgroups.outgoing(outgoing, &self.ebpf, pins)
+        {
+            // The next look tries it again.
+            tracing::error!("{error}");
+        }
         let mut adopted = Adopted::default();
         if let Some(scope) = self.cgroups.scope_of_new() {
             let compiled = &self.compiled;

@@ -11,6 +11,7 @@ use std::fs;
 use aya::Ebpf;
 use limiter_common::names::{PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_WAIT};
 
+use super::slot::Outgoing;
 use crate::kernel::{
     error::{Context, KernelError},
     link::Link,
@@ -35,12 +36,15 @@ impl Lingering {
     /// pinned, except for the cgroups that are `here`.
     pub(super) fn take_over(ebpf: &Ebpf, pins: &Pins, here: &[u64]) -> Result<Self, KernelError> {
         let mut lingering = Self::default();
-        for program in [PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_WAIT] {
+        let programs = [PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_WAIT].iter();
+        for &program in programs.chain(Outgoing::Queued.programs()) {
+            let mut cgroups = pins.cgroups(program);
+            cgroups.retain(|cgroup| !here.contains(cgroup));
+            if cgroups.is_empty() {
+                continue;
+            }
             let descriptor = object::descriptor(ebpf, program)?;
-            for cgroup in pins.cgroups(program) {
-                if here.contains(&cgroup) {
-                    continue;
-                }
+            for cgroup in cgroups {
                 let Ok(link) = Link::open(&pins.link(program, cgroup)) else {
                     continue;
                 };

@@ -26,15 +26,17 @@ use std::path::PathBuf;
 use aya::Ebpf;
 use limiter_common::names::PROGRAM_ENFORCE;
 
-pub(super) use self::{attach::attach, directory::Cgroup, path::own};
+pub(super) use self::{attach::attach, directory::Cgroup, path::own, slot::Outgoing};
 use self::{lingering::Lingering, slot::Slot};
 pub use self::{path::root, watch::CgroupWatch};
-use super::{attachment::Attachment, error::KernelError, pins::Pins, scope::Scope};
+use super::{attachment::Attachment, error::KernelError, object, pins::Pins, scope::Scope};
 use crate::policy::Policy;
 
 /// The cgroups of the policy, in its order. Dropping it detaches from all.
 pub(super) struct Cgroups {
     slots: Vec<Slot>,
+    /// Why outgoing connections cannot be counted here.
+    no_outgoing: Option<KernelError>,
     lingering: Lingering,
 }
 
@@ -49,6 +51,7 @@ impl Cgroups {
         let slots = path::wanted(policy)?.into_iter().map(Slot::new);
         let mut cgroups = Self {
             slots: slots.collect(),
+            no_outgoing: None,
             lingering: Lingering::default(),
         };
         cgroups.look(None);
@@ -95,6 +98,12 @@ impl Cgroups {
         .hint("`attach cgroup` takes effect at the next start"))
     }
 
+    /// Has the kernel verify what is attached to cgroups because of outgoing connections. Where it does
+    /// not, that is an error only if it is wanted.
+    pub(super) fn load_outgoing(&mut self, ebpf: &mut Ebpf) {
+        self.no_outgoing = object::load_outgoing(ebpf).err();
+    }
+
     /// Puts our programs in place of those of another daemon, at every cgroup that they are pinned
     /// for; cgroups that have appeared since are counted, too, but nobody is refused there yet.
     pub(super) fn take_over(&mut self, ebpf: &Ebpf, pins: &Pins) -> Result<(), KernelError> {
@@ -102,6 +111,7 @@ impl Cgroups {
         self.lingering = Lingering::take_over(ebpf, pins, &here)?;
         self.count(ebpf, Some(pins));
         for slot in &mut self.slots {
+            slot.take_over_outgoing(ebpf, pins, &mut self.lingering)?;
             let enforces = |it: &Cgroup| pins.link(PROGRAM_ENFORCE, it.id()).exists();
             if slot.only_counting().is_some_and(enforces) {
                 slot.enforce(ebpf, Some(pins), &mut self.lingering);
@@ -124,6 +134,24 @@ impl Cgroups {
         for slot in &mut self.slots {
             slot.count(ebpf, pins, &mut self.lingering);
         }
+    }
+
+    /// Has outgoing connections counted and refused wherever others are counted, or not any more.
+    ///
+    /// # Errors
+    ///
+    /// If something cannot be attached.
+    pub(super) fn outgoing(
+        &mut self,
+        wanted: Outgoing,
+        ebpf: &Ebpf,
+        pins: Option<&Pins>,
+    ) -> Result<(), KernelError> {
+        if let (false, Some(error)) = (wanted == Outgoing::Ignored, &self.no_outgoing) {
+            return Err(error.clone());
+        }
+        let mut slots = self.slots.iter_mut();
+        slots.try_for_each(|slot| slot.outgoing(wanted, ebpf, pins, &mut self.lingering))
     }
 
     /// Has the limits enforced wherever connections are counted.

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use aya::Ebpf;
-use limiter_common::names::{PROGRAM_COUNT, PROGRAM_ENFORCE};
+use limiter_common::names::{
+    PROGRAM_CONNECT4, PROGRAM_CONNECT6, PROGRAM_COUNT, PROGRAM_ENFORCE, PROGRAM_HOLD,
+    PROGRAM_RELEASE,
+};
 
 use super::{directory::Cgroup, lingering::Lingering};
 use crate::kernel::{
@@ -29,7 +32,39 @@ struct Present {
     /// Goes first: what refuses must not outlive what counts.
     enforce: Option<Link>,
     count: Option<Link>,
+    /// What counts and refuses outgoing connections, if an upstream is there.
+    outgoing: Vec<(&'static str, Link)>,
     cgroup: Cgroup,
+}
+
+/// What is done about outgoing connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kernel) enum Outgoing {
+    /// Nothing.
+    Ignored,
+    /// They are counted and refused.
+    Counted,
+    /// They may wait, too.
+    Queued,
+}
+
+impl Outgoing {
+    /// The programs, in the order in which they are attached: what gives back and holds before what
+    /// takes.
+    pub(in crate::kernel) fn programs(self) -> &'static [&'static str] {
+        const QUEUED: [&str; 4] = [
+            PROGRAM_RELEASE,
+            PROGRAM_HOLD,
+            PROGRAM_CONNECT4,
+            PROGRAM_CONNECT6,
+        ];
+        const COUNTED: [&str; 3] = [PROGRAM_RELEASE, PROGRAM_CONNECT4, PROGRAM_CONNECT6];
+        match self {
+            Self::Ignored => &[],
+            Self::Counted => &COUNTED,
+            Self::Queued => &QUEUED,
+        }
+    }
 }
 
 impl Slot {
@@ -59,9 +94,13 @@ impl Slot {
             cgroup,
             count,
             enforce,
+            outgoing,
         }) = self.present.take_if(|present| !present.cgroup.is_there())
         {
             let links = [(PROGRAM_COUNT, count), (PROGRAM_ENFORCE, enforce)];
+            for (program, link) in outgoing {
+                lingering.add(program, cgroup.id(), link);
+            }
             for (program, link) in links {
                 if let Some(link) = link {
                     lingering.add(program, cgroup.id(), link);
@@ -80,6 +119,7 @@ impl Slot {
                 self.present = cgroup.map(|cgroup| Present {
                     enforce: None,
                     count: None,
+                    outgoing: Vec::new(),
                     cgroup,
                 });
                 self.error = None;
@@ -109,6 +149,58 @@ impl Slot {
         }
     }
 
+    /// Puts our programs of outgoing connections in place of those that are pinned.
+    pub(super) fn take_over_outgoing(
+        &mut self,
+        ebpf: &Ebpf,
+        pins: &Pins,
+        lingering: &mut Lingering,
+    ) -> Result<(), KernelError> {
+        let Some(present) = &mut self.present else {
+            return Ok(());
+        };
+        for &program in Outgoing::Queued.programs() {
+            if pins.link(program, present.cgroup.id()).exists() {
+                let link = attach(ebpf, program, &present.cgroup, Some(pins), lingering)?;
+                present.outgoing.extend(link.map(|link| (program, link)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Has its outgoing connections counted from here on, and refused as the policy says; or not any
+    /// more. What gives back stays, and so does what holds: there may be sockets that hold a slot, or wait
+    /// for one.
+    pub(super) fn outgoing(
+        &mut self,
+        wanted: Outgoing,
+        ebpf: &Ebpf,
+        pins: Option<&Pins>,
+        lingering: &mut Lingering,
+    ) -> Result<(), KernelError> {
+        let Some(present) = &mut self.present else {
+            return Ok(());
+        };
+        if present.count.is_none() {
+            return Ok(());
+        }
+        for &program in wanted.programs() {
+            if !present.outgoing.iter().any(|(it, _)| *it == program) {
+                let link = attach(ebpf, program, &present.cgroup, pins, lingering)?;
+                present.outgoing.extend(link.map(|link| (program, link)));
+            }
+        }
+        if wanted == Outgoing::Ignored {
+            for program in [PROGRAM_CONNECT4, PROGRAM_CONNECT6] {
+                present.outgoing.retain(|(it, _)| *it != program);
+                if let Some(pins) = pins {
+                    pins.remove_link(program, present.cgroup.id());
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// What is attached to it, if that is worth another line in the log.
     pub(super) fn report(&mut self) -> Option<Attachment> {
         let seen = Some((self.cgroup().map(Cgroup::id), self.attachment()));
@@ -123,7 +215,10 @@ impl Slot {
         let place = Place::Cgroup(self.path.clone());
         let is_limited = |present: &Present| present.enforce.is_some();
         if self.present.as_ref().is_some_and(is_limited) {
-            return Attachment::plain(place, &[PROGRAM_COUNT, PROGRAM_ENFORCE]);
+            let outgoing = self.present.iter().flat_map(|it| &it.outgoing);
+            let mut programs = vec![PROGRAM_COUNT, PROGRAM_ENFORCE];
+            programs.extend(outgoing.map(|(program, _)| *program));
+            return Attachment::plain(place, &programs);
         }
         let why = self.error.as_ref().map(|error| error.cause.clone());
         Attachment {

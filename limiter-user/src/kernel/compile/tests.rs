@@ -33,6 +33,7 @@ fn policy(listens: &[&[Listen]]) -> Policy {
                 action: Action::Drop,
             })
             .collect(),
+        upstreams: Vec::new(),
         attach: Vec::new(),
         error_log: ErrorLog::default(),
         control: None,
@@ -64,6 +65,7 @@ fn compiled(policy: &Policy) -> Compiled {
     let indices = Indices {
         zones: (0..).take(policy.zones.len()).collect(),
         servers: (0..).take(policy.servers.len()).collect(),
+        upstreams: UpstreamIndices::default(),
     };
     compile(policy, &indices).expect("fits")
 }
@@ -134,6 +136,7 @@ fn what_is_counted_is_compared_whatever_the_numbers() {
     let indices = Indices {
         zones: vec![0],
         servers: vec![1, 0],
+        upstreams: UpstreamIndices::default(),
     };
     assert!(base.counts_alike(&compile(&reversed, &indices).expect("fits")));
 }

@@ -174,6 +174,7 @@ mod tests {
         let listeners: Vec<_> = listeners
             .iter()
             .map(|(local, cgroup)| TcpSocket {
+                is_connecting: false,
                 cookie: 0,
                 local: local.parse().expect("literal"),
                 remote: "0.0.0.0:0".parse().expect("literal"),

@@ -26,12 +26,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use limiter_common::names::{MAP_RECORD, PROGRAM_ENFORCE, PROGRAM_XDP};
+use limiter_common::names::{
+    MAP_RECORD, PROGRAM_CONNECT4, PROGRAM_CONNECT6, PROGRAM_ENFORCE, PROGRAM_XDP,
+};
 
 use self::files::{entries, lock, remove, remove_directories, writable};
 pub use self::instance::Instance;
 pub use self::left_behind::{detach, has_daemon, instances, is_pinned};
-pub(super) use self::record::{RECORD_FORM, Record, RecordMap, RecordedServer, RecordedZone};
+pub(super) use self::record::{
+    Counted, RECORD_FORM, Record, RecordMap, RecordedServer, RecordedUpstream, RecordedZone,
+};
 use super::{
     error::{Context, KernelError},
     link::Link,
@@ -128,6 +132,16 @@ impl Pins {
         links.join(link_name(program, cgroup))
     }
 
+    /// Has nobody find the link of a program at a cgroup any more: it ends with whoever has it open.
+    pub(super) fn remove_link(&self, program: &str, cgroup: u64) {
+        let path = self.link(program, cgroup);
+        if path.exists()
+            && let Err(error) = remove(&path)
+        {
+            tracing::warn!("{error}");
+        }
+    }
+
     /// Ids of the cgroups at which a link of this program is pinned.
     pub(super) fn cgroups(&self, program: &str) -> Vec<u64> {
         let links = entries(&self.directory.join("links")).into_iter();
@@ -204,7 +218,12 @@ impl Pins {
         let mut links = entries(&self.directory.join("links"));
         links.sort_by_key(|link| match link {
             link if is_of(link, PROGRAM_XDP) => 0,
-            link if is_of(link, PROGRAM_ENFORCE) => 1,
+            link if [PROGRAM_ENFORCE, PROGRAM_CONNECT4, PROGRAM_CONNECT6]
+                .iter()
+                .any(|program| is_of(link, program)) =>
+            {
+                1
+            }
             _ => 2,
         });
         for path in links {

@@ -1,6 +1,7 @@
 //! What the next daemon has to know beside the maps: what they are about.
 
 use std::{
+    net::SocketAddr,
     os::fd::{AsFd, BorrowedFd},
     path::Path,
 };
@@ -44,6 +45,10 @@ pub(in crate::kernel) struct Record {
     pub(in crate::kernel) zones: Vec<RecordedZone>,
     /// Every server.
     pub(in crate::kernel) servers: Vec<RecordedServer>,
+    /// Every server of an upstream, and every queue.
+    pub(in crate::kernel) upstreams: Vec<RecordedUpstream>,
+    /// What is attached to these cgroups because of outgoing connections.
+    pub(in crate::kernel) outgoing: Vec<String>,
     /// What the daemon adds: its books.
     pub(in crate::kernel) books: serde_json::Value,
 }
@@ -114,6 +119,24 @@ impl RecordedZone {
 pub(in crate::kernel) struct RecordedServer {
     pub(in crate::kernel) index: u16,
     pub(in crate::kernel) name: String,
+}
+
+/// One server of an upstream, or the queue of one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::kernel) struct RecordedUpstream {
+    pub(in crate::kernel) index: u16,
+    #[serde(flatten)]
+    pub(in crate::kernel) of: Counted,
+}
+
+/// What connections of upstreams are counted for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::kernel) enum Counted {
+    /// The server at this address and port.
+    Server(SocketAddr),
+    /// The queue of the upstream of this name.
+    Queue(String),
 }
 
 /// No version has written a larger record.

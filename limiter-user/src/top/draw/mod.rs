@@ -1,4 +1,4 @@
-//! The screen: title, servers, zones, keys of the selected zone, events, and a line for keys.
+//! The screen: title, servers, zones, upstreams, keys of the selected zone, events, and a line for keys.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use ratatui::{
     Frame,
     layout::{Constraint, Layout, Rect},
     text::{Line, Span},
-    widgets::{Block, Borders, Clear, Paragraph, Wrap},
+    widgets::{Block, Borders, Cell, Clear, Paragraph, Wrap},
 };
 
 use super::model::{Link, Mode, Model, Question};
@@ -18,6 +18,7 @@ pub use self::style::Palette;
 mod events;
 mod keys;
 mod style;
+mod upstreams;
 mod zones;
 
 /// The smallest screen.
@@ -62,10 +63,17 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, look: &Look) {
     let zones = model.status.as_ref().map_or(0, |it| it.zones.len()) as u16;
     let zones = zones.clamp(1, ZONES.min(area.height / 4));
     let left = area.height - 3 - (zones + 2);
-    let [title, servers, zones, keys, events, foot] = Layout::vertical([
+    // On a screen that has no room for them, the keys are more important.
+    let upstreams = match upstreams::height(model) {
+        lines if lines <= left / 3 => lines,
+        _ => 0,
+    };
+    let left = left - upstreams;
+    let [title, servers, zones, outgoing, keys, events, foot] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(1),
         Constraint::Length(zones + 2),
+        Constraint::Length(upstreams),
         Constraint::Length(left.div_ceil(2)),
         Constraint::Fill(1),
         Constraint::Length(1),
@@ -74,6 +82,9 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, look: &Look) {
     frame.render_widget(Paragraph::new(title_line(model, look, title)), title);
     frame.render_widget(Paragraph::new(server_line(model, look)), servers);
     zones::draw(frame, zones, model, look);
+    if upstreams > 0 {
+        upstreams::draw(frame, outgoing, model, look);
+    }
     keys::draw(frame, keys, model, look);
     events::draw(frame, events, model, look);
     frame.render_widget(Paragraph::new(foot_line(model, look)), foot);
@@ -82,6 +93,10 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, look: &Look) {
         Mode::Help => popup(frame, " help ", HELP),
         Mode::Question(question) => popup(frame, " dry run ", &asked(model, question)),
     }
+}
+
+fn right<'a>(text: String) -> Cell<'a> {
+    Cell::new(Line::from(text).right_aligned())
 }
 
 fn title_line<'a>(model: &Model, look: &Look, area: Rect) -> Line<'a> {

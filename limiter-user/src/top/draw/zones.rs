@@ -7,7 +7,7 @@ use ratatui::{
     widgets::{Cell, Row, Table, TableState},
 };
 
-use super::{Look, block};
+use super::{Look, block, right};
 use crate::{api::ZoneStatus, top::model::Model};
 
 /// Columns of a bar.
@@ -17,13 +17,13 @@ const BAR: usize = 12;
 const WITH_BARS: u16 = 80;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, model: &Model, look: &Look) {
-    let bar_width = if area.width < WITH_BARS { 0 } else { BAR };
+    let bar_width = bar_width(area);
     let zones = model.status.as_ref().map_or(&[][..], |it| &it.zones);
     let rows = zones.iter().enumerate().map(|(position, zone)| {
         let rates = model.rates.get(position).copied().unwrap_or_default();
         Row::new([
             Cell::new(zone.zone.clone()),
-            Cell::new(bar(zone, bar_width, look)),
+            Cell::new(bar(share(zone), bar_width, look)),
             right(format!("{}/{}", zone.keys, zone.capacity)),
             right(zone.connections.to_string()),
             right(format!("{:.0}", rates.passed)),
@@ -49,16 +49,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, model: &Model, look: &Look
         "REFUSED/s",
         "DRY/s",
     ];
-    let header = heads.iter().enumerate().map(|(column, head)| {
-        let line = Line::from(*head);
-        Cell::new(if column < 2 {
-            line
-        } else {
-            line.right_aligned()
-        })
-    });
     let table = Table::new(rows, widths)
-        .header(Row::new(header).style(look.palette.faint()))
+        .header(header(&heads, 2).style(look.palette.faint()))
         .row_highlight_style(look.palette.selected())
         .block(block(" zones ".to_owned(), look));
     let selected = zones
@@ -68,8 +60,28 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, model: &Model, look: &Look
     frame.render_stateful_widget(table, area, &mut state);
 }
 
-fn bar<'a>(zone: &ZoneStatus, width: usize, look: &Look) -> Line<'a> {
-    let share = zone.keys as f64 / zone.capacity.max(1) as f64;
+fn share(zone: &ZoneStatus) -> f64 {
+    zone.keys as f64 / zone.capacity.max(1) as f64
+}
+
+pub(super) fn bar_width(area: Rect) -> usize {
+    if area.width < WITH_BARS { 0 } else { BAR }
+}
+
+/// The heads of columns; so many of them stand on the left.
+pub(super) fn header<'a>(heads: &[&'a str], on_the_left: usize) -> Row<'a> {
+    let heads = heads.iter().enumerate().map(|(column, head)| {
+        let line = Line::from(*head);
+        Cell::new(if column < on_the_left {
+            line
+        } else {
+            line.right_aligned()
+        })
+    });
+    Row::new(heads)
+}
+
+pub(super) fn bar<'a>(share: f64, width: usize, look: &Look) -> Line<'a> {
     // What is used at all shows.
     let full = (share.min(1.0) * width as f64).ceil() as usize;
     Line::from(vec![
@@ -77,8 +89,4 @@ fn bar<'a>(zone: &ZoneStatus, width: usize, look: &Look) -> Line<'a> {
         Span::styled("·".repeat(width - full), look.palette.faint()),
         Span::raw(format!("{:>4.0}%", share * 100.0)),
     ])
-}
-
-fn right<'a>(text: String) -> Cell<'a> {
-    Cell::new(Line::from(text).right_aligned())
 }

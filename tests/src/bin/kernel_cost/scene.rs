@@ -175,6 +175,7 @@ fn policy(cgroup: &Path) -> Policy {
             server("narrow", &[FULL_PORT], 1, Action::Drop),
             server("answering", &[ANSWERED_PORT], 1, Action::Reset),
         ],
+        upstreams: Vec::new(),
         attach: vec![
             Attach::Cgroup(cgroup.to_owned()),
             Attach::Interface(Interface {

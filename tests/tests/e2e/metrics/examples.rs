@@ -84,7 +84,8 @@ fn promtool_takes_the_rules_and_they_fire_when_they_should() {
 fn every_metric_that_rules_and_dashboard_name_is_told() {
     let world = World::new();
     let server = world.serve(&[SERVER]);
-    let _limiter = Limiter::start_config(&world, CONFIG);
+    let upstream = "upstream backend { server 127.0.0.1:9 max_conns=8; queue 5; }";
+    let _limiter = Limiter::start_config(&world, &format!("{CONFIG}{upstream}"));
     let _open = world.open_many(CLIENT, server.address(), 3);
     let told = port::get(&world.netns, metrics(), "/metrics").body;
     let told: BTreeSet<_> = told

@@ -71,6 +71,7 @@ impl Service for Canned {
             pinned: None,
             servers: Vec::new(),
             zones: Vec::new(),
+            upstreams: Vec::new(),
             events: EventStatus::default(),
             packets: PacketStatus::default(),
         })

@@ -59,9 +59,8 @@ pub fn join(waiting: &mut Waiting, outgoing: &mut Outgoing) -> bool {
             server: server.into(),
         };
         waiting.state = word(&key, WAITING);
-        let is_mine = CONNECT_QUEUE
-            .insert(key, &*waiting, BPF_NOEXIST.into())
-            .is_ok();
+        let entry: &Waiting = waiting;
+        let is_mine = CONNECT_QUEUE.insert(key, entry, BPF_NOEXIST.into()).is_ok();
         // Whoever has it may not have said so yet.
         let found = state.tickets().compare_exchange(key.ticket, key.ticket + 1);
         if !is_mine {

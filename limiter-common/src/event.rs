@@ -69,6 +69,8 @@ pub const REASON_NONE: u8 = 0;
 pub const REASON_LIMIT: u8 = 1;
 /// The zone has no room for another key.
 pub const REASON_EXHAUSTED: u8 = 2;
+/// A connect has waited for a slot as long as it may.
+pub const REASON_TIMEOUT: u8 = 3;
 
 /// Decided on a packet at a listener (`cgroup_skb`).
 pub const HOOK_CGROUP_SKB: u8 = 1;

@@ -8,6 +8,7 @@ use aya_ebpf::{
 use limiter_common::{
     addr::Addr,
     admission::Word,
+    event::{Event, HOOK_CONNECT, REASON_TIMEOUT, STATUS_REJECTED},
     upstream::{
         Outgoing,
         queue::{ADMITTED, LEFT, MAX_WAITING_CONNECTS, TicketKey, WAITING, Waiting, word},
@@ -18,7 +19,7 @@ use crate::{
     atomic::AtomicWord,
     clock::now_ns,
     maps::{
-        policy,
+        events, policy,
         upstreams::{self, State},
     },
 };
@@ -144,11 +145,13 @@ pub fn leave(outgoing: &mut Outgoing) {
     if outgoing.awaited == 0 {
         return;
     }
-    let since_ns = match find(outgoing) {
-        // SAFETY: written before it was put into the map.
-        Some((_, waiting)) => unsafe { (*waiting).since_ns },
-        None => 0,
-    };
+    // SAFETY: written before it was put into the map.
+    let waiting = find(outgoing).map(|(_, waiting)| unsafe { &*waiting });
+    let since_ns = waiting.map_or(0, |waiting| waiting.since_ns);
+    let (addr, port) = waiting.map_or((Addr::default(), 0), |waiting| {
+        (waiting.connection.remote, waiting.connection.remote_port)
+    });
+    let server = outgoing.awaited - 1;
     if !leave_line(outgoing) {
         take_slot(outgoing);
         return;
@@ -162,8 +165,35 @@ pub fn leave(outgoing: &mut Outgoing) {
         noted(queue, waited_ns);
         if waited_ns >= u64::from(outgoing.timeout_ms) * 1_000_000 {
             queue.timed_out().add(1);
+            report_timeout(queue, server, addr, port);
         }
     }
+}
+
+/// Sends an event about a connect that has waited in vain, if a budget gives leave.
+#[inline(always)]
+fn report_timeout(queue: State, server: u32, addr: Addr, port: u16) {
+    let Some(policy) = policy::in_force() else {
+        return;
+    };
+    let Some(leave) = events::leave_for_upstream(queue, policy) else {
+        return;
+    };
+    let connections = upstreams::state(server).map_or(0, |state| state.connections().load());
+    let mut event = Event {
+        remote: addr,
+        local: addr.unspecified(),
+        connections: connections as u32,
+        limit: limit(server, &addr, port),
+        remote_port: port,
+        zone: u16::MAX,
+        server: server as u16,
+        status: STATUS_REJECTED,
+        reason: REASON_TIMEOUT,
+        hook: HOOK_CONNECT,
+        ..Event::default()
+    };
+    events::send(leave, &mut event);
 }
 
 /// Gives free slots of the server to those who wait for one, in the order in which they came.

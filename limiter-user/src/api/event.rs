@@ -141,4 +141,6 @@ pub enum Reason {
     Limit,
     /// The zone has no room for another key.
     Exhausted,
+    /// A connect has waited in the queue of its upstream for as long as it may.
+    Timeout,
 }

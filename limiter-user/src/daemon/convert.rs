@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use limiter_common::event::{
     self, HOOK_CGROUP_SKB, HOOK_CONNECT, HOOK_SK_LOOKUP, HOOK_SOCK_OPS, HOOK_XDP, REASON_EXHAUSTED,
-    REASON_LIMIT, REASON_NONE, STATUS_CLOSED, STATUS_PASSED, STATUS_REJECTED,
+    REASON_LIMIT, REASON_NONE, REASON_TIMEOUT, STATUS_CLOSED, STATUS_PASSED, STATUS_REJECTED,
     STATUS_REJECTED_DRY_RUN,
 };
 
@@ -76,6 +76,7 @@ pub fn convert(event: &event::Event, policy: &InForce, moment: Moment) -> Option
             REASON_NONE => Reason::None,
             REASON_LIMIT => Reason::Limit,
             REASON_EXHAUSTED => Reason::Exhausted,
+            REASON_TIMEOUT => Reason::Timeout,
             _ => return None,
         },
         zone: if is_outgoing {

@@ -13,7 +13,7 @@ pub fn refusal_line(event: &Event) -> Option<String> {
     };
     let exhausted = match event.reason {
         Reason::Exhausted => " zone exhausted,",
-        Reason::Limit | Reason::None => "",
+        Reason::Limit | Reason::Timeout | Reason::None => "",
     };
     if event.hook == "connect" {
         let mut line = format!(
@@ -23,6 +23,9 @@ pub fn refusal_line(event: &Event) -> Option<String> {
             event.connections,
             event.limit,
         );
+        if event.reason == Reason::Timeout {
+            line.push_str(", timed out in the queue");
+        }
         if event.suppressed > 0 {
             line.push_str(&format!(", suppressed: {}", event.suppressed));
         }

@@ -43,6 +43,7 @@ fn reason(reason: Reason) -> &'static str {
         Reason::None => "-",
         Reason::Limit => "limit",
         Reason::Exhausted => "exhausted",
+        Reason::Timeout => "timeout",
     }
 }
 

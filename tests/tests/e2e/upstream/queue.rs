@@ -6,12 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use limiter::api::QueueStatus;
+use limiter::api::{QueueStatus, Reason};
 use nix::sys::signal::Signal;
 use tests::{
     Limiter, World,
     outgoing::{Order, Outgoing, Visit, Way, most_at_once},
     settle,
+    settle::PATIENCE,
 };
 
 use super::{active, all_given_back, at, outside, server};
@@ -118,10 +119,17 @@ fn whoever_waits_too_long_fails_and_frees_its_place() {
     let limiter = Limiter::start_config(&world, &backend(1, "5 timeout=2s"));
     let mut holder = Outgoing::start(&world);
     assert_eq!(holder.connect(1, at(SERVER)), (1, 0));
+    let events = limiter.events();
     let mut waiting = Outgoing::start(&world);
     waiting.say(visit(3, 0, 0));
     let visits = waiting.visits();
     assert_eq!(ends(&visits), BTreeSet::from(["ETIMEDOUT"]));
+    let event = events.next(PATIENCE).expect("an event");
+    assert_eq!(
+        (event.reason, event.server.as_str(), event.remote_port),
+        (Reason::Timeout, "backend", 8080)
+    );
+    assert_eq!((event.connections, event.limit), (1, 1));
     for visit in &visits {
         let waited = visit.returned - visit.called;
         assert!(waited >= 2_000_000, "{waited} us");

@@ -5,11 +5,13 @@
 mod bench;
 mod build_ebpf;
 mod command;
+mod debian;
 mod lint;
 mod other_versions;
 mod package;
 mod test;
 mod toolchain;
+mod verify;
 
 use clap::{Parser, Subcommand};
 
@@ -32,6 +34,8 @@ enum Task {
     Package(package::Args),
     /// Run all tests, the end-to-end tests on this machine's kernel (as root, or through sudo)
     Test(test::Args),
+    /// Run end-to-end tests on other kernels, Debian's, in an emulated machine; print what works where
+    Verify(verify::Args),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -41,5 +45,6 @@ fn main() -> anyhow::Result<()> {
         Task::Lint => lint::run_task(),
         Task::Package(args) => package::run_task(&args),
         Task::Test(args) => test::run_task(&args),
+        Task::Verify(args) => verify::run_task(&args),
     }
 }

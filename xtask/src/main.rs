@@ -6,6 +6,7 @@ mod bench;
 mod build_ebpf;
 mod command;
 mod debian;
+mod fuzz;
 mod lint;
 mod other_versions;
 mod package;
@@ -28,6 +29,8 @@ enum Task {
     BuildEbpf(build_ebpf::Args),
     /// Measure
     Bench(bench::Args),
+    /// Feed what reads foreign bytes with inputs that nobody would write
+    Fuzz(fuzz::Args),
     /// Check format, clippy (workspace and BPF target) and documentation
     Lint,
     /// Build a package to install
@@ -42,6 +45,7 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().task {
         Task::BuildEbpf(args) => build_ebpf::run_task(&args),
         Task::Bench(args) => bench::run_task(&args),
+        Task::Fuzz(args) => fuzz::run_task(&args),
         Task::Lint => lint::run_task(),
         Task::Package(args) => package::run_task(&args),
         Task::Test(args) => test::run_task(&args),

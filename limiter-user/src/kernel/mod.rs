@@ -16,6 +16,7 @@
 //! | `networks` | client networks that are treated otherwise |
 //! | `zones` | the zones' maps and counters |
 //! | `events` | the rings |
+//! | [`foreign`] | bytes of another version, as the fuzz targets give them |
 //! | `adopt` | connections that are open while a policy begins |
 //! | `change` | one policy takes the place of another |
 //! | `readings` | what is read while it enforces |
@@ -37,6 +38,7 @@ mod compile;
 mod divert;
 mod error;
 mod events;
+pub mod foreign;
 mod holders;
 mod indices;
 mod interface;

@@ -1,0 +1,58 @@
+//! Records of the ring of events: told in a line and in JSON that can be read again, or left out.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use jiff::{Timestamp, tz::TimeZone};
+use libfuzzer_sys::fuzz_target;
+use limiter::{
+    api::Event,
+    config::parse,
+    daemon::{
+        clock::Clock,
+        convert::{Moment, convert},
+        in_force::InForce,
+        refusal_line::refusal_line,
+    },
+    kernel::{Indices, foreign},
+    render::{colour::Colour, event},
+};
+
+static POLICY: LazyLock<InForce> = LazyLock::new(|| {
+    let text = "limit_conn_zone $remote_addr zone=a:1m; limit_conn a 1; limit_conn_action close;";
+    let policy = parse("fuzz.conf", text).expect("a configuration").policy;
+    let indices = Indices {
+        zones: vec![0],
+        servers: vec![0],
+    };
+    InForce::new(policy, &indices)
+});
+
+/// It stands still: the same input has the same result.
+struct Stopped;
+
+impl Clock for Stopped {
+    fn wall(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
+    fn monotonic_ns(&self) -> u64 {
+        1 << 40
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Some(raw) = foreign::event(data) else {
+        return;
+    };
+    let Some(told) = convert(&raw, &POLICY, Moment::now(&Stopped)) else {
+        return;
+    };
+    refusal_line(&told);
+    let line = event::event(&told, &TimeZone::UTC, Colour::Off);
+    assert!(!line.contains(char::is_control), "{line:?}");
+    let text = serde_json::to_string(&told).expect("JSON");
+    let again: Event = serde_json::from_str(&text).expect("what was just written");
+    assert_eq!(again, told);
+});

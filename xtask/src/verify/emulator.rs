@@ -18,6 +18,10 @@ use crate::{command::output, debian::unpack_with_libraries};
 const QEMU: &str = "qemu-system-x86_64";
 const PACKAGES: [&str; 2] = ["qemu-system-x86", "busybox-static"];
 
+/// One thread for all processors of a machine: with more, qemu 7.2 runs code that a kernel is about to change
+/// on another processor, and the kernel dies of it now and then.
+const ACCELERATOR: &str = "tcg,thread=single";
+
 /// A processor of which the emulation is simple. Without `cx16`, because qemu 7.2 returns other flags
 /// from cmpxchg16b than a processor does, and kernels since 6.12 allocate memory with it.
 const PROCESSOR: &str = "Nehalem,cx16=off";
@@ -60,13 +64,13 @@ impl Emulator {
         &self,
         kernel: &Kernel,
         image: &Path,
-        tests: Vec<String>,
+        tests: &[String],
         limit: Duration,
     ) -> Result<Results> {
         let console = image.with_extension("console");
         let mut command = self.qemu()?;
         command
-            .args(["-machine", "q35", "-accel", "tcg", "-cpu", PROCESSOR])
+            .args(["-machine", "q35", "-accel", ACCELERATOR, "-cpu", PROCESSOR])
             .args(["-smp", CPUS, "-m", MEMORY])
             .args(["-nodefaults", "-display", "none", "-no-reboot"])
             .arg("-kernel")
@@ -91,7 +95,7 @@ impl Emulator {
             }
         });
         let end = Instant::now() + limit;
-        let mut results = Results::new(kernel, tests, console);
+        let mut results = Results::new(kernel, tests.to_vec(), console);
         let out_of_time = loop {
             match receiver.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(line) => {

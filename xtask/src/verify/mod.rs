@@ -7,9 +7,9 @@ mod guest;
 mod kernels;
 mod results;
 
-use std::{path::PathBuf, process::Command, time::Duration};
+use std::{path::PathBuf, process::Command, thread, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use self::{emulator::Emulator, features::Selection, kernels::Kernel, results::Results};
 use crate::{
@@ -65,12 +65,34 @@ pub fn run_task(args: &Args) -> Result<()> {
         Selection::Filters(&args.filters)
     };
     let mut all = Vec::new();
-    for kernel in &kernels {
-        let tests = selection.tests(kernel, known.lines())?;
-        eprintln!("Linux {}: {} tests", kernel.release, tests.len());
-        let image = guest::build(kernel, &emulator, &e2e, &tests, &place)?;
-        let limit = Duration::from_secs(args.minutes * 60);
-        all.push(emulator.run(kernel, &image, tests, limit)?);
+    let machines = kernels
+        .iter()
+        .map(|kernel| {
+            let tests = selection.tests(kernel, known.lines())?;
+            eprintln!("Linux {}: {} tests", kernel.release, tests.len());
+            let image = guest::build(kernel, &emulator, &e2e, &tests, &place)?;
+            Ok((kernel, image, tests))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let limit = Duration::from_secs(args.minutes * 60);
+    // Each keeps one of our processors busy.
+    let at_once = thread::available_parallelism().map_or(1, usize::from);
+    for machines in machines.chunks(at_once) {
+        thread::scope(|scope| {
+            let running: Vec<_> = machines
+                .iter()
+                .map(|(kernel, image, tests)| {
+                    scope.spawn(|| emulator.run(kernel, image, tests, limit))
+                })
+                .collect();
+            for machine in running {
+                let results = machine
+                    .join()
+                    .map_err(|_| anyhow!("a machine's thread died"))?;
+                all.push(results?);
+            }
+            anyhow::Ok(())
+        })?;
     }
     show(&all, &selection)
 }

@@ -51,6 +51,7 @@ fuzz_target!(|data: &[u8]| {
     };
     refusal_line(&told);
     let line = event::event(&told, &TimeZone::UTC, Colour::Off);
+    let line = line.strip_suffix('\n').expect("a line");
     assert!(!line.contains(char::is_control), "{line:?}");
     let text = serde_json::to_string(&told).expect("JSON");
     let again: Event = serde_json::from_str(&text).expect("what was just written");

@@ -15,7 +15,8 @@ for module in /modules/*; do
     insmod "$module"
 done
 cd /tmp
+# One at a time: one processor of ours does the work of all of this machine.
 # shellcheck disable=SC2046 # Names of tests have no spaces.
-/limiter/e2e --exact $(cat /limiter/tests) > /dev/ttyS1 2>&1
+/limiter/e2e --test-threads 1 --exact $(cat /limiter/tests) > /dev/ttyS1 2>&1
 echo "verify: ended with $?" > /dev/ttyS1
 poweroff -f

@@ -20,7 +20,7 @@ pub struct Args {
     /// How long each runs
     #[arg(long, value_name = "N", default_value_t = 10)]
     seconds: u64,
-    /// Afterwards put into the committed corpus what it needs to cover all that was covered, and no more
+    /// Afterwards make the committed corpus of the inputs that cover most
     #[arg(long)]
     keep: bool,
 }
@@ -94,12 +94,29 @@ fn fuzz(root: &Path, binary: &Path, target: &str, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// A corpus is replaced by the fewest inputs that cover the same.
+/// Inputs of a committed corpus, at the most.
+const KEPT: usize = 60;
+
+/// A corpus is replaced by the inputs that cover most.
 fn keep(binary: &Path, corpus: &Path, found: &Path) -> Result<()> {
     let fewest = tempfile::tempdir().context("make a temporary directory")?;
     run(Command::new(binary)
-        .args(["-merge=1", "-max_len=4096"])
+        .args(["-set_cover_merge=1", "-use_counters=0", "-max_len=4096"])
         .args([fewest.path(), corpus, found]))?;
-    fs::remove_dir_all(corpus).with_context(|| format!("remove {}", corpus.display()))?;
-    run(Command::new("cp").arg("-r").arg(fewest.path()).arg(corpus))
+    // Each is written when it has been found to add most to those before.
+    let mut inputs = fs::read_dir(fewest.path())
+        .and_then(|entries| {
+            entries
+                .map(|entry| entry.and_then(|it| Ok((it.metadata()?.modified()?, it.path()))))
+                .collect::<std::io::Result<Vec<_>>>()
+        })
+        .context("list the inputs that cover most")?;
+    inputs.sort();
+    fs::remove_dir_all(corpus)
+        .and_then(|()| fs::create_dir(corpus))
+        .with_context(|| format!("make {} anew", corpus.display()))?;
+    for (_, input) in inputs.iter().take(KEPT) {
+        run(Command::new("cp").arg(input).arg(corpus))?;
+    }
+    Ok(())
 }

@@ -70,22 +70,26 @@ impl Kernel {
         let unpacked = directory.join("unpacked");
         if update || !unpacked.exists() {
             eprintln!("Linux {}: fetching Debian's package", choice.name);
-            // Complete, or not there.
             let fresh = directory.join("fresh");
-            for old in [&fresh, &unpacked] {
-                if old.exists() {
-                    fs::remove_dir_all(old).with_context(|| format!("remove {}", old.display()))?;
-                }
-            }
+            remove(&fresh)?;
             let suite = Suite::fetch(choice.suite, &directory.join("apt"))?;
             let mut packages = suite.depends(PACKAGE)?;
             packages.retain(|name| PARTS.iter().any(|part| name.starts_with(part)));
             suite.unpack(&packages, &fresh)?;
+            // Complete, or not there.
+            remove(&unpacked)?;
             fs::rename(&fresh, &unpacked).with_context(|| format!("rename {}", fresh.display()))?;
         }
         find(choice.name, &unpacked)
             .with_context(|| format!("look for a kernel in {}", unpacked.display()))
     }
+}
+
+fn remove(directory: &Path) -> Result<()> {
+    if !directory.exists() {
+        return Ok(());
+    }
+    fs::remove_dir_all(directory).with_context(|| format!("remove {}", directory.display()))
 }
 
 fn find(name: &'static str, unpacked: &Path) -> Result<Kernel> {

@@ -19,7 +19,9 @@ pub fn run_task() -> Result<()> {
         command
     };
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
-    run(cargo(&["fmt", "--check"]).current_dir(root.join("limiter-ebpf")))?;
+    for apart in ["limiter-ebpf", "fuzz"] {
+        run(cargo(&["fmt", "--check"]).current_dir(root.join(apart)))?;
+    }
     run(&mut cargo(&[
         "clippy",
         "--workspace",

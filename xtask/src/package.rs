@@ -9,7 +9,10 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 
-use crate::command::{output, repository, run};
+use crate::{
+    cargo_tool::CargoTool,
+    command::{output, repository, run},
+};
 
 /// Arguments of `cargo xtask package`.
 #[derive(clap::Args)]
@@ -31,7 +34,18 @@ enum Package {
     },
 }
 
-const CARGO_DEB_VERSION: &str = "3.8.0";
+const CARGO_DEB: CargoTool = CargoTool {
+    name: "cargo-deb",
+    version: "3.8.0",
+    // Its default features are a C library for what xz(1) does as well.
+    options: &["--no-default-features"],
+};
+
+const CARGO_CYCLONEDX: CargoTool = CargoTool {
+    name: "cargo-cyclonedx",
+    version: "0.5.9",
+    options: &["--debug"],
+};
 
 /// Builds one package, and prints where it is.
 pub fn run_task(args: &Args) -> Result<()> {
@@ -41,7 +55,8 @@ pub fn run_task(args: &Args) -> Result<()> {
     let limiter = build(&root, profile)?;
     write_documents(&limiter, &root.join("target/package"))?;
     prepare_dpkg_dev()?;
-    let cargo_deb = prepare_cargo_deb(&root)?;
+    write_bill_of_materials(&root, &root.join("target/package"))?;
+    let cargo_deb = CARGO_DEB.prepare()?;
     run(Command::new(cargo_deb)
         .current_dir(&root)
         .args(["--package", "limiter-user", "--no-build", "--strip"])
@@ -120,22 +135,28 @@ fn prepare_dpkg_dev() -> Result<()> {
         .context("install dpkg-dev, which building a Debian package needs")
 }
 
-fn prepare_cargo_deb(root: &Path) -> Result<PathBuf> {
-    let tools = root.join("target/tools");
-    let own = tools.join("bin/cargo-deb");
-    for candidate in [PathBuf::from("cargo-deb"), own.clone()] {
-        if output(Command::new(&candidate).arg("--version"))
-            .is_ok_and(|version| version.ends_with(CARGO_DEB_VERSION))
-        {
-            return Ok(candidate);
-        }
+/// What the binary is made of, in CycloneDX.
+fn write_bill_of_materials(root: &Path, into: &Path) -> Result<()> {
+    const NAME: &str = "limiter.cdx";
+    let tool = CARGO_CYCLONEDX.prepare()?;
+    run(Command::new(tool)
+        .current_dir(root)
+        // Without a date of its own, the same sources give the same file.
+        .env("SOURCE_DATE_EPOCH", "0")
+        .args(["cyclonedx", "--manifest-path", "limiter-user/Cargo.toml"])
+        .args(["--format", "json", "--spec-version", "1.5", "--quiet"])
+        .args(["--target", "all", "--override-filename", NAME]))?;
+    // It writes one beside the manifest of each crate of the workspace.
+    let file = format!("{NAME}.json");
+    let written = |member: &str| root.join(member).join(&file);
+    let text = fs::read_to_string(written("limiter-user")).context("read the bill of materials")?;
+    for member in ["limiter-common", "limiter-user", "tests", "xtask"] {
+        let path = written(member);
+        fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
     }
-    // Its default features are a C library for what xz(1) does as well.
-    run(Command::new("cargo")
-        .args(["install", "--locked", "--version", CARGO_DEB_VERSION])
-        .arg("--no-default-features")
-        .arg("--root")
-        .arg(&tools)
-        .arg("cargo-deb"))?;
-    Ok(own)
+    // Where it was built is nobody's concern, and must not change the file.
+    let here = format!("file://{}", root.display());
+    let to = into.join(&file);
+    fs::write(&to, text.replace(&here, "file:///limiter"))
+        .with_context(|| format!("write {}", to.display()))
 }

@@ -49,6 +49,7 @@ const ONCE: &[&str] = &[
     "logging",
     "metrics",
     "model",
+    "old_kernel",
     "packaging",
     "privileges",
     "same_words",
@@ -73,14 +74,7 @@ pub fn run_task(args: &Args) -> Result<()> {
         "tests",
         "--locked",
     ]))?;
-    let tests = end_to_end(&mut cargo(&[
-        "test",
-        "-p",
-        "tests",
-        "--no-run",
-        "--locked",
-        "--message-format=json",
-    ]))?;
+    let tests = build_end_to_end()?;
     for test in &tests {
         if wants_other_versions(test, args)? {
             let directory = test.executable.ancestors().nth(2);
@@ -106,10 +100,12 @@ pub fn run_task(args: &Args) -> Result<()> {
     Ok(())
 }
 
-struct Test {
+/// An executable of tests.
+pub struct Test {
     /// Of cargo's target.
-    name: String,
-    executable: PathBuf,
+    pub name: String,
+    /// Where it is.
+    pub executable: PathBuf,
 }
 
 /// Whether a test is to run that needs them: they take minutes to build the first time.
@@ -125,8 +121,15 @@ fn wants_other_versions(test: &Test, args: &Args) -> Result<bool> {
 }
 
 /// Builds the test executables and reads from cargo's messages where they are.
-fn end_to_end(build: &mut Command) -> Result<Vec<Test>> {
-    let messages = output(build)?;
+pub fn build_end_to_end() -> Result<Vec<Test>> {
+    let messages = output(Command::new("cargo").current_dir(repository()).args([
+        "test",
+        "-p",
+        "tests",
+        "--no-run",
+        "--locked",
+        "--message-format=json",
+    ]))?;
     let mut tests = Vec::new();
     for line in messages.lines() {
         let message: serde_json::Value =

@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{output, repository, run};
+use crate::{
+    command::{output, repository, run},
+    debian::Suite,
+};
 
 /// The compiler that the committed object was built with. Another one gives other bytes.
 pub const RUST_VERSION: &str = "1.95.0";
@@ -60,11 +63,7 @@ fn prepare_standard_library(sysroot: &Path) -> Result<()> {
             .map_or("no error".to_owned(), |e| e.to_string())
     );
     let scratch = tempfile::tempdir().context("make a temporary directory")?;
-    let package = download_debian_source(scratch.path())?;
-    run(Command::new("dpkg-deb")
-        .arg("-x")
-        .arg(&package)
-        .arg(scratch.path().join("unpacked")))?;
+    unpack_debian_source(scratch.path())?;
     let unpacked = scratch
         .path()
         .join(format!("unpacked/usr/src/rustc-{RUST_VERSION}/library"));
@@ -73,58 +72,21 @@ fn prepare_standard_library(sysroot: &Path) -> Result<()> {
     run(Command::new("cp").arg("-r").arg(&unpacked).arg(parent))
 }
 
-/// Downloads Debian's `rust-src` of exactly our version. It is in the backports of the release after
-/// the one that this machine may run, so apt gets a source list of its own, on the same mirror.
-fn download_debian_source(into: &Path) -> Result<PathBuf> {
-    let mirror = output(Command::new("apt-get").args([
-        "indextargets",
-        "--format",
-        "$(ORIGIN) $(SITE)",
-        "Created-By: Packages",
-    ]))?
-    .lines()
-    .find_map(|line| line.strip_prefix("Debian "))
-    .context("find a Debian mirror in the sources of apt")?
-    .to_owned();
-    let list = into.join("sources.list");
-    fs::write(
-        &list,
-        format!(
-            "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] \
-             {mirror} trixie-backports main\n"
-        ),
-    )
-    .with_context(|| format!("write {}", list.display()))?;
-    let lists = into.join("lists/partial");
-    fs::create_dir_all(&lists).with_context(|| format!("create {}", lists.display()))?;
-    let apt = |program: &str| {
-        let mut apt = Command::new(program);
-        apt.current_dir(into)
-            .arg("-qq")
-            .arg(format!("-oDir::Etc::SourceList={}", list.display()))
-            .arg("-oDir::Etc::SourceParts=-")
-            .arg(format!(
-                "-oDir::State::Lists={}",
-                into.join("lists").display()
-            ))
-            .arg("-oAPT::Sandbox::User=root");
-        apt
-    };
-    run(apt("apt-get").arg("update"))?;
-    let versions = output(apt("apt-cache").args(["madison", "rust-src"]))?;
+/// Unpacks Debian's `rust-src` of exactly our version. It is in the backports of the release after
+/// the one that this machine may run.
+fn unpack_debian_source(into: &Path) -> Result<()> {
+    let suite = Suite::fetch("trixie-backports", into)?;
+    let versions = suite.versions("rust-src")?;
     let version = versions
-        .split('|')
-        .map(str::trim)
-        .find(|field| field.starts_with(RUST_VERSION))
-        .with_context(|| format!("find rust-src {RUST_VERSION} among: {versions}"))?
-        .to_owned();
-    run(apt("apt-get")
-        .arg("download")
-        .arg(format!("rust-src={version}")))?;
-    fs::read_dir(into)?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .context("find the package that apt has downloaded")
+        .iter()
+        .find(|version| version.starts_with(RUST_VERSION))
+        .with_context(|| {
+            format!(
+                "find rust-src {RUST_VERSION} among: {}",
+                versions.join(", ")
+            )
+        })?;
+    suite.unpack(&[format!("rust-src={version}")], &into.join("unpacked"))
 }
 
 fn prepare_bpf_linker() -> Result<PathBuf> {

@@ -113,7 +113,7 @@ fn not_attached(program: &str, cgroup: u64) -> String {
 }
 
 /// Every index is one, and is of one zone or server only.
-fn makes_sense(record: &Record) -> bool {
+pub(super) fn makes_sense(record: &Record) -> bool {
     fn all_different(indices: impl Iterator<Item = u16>, end: u32) -> bool {
         let mut seen = HashSet::new();
         let mut indices = indices;

@@ -17,6 +17,7 @@
 //! | `zones` | the zones' maps and counters |
 //! | `upstreams` | the servers of upstreams |
 //! | `events` | the rings |
+//! | [`foreign`] | bytes of another version, as the fuzz targets give them |
 //! | `adopt` | connections that are open while a policy begins |
 //! | `change` | one policy takes the place of another |
 //! | `readings` | what is read while it enforces |
@@ -39,6 +40,7 @@ mod compile;
 mod divert;
 mod error;
 mod events;
+pub mod foreign;
 mod held_syns;
 mod holders;
 mod indices;

@@ -160,7 +160,7 @@ pub(super) fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
         .context("read", "/sys/kernel/btf/vmlinux")
         .map_err(|error| {
             error.hint(format_args!(
-                "limiter needs Linux 5.15 or later with CONFIG_DEBUG_INFO_BTF; this is Linux {}",
+                "limiter needs Linux {OLDEST} or later with CONFIG_DEBUG_INFO_BTF; this is Linux {}",
                 release()
             ))
         })?;
@@ -235,6 +235,9 @@ fn loader<'a>(debug: bool) -> EbpfLoader<'a> {
     loader
 }
 
+/// The oldest version on which all programs load, by `cargo xtask verify`.
+const OLDEST: &str = "6.12";
+
 /// Release of the running kernel, for messages only: distributions carry features back.
 fn release() -> String {
     nix::sys::utsname::uname().map_or_else(
@@ -249,14 +252,20 @@ pub(super) fn explain(error: KernelError) -> KernelError {
         return error;
     }
     let lower = error.cause.to_lowercase();
-    if lower.contains("permission denied") || lower.contains("operation not permitted") {
+    if lower.contains("the verifier's log") {
+        // It says "permission denied", too, and means the program, not us.
+        error.hint(format_args!(
+            "limiter is known to work from Linux {OLDEST} on; this is Linux {}",
+            release()
+        ))
+    } else if lower.contains("permission denied") || lower.contains("operation not permitted") {
         error.hint(
             "limiter needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN; \
              a locked-down kernel may refuse even then",
         )
     } else if lower.contains("invalid argument") {
         error.hint(format_args!(
-            "limiter needs Linux 5.15 or later with CONFIG_DEBUG_INFO_BTF and CONFIG_CGROUP_BPF; \
+            "limiter needs Linux {OLDEST} or later with CONFIG_DEBUG_INFO_BTF and CONFIG_CGROUP_BPF; \
              this is Linux {}",
             release()
         ))
@@ -293,5 +302,16 @@ mod tests {
     fn the_programs_are_compatible_with_the_gpl() {
         let object = aya_obj::Object::parse(OBJECT).expect("the object is whole");
         assert_eq!(object.license.to_bytes(), b"Dual MIT/GPL");
+    }
+
+    #[test]
+    fn a_program_that_the_verifier_refuses_wants_another_kernel_and_no_capability() {
+        let hint = |cause: &str| {
+            let error = explain(KernelError::new("load program", "limiter_count", cause));
+            error.hint.expect("a hint")
+        };
+        let refused = hint("Permission denied (os error 13); the verifier's log ends: R2 type=mem");
+        assert!(refused.contains("from Linux 6.12 on"), "{refused}");
+        assert!(hint("Permission denied (os error 13)").contains("CAP_BPF"));
     }
 }

@@ -36,6 +36,7 @@ mod logging;
 mod metrics;
 mod model;
 mod nginx;
+mod old_kernel;
 mod packaging;
 mod privileges;
 mod reload;

@@ -53,6 +53,15 @@ pub(in crate::kernel) struct Record {
     pub(in crate::kernel) books: serde_json::Value,
 }
 
+impl Record {
+    /// Reads the value of the map. None: it is not the record of any version.
+    pub(in crate::kernel) fn from_value(bytes: &[u8]) -> Option<Self> {
+        let (length, text) = bytes.split_first_chunk()?;
+        let text = text.get(..u32::from_ne_bytes(*length) as usize)?;
+        serde_json::from_slice(text).ok()
+    }
+}
+
 /// One zone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::kernel) struct RecordedZone {
@@ -170,10 +179,7 @@ impl RecordMap {
         if !info.is_array_of_one() || info.value_size as usize > MAX_VALUE_BYTES {
             return None;
         }
-        let bytes = read_first(map, info.value_size as usize).ok()?;
-        let (length, text) = bytes.split_first_chunk()?;
-        let text = text.get(..u32::from_ne_bytes(*length) as usize)?;
-        serde_json::from_slice(text).ok()
+        Record::from_value(&read_first(map, info.value_size as usize).ok()?)
     }
 
     pub(in crate::kernel) fn write(&self, record: &Record) -> Result<(), KernelError> {

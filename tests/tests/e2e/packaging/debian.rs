@@ -64,6 +64,7 @@ fn the_package_installs_keeps_what_was_edited_and_leaves_nothing() {
         "/usr/share/zsh/vendor-completions/_limiter 644 root:root",
         "/usr/share/fish/vendor_completions.d/limiter.fish 644 root:root",
         "/usr/share/doc/limiter/examples/limiter.json 644 root:root",
+        "/usr/share/doc/limiter/limiter.cdx.json 644 root:root",
         "/usr/share/doc/limiter/examples/limiter.rules.yml 644 root:root",
     ] {
         assert!(installed.contains(line), "{line}");

@@ -15,16 +15,21 @@ use limiter::{
         in_force::InForce,
         refusal_line::refusal_line,
     },
-    kernel::{Indices, foreign},
+    kernel::{Indices, UpstreamIndices, foreign},
     render::{colour::Colour, event},
 };
 
 static POLICY: LazyLock<InForce> = LazyLock::new(|| {
-    let text = "limit_conn_zone $remote_addr zone=a:1m; limit_conn a 1; limit_conn_action close;";
+    let text = "limit_conn_zone $remote_addr zone=a:1m; limit_conn a 1; limit_conn_action close; \
+                upstream b { server 192.0.2.1:80 max_conns=1; queue 5; }";
     let policy = parse("fuzz.conf", text).expect("a configuration").policy;
     let indices = Indices {
         zones: vec![0],
         servers: vec![0],
+        upstreams: UpstreamIndices {
+            servers: vec![0],
+            queues: vec![Some(1)],
+        },
     };
     InForce::new(policy, &indices)
 });

@@ -16,7 +16,11 @@ use nix::{
 };
 
 pub use self::{lines::Lines, place::place};
-use crate::{cgroup::Cgroup, netns::NetNs, settle::poll};
+use crate::{
+    cgroup::Cgroup,
+    netns::NetNs,
+    settle::{poll, settle},
+};
 
 mod lines;
 mod place;
@@ -78,13 +82,17 @@ impl Process {
             .unwrap_or_else(|e| panic!("write {line:?} to the process: {e}"));
     }
 
-    /// Sends it a signal.
+    /// Sends it a signal. With SIGSTOP it has stopped when this returns.
     ///
     /// # Panics
     /// If it has been waited for already.
+    #[track_caller]
     pub fn signal(&self, signal: Signal) {
         let id = Pid::from_raw(i32::try_from(self.child.id()).expect("process ids fit"));
         kill(id, signal).unwrap_or_else(|e| panic!("send {signal} to process {id}: {e}"));
+        if signal == Signal::SIGSTOP {
+            settle("stopped", true, || has_stopped(id));
+        }
     }
 
     /// How it ended, if it has.
@@ -185,4 +193,17 @@ pub fn binary(name: &str, variable: &str) -> PathBuf {
 pub fn stdin_file() -> File {
     // SAFETY: descriptor 0 is open and is given to one owner, once per process.
     unsafe { File::from_raw_fd(0) }
+}
+
+/// Whether every thread is stopped: one that runs goes on until it is told (proc_pid_stat(5)).
+fn has_stopped(process: Pid) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else {
+        return true;
+    };
+    threads.flatten().all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // The name, in parentheses, may have anything in it.
+        stat.rsplit_once(") ")
+            .is_none_or(|(_, rest)| rest.starts_with('T'))
+    })
 }

@@ -194,10 +194,11 @@ fn a_full_disk_stops_nobody_and_what_is_lost_is_counted() {
     let (lost, _) = message.split_once(' ').expect("a number first");
     let lost: usize = lost.parse().expect("a number");
     settle("lines", true, || count_lines(&read(&log)) + lost >= lines);
-    // One of those that are lost is the refusal's; one may be there in part.
+    // Some of those that are lost are the refusal's, one a second while the client tries; one may be there
+    // in part.
     let refusals = lost + count_lines(&read(&log)) - lines;
     assert!(
-        (1..=3).contains(&refusals),
+        (1..=10).contains(&refusals),
         "{refusals} lines more than there were"
     );
     assert_eq!(limiter.stderr().matches("lines are lost").count(), 1);

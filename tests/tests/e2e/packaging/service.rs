@@ -134,5 +134,5 @@ fn a_daemon_that_hangs_is_started_anew() {
         .filter_map(|line| line.strip_prefix("CapPrm:"))
         .map(|bits| bits.trim())
         .collect();
-    assert_eq!(permitted, BTreeSet::from(["000000c000281000"]));
+    assert_eq!(permitted, BTreeSet::from(["000000c000283000"]));
 }

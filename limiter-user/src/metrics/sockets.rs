@@ -74,18 +74,7 @@ pub(super) fn families(sockets: Option<&Sockets>) -> Vec<MetricFamily> {
 }
 
 fn states(server: &ServerSockets) -> impl Iterator<Item = Sample> {
-    let states = &server.states;
-    let states = [
-        ("SYN_RECV", states.syn_recv),
-        ("ESTABLISHED", states.established),
-        ("FIN_WAIT1", states.fin_wait1),
-        ("FIN_WAIT2", states.fin_wait2),
-        ("CLOSE_WAIT", states.close_wait),
-        ("CLOSING", states.closing),
-        ("LAST_ACK", states.last_ack),
-        ("TIME_WAIT", states.time_wait),
-    ];
-    states.into_iter().map(|(state, count)| {
+    server.states.named().into_iter().map(|(state, count)| {
         let mut labels = of(server);
         labels.push(("state", state.to_owned()));
         (labels, count as f64)

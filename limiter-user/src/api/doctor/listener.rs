@@ -56,6 +56,22 @@ pub struct StateReport {
     pub time_wait: u64,
 }
 
+impl StateReport {
+    /// Each state by its name, in the order in which connections go through them.
+    pub fn named(&self) -> [(&'static str, u64); 8] {
+        [
+            ("SYN_RECV", self.syn_recv),
+            ("ESTABLISHED", self.established),
+            ("FIN_WAIT1", self.fin_wait1),
+            ("FIN_WAIT2", self.fin_wait2),
+            ("CLOSE_WAIT", self.close_wait),
+            ("CLOSING", self.closing),
+            ("LAST_ACK", self.last_ack),
+            ("TIME_WAIT", self.time_wait),
+        ]
+    }
+}
+
 /// Established connections by what they did between the samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActivityReport {

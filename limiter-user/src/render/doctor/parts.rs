@@ -13,17 +13,7 @@ pub(super) fn details(report: &DoctorReport) -> String {
 }
 
 fn detail(one: &ListenerReport) -> String {
-    let states = &one.states;
-    let states = [
-        ("SYN_RECV", states.syn_recv),
-        ("ESTABLISHED", states.established),
-        ("FIN_WAIT1", states.fin_wait1),
-        ("FIN_WAIT2", states.fin_wait2),
-        ("CLOSE_WAIT", states.close_wait),
-        ("CLOSING", states.closing),
-        ("LAST_ACK", states.last_ack),
-        ("TIME_WAIT", states.time_wait),
-    ];
+    let states = one.states.named();
     let states = states.iter().filter(|(_, count)| *count > 0);
     let states: Vec<_> = states
         .map(|(name, count)| format!("{name} {count}"))

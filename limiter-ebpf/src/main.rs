@@ -26,6 +26,7 @@ mod debug;
 mod hooks;
 mod judge;
 mod maps;
+mod options;
 mod report;
 
 use aya_ebpf::{

@@ -8,6 +8,9 @@
 
 use core::ffi::c_void;
 
+use aya_ebpf::helpers::{bpf_get_socket_cookie, generated::bpf_skc_to_tcp_sock};
+use limiter_common::token::Token;
+
 use crate::{
     charge,
     maps::{
@@ -15,15 +18,8 @@ use crate::{
         policy::{self, Policy},
         tokens, upstreams, waiters,
     },
+    options,
 };
-use aya_ebpf::{
-    bindings::BPF_SOCK_OPS_STATE_CB_FLAG,
-    helpers::{
-        bpf_get_socket_cookie,
-        generated::{bpf_getsockopt, bpf_setsockopt, bpf_skc_to_tcp_sock},
-    },
-};
-use limiter_common::token::Token;
 
 /// Context of `iter/tcp` (include/net/tcp.h, bpf_iter__tcp).
 #[repr(C)]
@@ -32,10 +28,6 @@ pub struct IterTcp {
     socket: *mut c_void,
     uid: u32,
 }
-
-const SOL_TCP: i32 = 6;
-/// include/uapi/linux/bpf.h
-const TCP_BPF_SOCK_OPS_CB_FLAGS: i32 = 1008;
 
 /// Looks at one socket.
 #[inline(always)]
@@ -100,7 +92,7 @@ fn adopt_outgoing(socket: *mut c_void, cookie: u64) {
         return;
     };
     if outgoing.held == 0 {
-        if !watch_state(socket) {
+        if !options::watch_state(socket) {
             // What nobody would release must not be charged.
             return;
         }
@@ -130,27 +122,11 @@ fn adopt(policy: Policy, socket: *mut c_void, cookie: u64) {
         return;
     };
     token.connection = connection;
-    if !watch_state(socket) {
+    if !options::watch_state(socket) {
         // What nobody would release must not be charged.
         return;
     }
     token.is_counted = 1;
     charge::cover(server, token);
     candidates::done(cookie);
-}
-
-/// Asks that `sock_ops` be called at each change of state, and keeps what other programs have asked
-/// for. `false` on kernels before 6.12, which do not allow it here.
-#[inline(always)]
-fn watch_state(socket: *mut c_void) -> bool {
-    let mut flags = 0_u32;
-    let name = TCP_BPF_SOCK_OPS_CB_FLAGS;
-    // SAFETY: a locked TCP socket; the value is four bytes on the stack.
-    unsafe {
-        if bpf_getsockopt(socket, SOL_TCP, name, (&raw mut flags).cast(), 4) != 0 {
-            return false;
-        }
-        let mut flags = flags | BPF_SOCK_OPS_STATE_CB_FLAG;
-        bpf_setsockopt(socket, SOL_TCP, name, (&raw mut flags).cast(), 4) == 0
-    }
 }

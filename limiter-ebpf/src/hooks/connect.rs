@@ -8,11 +8,8 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    bindings::{
-        BPF_SOCK_OPS_STATE_CB_FLAG, bpf_sock, bpf_sock_addr,
-        bpf_sock_addr__bindgen_ty_1 as SocketField,
-    },
-    helpers::generated::{bpf_getsockopt, bpf_set_retval, bpf_setsockopt},
+    bindings::{bpf_sock, bpf_sock_addr, bpf_sock_addr__bindgen_ty_1 as SocketField},
+    helpers::generated::bpf_set_retval,
 };
 use limiter_common::{
     addr::Addr,
@@ -31,6 +28,7 @@ use crate::{
         queue,
         upstreams::{self, State},
     },
+    options,
 };
 
 /// What came of a connect().
@@ -51,9 +49,6 @@ pub enum Connect {
 
 const IPPROTO_TCP: u32 = 6;
 const ECONNREFUSED: i32 = 111;
-const SOL_TCP: i32 = 6;
-/// include/uapi/linux/bpf.h
-const TCP_BPF_SOCK_OPS_CB_FLAGS: i32 = 1008;
 /// include/net/tcp_states.h
 const TCP_CLOSE: u32 = 7;
 
@@ -210,28 +205,14 @@ fn socket(ctx: *mut bpf_sock_addr) -> Option<*mut c_void> {
     (!socket.is_null()).then_some(socket.cast())
 }
 
-/// Where the kernel tells of the first change of state, a slot without one can be given up.
+/// Asks for the callbacks of this socket before its first change of state, so that a connect() that
+/// finds no free port is told of, too; then a slot without such a change can be given up. Before Linux
+/// 6.12 the SYN is when it is asked for, and what fails before is given back as the socket is closed or
+/// used again.
 #[inline(always)]
 fn expect_syn(ctx: *mut bpf_sock_addr, outgoing: &mut Outgoing) {
-    if watch_state(ctx) {
+    if options::watch_state(ctx.cast()) {
         upstreams::expect_syn(outgoing);
-    }
-}
-
-/// Asks for the callbacks of this socket before its first change of state, so that a connect() that
-/// finds no free port is told of, too. Refused before Linux 6.12: then the SYN is when it is asked
-/// for, and what fails before is given back as the socket is closed or used again.
-#[inline(always)]
-fn watch_state(ctx: *mut bpf_sock_addr) -> bool {
-    let mut flags = 0_u32;
-    let name = TCP_BPF_SOCK_OPS_CB_FLAGS;
-    // SAFETY: the socket is locked; the value is four bytes on the stack.
-    unsafe {
-        if bpf_getsockopt(ctx.cast(), SOL_TCP, name, (&raw mut flags).cast(), 4) != 0 {
-            return false;
-        }
-        let mut flags = flags | BPF_SOCK_OPS_STATE_CB_FLAG;
-        bpf_setsockopt(ctx.cast(), SOL_TCP, name, (&raw mut flags).cast(), 4) == 0
     }
 }
 

@@ -1,11 +1,9 @@
 //! `sock_ops`, for outgoing connections to the servers of upstreams: follows them from their SYN on, and
 //! has those wait that are to wait.
 
-use core::ffi::c_void;
-
 use aya_ebpf::{
     bindings::{BPF_SOCK_OPS_RTO_CB_FLAG, BPF_SOCK_OPS_STATE_CB_FLAG, bpf_sock_ops},
-    helpers::generated::{bpf_get_netns_cookie, bpf_getsockopt, bpf_setsockopt},
+    helpers::generated::bpf_get_netns_cookie,
 };
 use limiter_common::upstream::{
     Outgoing,
@@ -20,12 +18,12 @@ use crate::{
         queue::{self, Place},
         upstreams,
     },
+    options,
 };
 
 /// include/uapi/linux/tcp.h
 const TCP_SYNCNT: i32 = 7;
 const TCP_USER_TIMEOUT: i32 = 18;
-const SOL_TCP: i32 = 6;
 /// include/uapi/linux/bpf.h
 const TCP_BPF_IW: i32 = 1001;
 /// The same. It sets the threshold of slow start, too.
@@ -87,8 +85,8 @@ pub fn begins(ctx: *mut bpf_sock_ops) {
     let Some(outgoing) = find(ctx) else { return };
     if outgoing.timeout_ms != 0 {
         outgoing.timeout_ms = 0;
-        set_option(ctx, TCP_BPF_SNDCWND_CLAMP, TCP_INFINITE_SSTHRESH);
-        set_option(ctx, TCP_BPF_IW, TCP_INIT_CWND);
+        options::set(ctx.cast(), TCP_BPF_SNDCWND_CLAMP, TCP_INFINITE_SSTHRESH);
+        options::set(ctx.cast(), TCP_BPF_IW, TCP_INIT_CWND);
     }
 }
 
@@ -157,16 +155,18 @@ extern "C" fn limiter_join(ctx: *mut bpf_sock_ops, outgoing: *mut Outgoing) -> u
 /// and no longer: what looks like time without an answer is that.
 #[inline(always)]
 fn be_patient(ctx: *mut bpf_sock_ops, outgoing: &mut Outgoing) {
-    let (Some(tries), Some(timeout)) = (option(ctx, TCP_SYNCNT), option(ctx, TCP_USER_TIMEOUT))
-    else {
+    let (Some(tries), Some(timeout)) = (
+        options::get(ctx.cast(), TCP_SYNCNT),
+        options::get(ctx.cast(), TCP_USER_TIMEOUT),
+    ) else {
         // Before Linux 6.1 there is no reading of these: the kernel's own patience has to do.
         return;
     };
     outgoing.syn_retries = tries;
     outgoing.user_timeout_ms = timeout;
-    set_option(ctx, TCP_SYNCNT, MAX_TCP_SYNCNT);
+    options::set(ctx.cast(), TCP_SYNCNT, MAX_TCP_SYNCNT);
     if timeout == 0 || timeout > outgoing.timeout_ms {
-        set_option(ctx, TCP_USER_TIMEOUT, outgoing.timeout_ms);
+        options::set(ctx.cast(), TCP_USER_TIMEOUT, outgoing.timeout_ms);
     }
 }
 
@@ -178,8 +178,8 @@ fn be_as_before(ctx: *mut bpf_sock_ops, outgoing: &mut Outgoing, retransmits: u3
     if tries == 0 {
         return;
     }
-    if option(ctx, TCP_USER_TIMEOUT) == Some(outgoing.timeout_ms) {
-        set_option(ctx, TCP_USER_TIMEOUT, outgoing.user_timeout_ms);
+    if options::get(ctx.cast(), TCP_USER_TIMEOUT) == Some(outgoing.timeout_ms) {
+        options::set(ctx.cast(), TCP_USER_TIMEOUT, outgoing.user_timeout_ms);
     }
     let allowed = tries + retransmits;
     let allowed = if allowed > MAX_TCP_SYNCNT {
@@ -187,24 +187,8 @@ fn be_as_before(ctx: *mut bpf_sock_ops, outgoing: &mut Outgoing, retransmits: u3
     } else {
         allowed
     };
-    set_option(ctx, TCP_SYNCNT, allowed);
+    options::set(ctx.cast(), TCP_SYNCNT, allowed);
     if retransmits == 0 {
         outgoing.syn_retries = 0;
     }
-}
-
-#[inline(always)]
-fn option(ctx: *mut bpf_sock_ops, name: i32) -> Option<u32> {
-    let mut value = 0_u32;
-    let place = (&raw mut value).cast::<c_void>();
-    // SAFETY: the socket is locked; the value is four bytes on the stack.
-    (unsafe { bpf_getsockopt(ctx.cast(), SOL_TCP, name, place, 4) } == 0).then_some(value)
-}
-
-#[inline(always)]
-fn set_option(ctx: *mut bpf_sock_ops, name: i32, value: u32) {
-    let mut value = value;
-    let place = (&raw mut value).cast::<c_void>();
-    // SAFETY: as above. If it is refused, the kernel's patience has to do.
-    unsafe { bpf_setsockopt(ctx.cast(), SOL_TCP, name, place, 4) };
 }

@@ -236,9 +236,12 @@ extern "C" fn limiter_admit(server: u32) -> u32 {
             if !upstreams::take(server, max) {
                 break;
             }
+            // SAFETY: as above. If the exchange succeeds, this is still that of the ticket.
+            let (queue, since_ns) = unsafe { ((*waiting).queue, (*waiting).since_ns) };
             let waits = word(&key, WAITING);
             if state_of(waiting).compare_exchange(waits, word(&key, ADMITTED)) == waits {
-                admitted(state, waiting);
+                admitted(state, queue, since_ns);
+                send(&key, waiting);
             } else {
                 // It has left.
                 state.connections().add(u64::MAX);
@@ -259,22 +262,38 @@ fn limit(server: u32, addr: &Addr, port: u16) -> u32 {
     }
 }
 
-/// One that waited has a slot: its place is free, and its SYN may go.
+/// One that waited has a slot: its place is free.
 #[inline(always)]
-fn admitted(state: State, waiting: *mut Waiting) {
+fn admitted(state: State, queue: u32, since_ns: u64) {
     state.passed().add(1);
-    // SAFETY: an entry of the map; whoever reads it as another's meanwhile sends one SYN too many.
-    let waiting = unsafe { &*waiting };
-    if let Some(queue) = upstreams::state(waiting.queue) {
+    if let Some(queue) = upstreams::state(queue) {
         queue.connections().add(u64::MAX);
         queue.passed().add(1);
-        noted(queue, now_ns().saturating_sub(waiting.since_ns));
+        noted(queue, now_ns().saturating_sub(since_ns));
     }
+}
+
+/// Has the daemon send the SYN that was held back. Without it, or if it has much to do, the kernel sends
+/// it again by itself.
+#[inline(always)]
+fn send(key: &TicketKey, waiting: *mut Waiting) {
     // SAFETY: an aligned word of a map value. Its owner writes it before it looks at the state.
-    let held = unsafe { AtomicWord::new((&raw const waiting.held_ns).cast_mut()) };
-    if held.load() != 0 {
-        // Without the daemon, or if it has much to do, the kernel sends it again by itself.
-        let _ = HELD_SYNS.output(waiting, 0);
+    let held = unsafe { AtomicWord::new(&raw mut (*waiting).held_ns) };
+    if held.load() == 0 {
+        return;
+    }
+    let Some(mut record) = HELD_SYNS.reserve(0) else {
+        return;
+    };
+    // SAFETY: an entry of the map, and room for as much.
+    unsafe { record.as_mut_ptr().copy_from_nonoverlapping(waiting, 1) };
+    // Its owner may have gone on without us, and its memory be that of another connect, which has no slot.
+    // An exchange, because it has to come after the copy.
+    let is_still = word(key, ADMITTED);
+    if state_of(waiting).compare_exchange(is_still, is_still) == is_still {
+        record.submit(0);
+    } else {
+        record.discard(0);
     }
 }
 

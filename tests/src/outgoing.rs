@@ -18,6 +18,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 pub use self::visit::{Load, Visit, most_at_once};
 use crate::{
     cgroup::Cgroup,
+    netns::NetNs,
     process::{Process, binary},
     settle::PATIENCE,
     world::World,
@@ -109,9 +110,14 @@ impl Outgoing {
 
     /// Starts one in another cgroup, or in none of the test's.
     pub fn start_in(world: &World, cgroup: Option<&Cgroup>) -> Self {
+        Self::start_at(&world.netns, cgroup)
+    }
+
+    /// Starts one in another network namespace.
+    pub fn start_at(netns: &NetNs, cgroup: Option<&Cgroup>) -> Self {
         let mut command = Command::new(binary("peer", "LIMITER_PEER_BIN"));
         command.arg("outgoing");
-        Self(Process::start(command, Some(&world.netns), cgroup))
+        Self(Process::start(command, Some(netns), cgroup))
     }
 
     /// Has it begin.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    net::SocketAddr,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -9,7 +10,8 @@ use std::{
 use limiter::api::{QueueStatus, Reason};
 use nix::sys::signal::Signal;
 use tests::{
-    Limiter, World,
+    Limiter, Server, World,
+    netns::NetNs,
     outgoing::{Order, Outgoing, Visit, Way, most_at_once},
     settle,
     settle::PATIENCE,
@@ -93,23 +95,50 @@ fn a_free_slot_is_used_at_once_with_a_daemon_and_soon_without() {
     let _server = outside(&world, &[SERVER]);
     let limiter = Limiter::start_config(&world, &backend(1, "50"));
     let mut process = Outgoing::start(&world);
-    let mut turn = |count| {
-        let begin = Instant::now();
-        let visits = {
-            process.say(visit(count, 0, 5));
-            process.visits()
-        };
-        assert_eq!(ends(&visits), BTreeSet::from(["established"]));
-        assert_eq!(at_once(&visits), 1);
-        begin.elapsed() / count as u32
-    };
-    let with = turn(40);
+    let with = turn(&mut process, 40, at(SERVER));
     limiter.signal(Signal::SIGSTOP);
-    let without = turn(8);
+    let without = turn(&mut process, 8, at(SERVER));
     limiter.signal(Signal::SIGCONT);
     assert!(with * 3 < without, "{with:?}, {without:?}");
     all_given_back(&limiter, at(SERVER));
     queued(&limiter, 0);
+}
+
+/// How long one takes of so many that wait for each other.
+#[track_caller]
+fn turn(process: &mut Outgoing, count: usize, to: SocketAddr) -> Duration {
+    let begin = Instant::now();
+    let (gap_ms, hold_ms) = (0, 5);
+    process.say(Order::Visit {
+        count,
+        gap_ms,
+        hold_ms,
+        to,
+    });
+    let visits = process.visits();
+    assert_eq!(ends(&visits), BTreeSet::from(["established"]));
+    assert_eq!(at_once(&visits), 1);
+    begin.elapsed() / count as u32
+}
+
+#[test]
+fn a_turn_is_as_quick_in_another_namespace_and_over_ipv6() {
+    const V6: &str = "[::1]:8080";
+    let world = World::new();
+    let elsewhere = NetNs::new();
+    let _server = Server::start_at(&elsewhere, None, &[SERVER, V6], &[]);
+    let text = format!(
+        "upstream backend {{ server {SERVER} max_conns=1; server {V6} max_conns=1; queue 50; }}"
+    );
+    let limiter = Limiter::start_config(&world, &text);
+    let mut process = Outgoing::start_at(&elsewhere, Some(&world.cgroup));
+    let with = [SERVER, V6].map(|to| turn(&mut process, 40, at(to)));
+    limiter.signal(Signal::SIGSTOP);
+    let without = [SERVER, V6].map(|to| turn(&mut process, 8, at(to)));
+    limiter.signal(Signal::SIGCONT);
+    for (with, without) in with.into_iter().zip(without) {
+        assert!(with * 3 < without, "{with:?}, {without:?}");
+    }
 }
 
 #[test]

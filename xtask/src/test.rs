@@ -36,6 +36,7 @@ const ONCE: &[&str] = &[
     "command_line",
     "control_socket",
     "demo",
+    "doctor",
     "guard",
     "harness",
     "harness_xdp",
@@ -54,6 +55,7 @@ const ONCE: &[&str] = &[
     "privileges",
     "same_words",
     "top",
+    "upstream",
     "xdp_table",
 ];
 

@@ -97,16 +97,22 @@ pub fn place(outgoing: &Outgoing) -> Place {
     }
 }
 
+/// The ticket of a socket that has one.
+#[inline(always)]
+fn ticket(outgoing: &Outgoing) -> TicketKey {
+    TicketKey {
+        ticket: outgoing.ticket - 1,
+        server: outgoing.awaited.wrapping_sub(1).into(),
+    }
+}
+
 /// The entry of the socket, if it is in a line.
 #[inline(always)]
 pub fn find(outgoing: &Outgoing) -> Option<(TicketKey, *mut Waiting)> {
     if outgoing.ticket == 0 {
         return None;
     }
-    let key = TicketKey {
-        ticket: outgoing.ticket - 1,
-        server: outgoing.awaited.wrapping_sub(1).into(),
-    };
+    let key = ticket(outgoing);
     CONNECT_QUEUE.get_ptr_mut(key).map(|waiting| (key, waiting))
 }
 
@@ -114,10 +120,7 @@ pub fn find(outgoing: &Outgoing) -> Option<(TicketKey, *mut Waiting)> {
 /// whoever admitted it has given back. To be called for a socket that has been.
 #[inline(always)]
 pub fn take_slot(outgoing: &mut Outgoing) {
-    let key = TicketKey {
-        ticket: outgoing.ticket - 1,
-        server: outgoing.awaited.wrapping_sub(1).into(),
-    };
+    let key = ticket(outgoing);
     outgoing.held = outgoing.awaited.into();
     outgoing.ticket = 0;
     outgoing.awaited = 0;
@@ -162,8 +165,9 @@ pub fn leave(outgoing: &mut Outgoing) {
         && let Some(queue) = upstreams::state((outgoing.held - 1) as u32)
     {
         let waited_ns = now_ns().saturating_sub(since_ns);
-        noted(queue, waited_ns);
-        if waited_ns >= u64::from(outgoing.timeout_ms) * 1_000_000 {
+        keep_longest(queue, waited_ns);
+        // 0: it was established all the same, because nothing held its SYN.
+        if outgoing.timeout_ms != 0 && waited_ns >= u64::from(outgoing.timeout_ms) * 1_000_000 {
             queue.timed_out().add(1);
             report_timeout(queue, server, addr, port);
         }
@@ -269,7 +273,7 @@ fn admitted(state: State, queue: u32, since_ns: u64) {
     if let Some(queue) = upstreams::state(queue) {
         queue.connections().add(u64::MAX);
         queue.passed().add(1);
-        noted(queue, now_ns().saturating_sub(since_ns));
+        keep_longest(queue, now_ns().saturating_sub(since_ns));
     }
 }
 
@@ -299,7 +303,7 @@ fn send(key: &TicketKey, waiting: *mut Waiting) {
 
 /// Keeps the longest of these times.
 #[inline(always)]
-fn noted(queue: State, waited_ns: u64) {
+fn keep_longest(queue: State, waited_ns: u64) {
     for _ in 0..4 {
         let longest = queue.longest_wait_ns().load();
         if waited_ns <= longest

@@ -60,22 +60,9 @@ pub(super) struct Candidates {
 
 impl Candidates {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self, KernelError> {
-        let mut map: HashMap<MapData, u64, Raw<Connection>> = take(ebpf, MAP_CANDIDATES)?;
-        // Of a daemon that ended in the middle of it.
-        let left: Vec<u64> = map.keys().filter_map(Result::ok).collect();
-        for cookie in left {
-            map.remove(&cookie).context("write map", MAP_CANDIDATES)?;
-        }
-        let mut outgoing: HashMap<MapData, u64, u32> = take(ebpf, MAP_OUTGOING_CANDIDATES)?;
-        let left: Vec<u64> = outgoing.keys().filter_map(Result::ok).collect();
-        for cookie in left {
-            outgoing
-                .remove(&cookie)
-                .context("write map", MAP_OUTGOING_CANDIDATES)?;
-        }
         Ok(Self {
-            incoming: map,
-            outgoing,
+            incoming: take_empty(ebpf, MAP_CANDIDATES)?,
+            outgoing: take_empty(ebpf, MAP_OUTGOING_CANDIDATES)?,
         })
     }
 
@@ -99,7 +86,8 @@ impl Candidates {
             found.retain(|(_, it)| before.is_none_or(|before| !before.counts(it)));
             let outgoing = find_outgoing(&sockets, scope, compiled, before);
             for some in outgoing.chunks(MAX_CANDIDATES) {
-                let (counted, missed) = adopt_some(&mut self.outgoing, iterator, some)?;
+                let (counted, missed) =
+                    adopt_some(&mut self.outgoing, MAP_OUTGOING_CANDIDATES, iterator, some)?;
                 adopted.outgoing += counted;
                 adopted.outgoing_missed += missed;
             }
@@ -109,7 +97,8 @@ impl Candidates {
             }
             let found: Vec<_> = found.into_iter().map(|(it, of)| (it, Raw(of))).collect();
             for some in found.chunks(MAX_CANDIDATES) {
-                let (counted, missed) = adopt_some(&mut self.incoming, iterator, some)?;
+                let (counted, missed) =
+                    adopt_some(&mut self.incoming, MAP_CANDIDATES, iterator, some)?;
                 adopted.connections += counted;
                 adopted.missed += missed;
             }
@@ -119,15 +108,28 @@ impl Candidates {
     }
 }
 
-/// Adopts as many connections as the map holds. How many are counted, and how many not.
+/// Takes a map, without what a daemon has left in it that ended in the middle of adopting.
+fn take_empty<V: aya::Pod>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+) -> Result<HashMap<MapData, u64, V>, KernelError> {
+    let mut map: HashMap<MapData, u64, V> = take(ebpf, name)?;
+    let left: Vec<u64> = map.keys().filter_map(Result::ok).collect();
+    for cookie in left {
+        map.remove(&cookie).context("write map", name)?;
+    }
+    Ok(map)
+}
+
+/// Adopts as many connections as the map of this name holds. How many are counted, and how many not.
 fn adopt_some<V: aya::Pod>(
     map: &mut HashMap<MapData, u64, V>,
+    name: &'static str,
     iterator: &mut Iter,
     found: &[(u64, V)],
 ) -> Result<(u64, u64), KernelError> {
     for (cookie, value) in found {
-        map.insert(cookie, value, 0)
-            .context("write map", MAP_CANDIDATES)?;
+        map.insert(cookie, value, 0).context("write map", name)?;
     }
     let walked = walk(iterator);
     let (mut counted, mut missed) = (0, 0);
@@ -140,7 +142,7 @@ fn adopt_some<V: aya::Pod>(
             {
                 counted += 1;
             }
-            Err(error) => return Err(error).context("write map", MAP_CANDIDATES),
+            Err(error) => return Err(error).context("write map", name),
         }
     }
     walked.map(|()| (counted, missed))
@@ -167,13 +169,15 @@ fn in_each_namespace(
     result
 }
 
+/// Ports that something listens on.
+fn listening(sockets: &[TcpSocket]) -> HashSet<u16> {
+    let listeners = sockets.iter().filter(|socket| socket.is_listener);
+    listeners.map(|socket| socket.local.port()).collect()
+}
+
 /// Connections that somebody else has opened and the policy counts, with their cookies.
 fn find(sockets: &[TcpSocket], scope: &Scope, compiled: &Compiled) -> Vec<(u64, Connection)> {
-    let listening: HashSet<u16> = sockets
-        .iter()
-        .filter(|socket| socket.is_listener)
-        .map(|socket| socket.local.port())
-        .collect();
+    let listening = listening(sockets);
     let mut found = Vec::new();
     for socket in sockets {
         let port = socket.local.port();
@@ -208,11 +212,7 @@ fn find_outgoing(
     if compiled.upstreams.is_empty() {
         return Vec::new();
     }
-    let listening: HashSet<u16> = sockets
-        .iter()
-        .filter(|socket| socket.is_listener)
-        .map(|socket| socket.local.port())
-        .collect();
+    let listening = listening(sockets);
     let found = sockets.iter().filter_map(|socket| {
         // A client may have the address and the port of a server; then a listener has accepted it.
         let active = socket.is_connecting || !listening.contains(&socket.local.port());

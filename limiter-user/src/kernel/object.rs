@@ -177,22 +177,17 @@ pub(super) fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
 ///
 /// On kernels before 5.18. Nothing else needs these programs.
 pub(super) fn load_outgoing(ebpf: &mut Ebpf) -> Result<(), KernelError> {
-    let load = |ebpf: &mut Ebpf, name| match name {
-        PROGRAM_HOLD => program::<CgroupSkb>(ebpf, name)?
-            .load()
-            .context("load program", name),
-        PROGRAM_RELEASE => program::<CgroupSock>(ebpf, name)?
-            .load()
-            .context("load program", name),
-        _ => program::<CgroupSockAddr>(ebpf, name)?
-            .load()
-            .context("load program", name),
-    };
-    let mut programs = Outgoing::Queued.programs().iter();
-    programs.try_for_each(|name| {
-        load(ebpf, *name)
-            .map_err(|error| explain(error.hint("\"upstream\" needs Linux 5.18 or later")))
-    })
+    for &name in Outgoing::Queued.programs() {
+        let loaded = match name {
+            PROGRAM_HOLD => program::<CgroupSkb>(ebpf, name)?.load(),
+            PROGRAM_RELEASE => program::<CgroupSock>(ebpf, name)?.load(),
+            _ => program::<CgroupSockAddr>(ebpf, name)?.load(),
+        };
+        loaded
+            .context("load program", name)
+            .map_err(|error| error.hint("\"upstream\" needs Linux 5.18 or later"))?;
+    }
+    Ok(())
 }
 
 fn verify(name: &'static str, loaded: Result<(), ProgramError>) -> Result<(), KernelError> {

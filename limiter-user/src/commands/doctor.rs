@@ -20,7 +20,7 @@ use crate::{
         sample::Sample,
     },
     kernel::enter_network_of,
-    render, time,
+    render,
 };
 
 /// Clears a terminal and goes to its first line (ECMA-48).
@@ -39,7 +39,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "URL", value_parser = stub_status::address)]
     stub_status: Option<Uri>,
     /// Time between the two samples
-    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", default_value = "3s", value_parser = super::interval::parse)]
     interval: Duration,
     /// Go on, and mark what has changed
     #[arg(long)]
@@ -50,13 +50,6 @@ pub(super) struct Args {
     /// Colours
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     color: When,
-}
-
-fn parse_interval(text: &str) -> Result<Duration, &'static str> {
-    match time::parse(text) {
-        Some(ms @ 100..=3_600_000) => Ok(Duration::from_millis(ms)),
-        _ => Err("expected a time from 100ms to 1h"),
-    }
 }
 
 /// The exit code says how bad it is.

@@ -20,6 +20,7 @@ mod events;
 mod exempt;
 mod failure;
 mod import;
+mod interval;
 mod level;
 mod limit;
 mod log_level;

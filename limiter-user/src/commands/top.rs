@@ -19,7 +19,6 @@ use super::{colour::When, failure::Failure};
 use crate::{
     api::SetDryRun,
     control::client::Client,
-    time,
     top::{
         draw::{Look, Palette},
         input::Wish,
@@ -41,18 +40,11 @@ const QUEUE: usize = 256;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Time between two readings
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_interval)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = super::interval::parse)]
     interval: Duration,
     /// Colours
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     color: When,
-}
-
-fn parse_interval(text: &str) -> Result<Duration, &'static str> {
-    match time::parse(text) {
-        Some(ms @ 100..=3_600_000) => Ok(Duration::from_millis(ms)),
-        _ => Err("expected a time from 100ms to 1h"),
-    }
 }
 
 pub(super) async fn run(args: Args, client: &Client) -> Result<(), Failure> {

@@ -18,16 +18,26 @@
 //!   together, so that the kernel never has to evict a live key. A zone that is to evict
 //!   ([`Zone::evicts`]) does without: the kernel removes whatever has not been used for longest, and
 //!   the connections of a key that is gone hold no slot any more.
-use crate::{addr::Addr, entry::Occupancy, key::ZoneKey, policy::ServerPolicy};
+use crate::{
+    addr::Addr,
+    entry::Occupancy,
+    key::{Connection, ZoneKey},
+    policy::ServerPolicy,
+    token::Charge,
+};
 
 mod connection;
+mod recount;
 mod settle;
 mod slot;
 mod waiting;
 
 pub use self::{
     connection::{Admission, Observer, Refusal, admit, discharge},
-    settle::{cover_one, trim_one},
+    recount::{
+        Difference, correct, correct_count, count_again, is_held, leave_count, meet, part, start,
+    },
+    settle::{cover_one, renew, trim_one},
     slot::{Peek, Slot, peek, release, take},
     waiting::{begin_wait, end_wait, may_wait},
 };
@@ -60,6 +70,12 @@ pub trait Zone: Copy {
     fn occupancy(self, entry: Self::Entry) -> Self::Word;
     /// [`crate::entry::ZoneEntry::waiting`].
     fn waiting(self, entry: Self::Entry) -> Self::Word;
+    /// [`crate::entry::ZoneEntry::recount`].
+    fn recount(self, entry: Self::Entry) -> Self::Word;
+    /// [`crate::entry::ZoneState::live_recount`].
+    fn live_recount(self) -> Self::Word;
+    /// [`crate::entry::ZoneState::slot_recount`].
+    fn slot_recount(self) -> Self::Word;
     /// [`crate::entry::ZoneState::live`].
     fn live(self) -> Self::Word;
     /// [`crate::entry::ZoneState::entries`].
@@ -82,6 +98,13 @@ pub trait Zones {
     fn take(&self, index: u16, key: &ZoneKey, number: u32, mode: Mode) -> Slot;
     /// [`release`] in the zone at `index`. A zone that does not exist has nothing to release.
     fn release(&self, index: u16, key: &ZoneKey, generation: u32) -> bool;
+    /// [`count_again`] in the zone of the key of this charge. In a zone that does not exist nothing is
+    /// held.
+    fn count_again(&self, charge: Charge, connection: &Connection, pass: u32) -> bool;
+    /// [`leave_count`] likewise.
+    fn leave_count(&self, charge: Charge, connection: &Connection, pass: u32);
+    /// [`is_held`] likewise.
+    fn is_held(&self, charge: Charge, connection: &Connection) -> bool;
 }
 
 /// Numbers that some clients have of their own.

@@ -30,6 +30,8 @@ pub struct ZoneCounters {
     pub excess: u64,
     /// Connections that could not be tracked: no memory for the socket's token.
     pub untracked: u64,
+    /// Slots by which the audit has corrected counts, and slots whose entry it has made again.
+    pub drift: u64,
 }
 
 impl ZoneCounters {
@@ -49,11 +51,12 @@ impl ZoneCounters {
             closed: self.closed + other.closed,
             excess: self.excess + other.excess,
             untracked: self.untracked + other.untracked,
+            drift: self.drift + other.drift,
         }
     }
 
     /// All of them, in the order of the fields.
-    pub const fn to_array(&self) -> [u64; 12] {
+    pub const fn to_array(&self) -> [u64; 13] {
         [
             self.passed,
             self.skipped,
@@ -67,11 +70,12 @@ impl ZoneCounters {
             self.closed,
             self.excess,
             self.untracked,
+            self.drift,
         ]
     }
 
     /// From [`Self::to_array`].
-    pub const fn from_array(counters: [u64; 12]) -> Self {
+    pub const fn from_array(counters: [u64; 13]) -> Self {
         let [
             passed,
             skipped,
@@ -85,6 +89,7 @@ impl ZoneCounters {
             closed,
             excess,
             untracked,
+            drift,
         ] = counters;
         Self {
             passed,
@@ -99,6 +104,7 @@ impl ZoneCounters {
             closed,
             excess,
             untracked,
+            drift,
         }
     }
 
@@ -121,6 +127,7 @@ impl ZoneCounters {
             closed: self.closed.saturating_sub(other.closed),
             excess: self.excess.saturating_sub(other.excess),
             untracked: self.untracked.saturating_sub(other.untracked),
+            drift: self.drift.saturating_sub(other.drift),
         }
     }
 }
@@ -202,6 +209,6 @@ impl PacketCounters {
     }
 }
 
-const _: () = assert!(size_of::<ZoneCounters>() == 96);
+const _: () = assert!(size_of::<ZoneCounters>() == 104);
 const _: () = assert!(size_of::<EventCounters>() == 56);
 const _: () = assert!(size_of::<PacketCounters>() == 48);

@@ -15,9 +15,11 @@ pub struct ZoneEntry {
     /// Refused connections that wait to be closed, in the form of [`Occupancy`]; of another
     /// generation than `occupancy`: none.
     pub waiting: u64,
+    /// Connections that the audit has met, see [`Recount`].
+    pub recount: u64,
 }
 
-const _: () = assert!(size_of::<ZoneEntry>() == 40 && align_of::<ZoneEntry>() == 8);
+const _: () = assert!(size_of::<ZoneEntry>() == 48 && align_of::<ZoneEntry>() == 8);
 
 /// One word that says how many connections a key has, and which life of the entry this is. Both
 /// change together, in one compare-and-exchange.
@@ -70,9 +72,50 @@ pub struct ZoneState {
     /// Not 0: a new key takes the place of the one that has not been used for longest, instead of
     /// being refused. Then `live` and `entries` stay 0. Written by the daemon.
     pub evicts: u64,
+    /// Keys of which the audit has met connections, see [`Recount`].
+    pub live_recount: u64,
+    /// Slots that connections hold which the audit has met, those of keys that are gone included.
+    pub slot_recount: u64,
 }
 
-const _: () = assert!(size_of::<ZoneState>() == 56);
+const _: () = assert!(size_of::<ZoneState>() == 72);
+
+/// A count that belongs to one pass of the audit: a word with the number of the pass in its upper 32
+/// bits. In another pass it means 0. The count is stored [`Recount::BIAS`] too high, because for a
+/// moment it may be below zero: one who leaves may be quicker than the one that counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recount {
+    /// The pass.
+    pub pass: u32,
+    /// What was counted in it.
+    pub count: i32,
+}
+
+impl Recount {
+    const BIAS: u32 = 1 << 31;
+
+    /// From the word in memory.
+    #[inline(always)]
+    pub const fn from_word(word: u64) -> Self {
+        Self {
+            pass: (word >> 32) as u32,
+            count: (word as u32).wrapping_sub(Self::BIAS) as i32,
+        }
+    }
+
+    /// To the word in memory.
+    #[inline(always)]
+    pub const fn word(self) -> u64 {
+        (self.pass as u64) << 32 | (self.count as u32).wrapping_add(Self::BIAS) as u64
+    }
+
+    /// What the word says about this pass.
+    #[inline(always)]
+    pub const fn count_of(word: u64, pass: u32) -> i32 {
+        let found = Self::from_word(word);
+        if found.pass == pass { found.count } else { 0 }
+    }
+}
 
 /// Keys per MiB of a zone's size: 64 bytes each, as nginx documents for 64-bit platforms.
 pub const KEYS_PER_MIB: u64 = 16_384;

@@ -12,6 +12,7 @@
 //! | [`key`] | what is counted: from a connection to a [`key::ZoneKey`] |
 //! | [`entry`] | the value of a zone's map, and the zone's own state |
 //! | [`admission`] | charge, roll back, release: the counting itself |
+//! | [`audit`] | what is said while counts are audited |
 //! | [`token`] | what a counted socket remembers |
 //! | [`upstream`] | outgoing connections: their policy, their counts, what a socket remembers |
 //! | [`counters`] | what has been done so far |
@@ -21,6 +22,7 @@
 pub mod addr;
 pub mod admission;
 pub mod attempt;
+pub mod audit;
 pub mod counters;
 pub mod entry;
 pub mod event;

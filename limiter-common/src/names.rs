@@ -26,8 +26,12 @@ pub const PROGRAM_CONNECT6: &str = "limiter_connect6";
 pub const PROGRAM_RELEASE: &str = "limiter_sock_release";
 /// `cgroup_skb/egress`: holds the SYNs of connects that wait for a slot.
 pub const PROGRAM_HOLD: &str = "limiter_hold";
+/// `iter/bpf_sk_storage_map`: counts again who holds slots.
+pub const PROGRAM_AUDIT: &str = "limiter_audit";
+/// `xdp`, attached nowhere: corrects a count when the daemon runs it (`BPF_PROG_TEST_RUN`).
+pub const PROGRAM_CORRECT: &str = "limiter_correct";
 /// Every program of the object.
-pub const PROGRAMS: [&str; 12] = [
+pub const PROGRAMS: [&str; 14] = [
     PROGRAM_COUNT,
     PROGRAM_ENFORCE,
     PROGRAM_ADOPT,
@@ -40,6 +44,8 @@ pub const PROGRAMS: [&str; 12] = [
     PROGRAM_CONNECT6,
     PROGRAM_RELEASE,
     PROGRAM_HOLD,
+    PROGRAM_AUDIT,
+    PROGRAM_CORRECT,
 ];
 
 /// Which half of the policy is in force, and switches for the programs.
@@ -108,12 +114,14 @@ pub const MAP_OUTGOING_CANDIDATES: &str = "OUTGOING_CANDIDATES";
 pub const MAP_CONNECT_QUEUE: &str = "CONNECT_QUEUE";
 /// Ring of connects that have been given a slot, for the daemon to send their SYN.
 pub const MAP_HELD_SYNS: &str = "HELD_SYNS";
+/// What daemon and programs tell each other while they audit.
+pub const MAP_AUDIT: &str = "AUDIT";
 /// What the next daemon has to know to go on where this one ends.
 pub const MAP_RECORD: &str = "RECORD";
 /// Bytes of the only value of [`MAP_RECORD`]: their number (4, in the machine's order), then JSON.
 pub const RECORD_BYTES: usize = 256 * 1024;
 /// Every map of the object that the daemon opens by name.
-pub const MAPS: [&str; 33] = [
+pub const MAPS: [&str; 34] = [
     MAP_CONTROL,
     MAP_PORTS,
     MAP_LISTENERS,
@@ -124,6 +132,7 @@ pub const MAPS: [&str; 33] = [
     MAP_ZONE_COUNTERS,
     MAP_PREDECESSORS,
     MAP_TOKENS,
+    MAP_AUDIT,
     MAP_CANDIDATES,
     MAP_ATTEMPTS,
     MAP_EVENTS,

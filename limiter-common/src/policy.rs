@@ -49,6 +49,10 @@ pub struct Control {
     pub ticks_per_second: u32,
     /// Connections that wait to be closed at the most, over all keys ([`ACTION_CLOSE`]).
     pub max_waiting: u32,
+    /// Number of the pass of the audit that is going on; 0: none.
+    pub pass: u32,
+    /// Number of the last pass that was begun. The programs do not read it.
+    pub last_pass: u32,
 }
 
 /// Which half of the policy is in force, and which one is about to be. One word, read at once: no
@@ -244,7 +248,7 @@ pub const LISTENING_LIMITED: u32 = 1;
 /// Something listens there that is not, or not all of it.
 pub const LISTENING_FOREIGN: u32 = 0;
 
-const _: () = assert!(size_of::<Control>() == 24);
+const _: () = assert!(size_of::<Control>() == 32);
 const _: () = assert!(size_of::<Listening>() == 24);
 const _: () = assert!(size_of::<PortEntry>() == 4);
 const _: () = assert!(size_of::<ListenerKey>() == 24);

@@ -34,6 +34,18 @@ impl KeyRef {
         )
     }
 
+    /// In one word, for a function of the BPF machine to take.
+    #[inline(always)]
+    pub const fn to_word(self) -> u32 {
+        self.0
+    }
+
+    /// From [`Self::to_word`].
+    #[inline(always)]
+    pub const fn from_word(word: u32) -> Self {
+        Self(word)
+    }
+
     /// Index of the zone.
     #[inline(always)]
     pub const fn zone(self) -> u16 {
@@ -87,6 +99,8 @@ pub struct Token {
     /// When the connection was established, in the clock of [`crate::event::Event::time_ns`]. 0: it
     /// was open before anybody counted, so nobody knows.
     pub opened_ns: u64,
+    /// The pass of the audit that has counted this connection, or [`Token::LEFT`]. Changed atomically.
+    pub audited: u64,
     /// The slots held, in no order.
     pub charges: [Charge; MAX_CHARGES],
 }
@@ -95,6 +109,8 @@ impl Token {
     /// The connection was established although a limit says no; it holds no slot and the daemon
     /// was asked to destroy it.
     pub const EXCESS: u32 = 1;
+    /// Value of [`Self::audited`]: closed while a pass was going on. It is not to be counted.
+    pub const LEFT: u64 = u64::MAX;
 }
 
 /// Value of the socket storage of the socket that refused attempts are brought to, and, by
@@ -115,7 +131,7 @@ pub const MAX_CANDIDATES: usize = 16_384;
 
 const _: () = assert!(size_of::<Charge>() == 8);
 const _: () = assert!(size_of::<Waiter>() == 16);
-const _: () = assert!(size_of::<Token>() == 56 + 8 * MAX_CHARGES);
+const _: () = assert!(size_of::<Token>() == 64 + 8 * MAX_CHARGES);
 
 #[cfg(test)]
 mod tests {

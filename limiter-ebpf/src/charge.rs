@@ -4,12 +4,19 @@
 //! signature (Documentation/bpf/verifier.rst, global functions), not once a path that leads to it.
 
 use limiter_common::{
-    admission::{Admission, Mode, Observer, Refusal, admit, cover_one, discharge, trim_one},
+    admission::{
+        Admission, Mode, Observer, Refusal, Zone as _, admit, cover_one, discharge,
+        renew as renew_all, trim_one,
+    },
     policy::{Limit, MAX_LIMITS, ServerPolicy},
     token::{Charge, MAX_CHARGES, Token},
 };
 
-use crate::maps::{counters, networks::Networks, zones::Zones};
+use crate::maps::{
+    counters,
+    networks::Networks,
+    zones::{Zones, zone_at},
+};
 
 /// Charges a connection that has been established. What is counted depends on the server's dry run.
 #[inline(always)]
@@ -27,6 +34,12 @@ pub fn cover(server: &ServerPolicy, token: &mut Token) {
         }
         limiter_cover(server, position, token);
     }
+}
+
+/// Forgets the slots of a connection whose entries are gone.
+#[inline(always)]
+pub fn renew(token: &mut Token) {
+    limiter_renew(token);
 }
 
 /// Gives back what the token holds and the server does not ask for.
@@ -90,6 +103,17 @@ extern "C" fn limiter_cover(server: *const ServerPolicy, position: u32, token: *
     };
     let observer = Accounts { mode: Mode::Adopt };
     cover_one(&Zones, &observer, server, position as usize, token);
+    1
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn limiter_renew(token: *mut Token) -> u32 {
+    // SAFETY: as above.
+    let Some(token) = (unsafe { token.as_mut() }) else {
+        return 0;
+    };
+    renew_all(&Zones, &Accounts { mode: Mode::Adopt }, token);
     1
 }
 
@@ -178,6 +202,20 @@ impl Observer for Accounts {
             if evicted {
                 counters.evicted();
             }
+        }
+    }
+
+    #[inline(always)]
+    fn lost(&self, charge: &Charge) {
+        let zone = charge.key.zone();
+        let Some(counters) = counters::of_zone(zone) else {
+            return;
+        };
+        counters.closed();
+        if zone_at(zone.into()).is_some_and(|zone| zone.evicts()) {
+            counters.evicted();
+        } else {
+            counters.drifted(1);
         }
     }
 }

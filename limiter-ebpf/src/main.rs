@@ -12,6 +12,8 @@
 //! | `limiter_sock_release` | `cgroup/sock_release` | [`hooks::connect`] |
 //! | `limiter_hold` | `cgroup_skb/egress` | [`hooks::hold`] |
 //! | `limiter_wait` | `sock_ops` | [`hooks::wait`] |
+//! | `limiter_audit` | `iter/bpf_sk_storage_map` | [`hooks::audit`] |
+//! | `limiter_correct` | none | [`hooks::correct`] |
 #![no_std]
 #![no_main]
 #![expect(internal_features, reason = "atomics of the BPF target, see atomic.rs")]
@@ -41,7 +43,7 @@ use aya_ebpf::{
     },
 };
 use hooks::{
-    adopt::IterTcp, connect::Connect, divert::Lookup, early::Early, enforce::Packet,
+    adopt::IterTcp, audit::IterStorage, connect::Connect, divert::Lookup, early::Early, enforce::Packet,
     hold::Outgoing, refuse::Diverted,
 };
 
@@ -171,6 +173,20 @@ fn limiter_count(ctx: SockOpsContext) -> u32 {
 fn limiter_adopt(ctx: *mut IterTcp) -> i32 {
     hooks::adopt::socket(ctx);
     NEXT
+}
+
+/// Counts again who holds slots.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/bpf_sk_storage_map")]
+fn limiter_audit(ctx: *mut IterStorage) -> i32 {
+    hooks::audit::token(ctx);
+    NEXT
+}
+
+/// Corrects a count. Attached nowhere.
+#[xdp]
+fn limiter_correct(_: XdpContext) -> u32 {
+    hooks::correct::correct() as u32
 }
 
 // Without this the kernel refuses the helpers that are for GPL-compatible programs.

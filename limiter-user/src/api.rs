@@ -4,8 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    audit::{AuditReport, ZoneAuditReport},
     change::{
-        Detach, Reload, ResetCounters, SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel,
+        Audit, Detach, Reload, ResetCounters, SetAction, SetDryRun, SetExempt, SetLimit,
+        SetLogLevel,
     },
     connection::{ConnectionList, ConnectionStatus, ProcessStatus, SlotStatus, TcpState},
     event::{Event, EventState, HistoryFrom, Missed, Reason},
@@ -20,6 +22,7 @@ pub use self::{
 };
 use crate::policy::{OnFull, XdpMode};
 
+mod audit;
 mod change;
 mod connection;
 pub mod doctor;

@@ -13,6 +13,8 @@ pub(crate) enum Command {
     MapCreate = 0,
     MapLookup = 1,
     MapUpdate = 2,
+    MapDelete = 3,
+    MapNextKey = 4,
     ProgramLoad = 5,
     Pin = 6,
     Get = 7,

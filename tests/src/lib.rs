@@ -72,6 +72,7 @@ pub mod veth;
 pub mod waiting;
 pub mod world;
 pub mod xdp;
+pub mod zone_map;
 
 pub use limiter::Limiter;
 pub use machine::Machine;

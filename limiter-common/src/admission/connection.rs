@@ -19,6 +19,8 @@ pub trait Observer {
     fn skipped(&self, limit: &Limit);
     /// A slot was given back. `evicted`: its entry was gone.
     fn given_back(&self, charge: &Charge, evicted: bool);
+    /// The entry of a slot is gone, and the connection is open: it holds that slot no more.
+    fn lost(&self, charge: &Charge);
 }
 
 /// Why a limit says no.

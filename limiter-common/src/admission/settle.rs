@@ -56,6 +56,18 @@ pub fn cover_one(
     }
 }
 
+/// Forgets the slots whose entries are gone, so that [`cover_one`] takes new ones.
+#[inline(always)]
+pub fn renew(zones: &impl Zones, observer: &impl Observer, token: &mut Token) {
+    for index in 0..MAX_CHARGES {
+        let charge = token.charges[index];
+        if charge.generation != 0 && !zones.is_held(charge, &token.connection) {
+            token.charges[index].generation = 0;
+            observer.lost(&charge);
+        }
+    }
+}
+
 /// Trims a connection of one charge: gives the slot back, unless the server asks for it.
 #[inline(always)]
 pub fn trim_one(

@@ -11,6 +11,7 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::{bpf_get_socket_cookie, generated::bpf_skc_to_tcp_sock};
 use limiter_common::token::Token;
 
+use super::audit;
 use crate::{
     charge,
     maps::{
@@ -67,6 +68,7 @@ fn settle(policy: Policy, token: &mut Token) {
         // It is being destroyed.
         return;
     }
+    charge::renew(token);
     let next = policy.next();
     let server = networks::counts_at(next.unwrap_or(policy), &token.connection);
     if let Some(server) = server {
@@ -126,7 +128,9 @@ fn adopt(policy: Policy, socket: *mut c_void, cookie: u64) {
         // What nobody would release must not be charged.
         return;
     }
+    audit::starts(policy, token);
     token.is_counted = 1;
     charge::cover(server, token);
+    audit::counts(policy, token);
     candidates::done(cookie);
 }

@@ -12,7 +12,7 @@ use aya_ebpf::{
 };
 use limiter_common::{event::Excess, key::Connection, policy::ServerPolicy, token::Token};
 
-use super::outgoing;
+use super::{audit, outgoing};
 use crate::{
     charge,
     clock::now_ns,
@@ -120,6 +120,7 @@ fn established(ctx: *mut bpf_sock_ops) {
         return;
     }
     token.connection = connection;
+    audit::starts(policy, token);
     token.is_counted = 1;
     token.opened_ns = now_ns();
     watch(ctx, BPF_SOCK_OPS_STATE_CB_FLAG);
@@ -138,6 +139,7 @@ fn established(ctx: *mut bpf_sock_ops) {
     if let Some(next) = next {
         charge::cover(next, token);
     }
+    audit::counts(policy, token);
 }
 
 /// The server that counts the connection.
@@ -187,8 +189,11 @@ fn closed(ctx: *mut bpf_sock_ops) {
         return;
     }
     debug::closed(&token.connection);
-    if policy::in_force().is_some_and(|policy| policy.report_passed) {
-        report::closed(token);
+    if let Some(policy) = policy::in_force() {
+        if policy.report_passed {
+            report::closed(token);
+        }
+        audit::parts(policy, token);
     }
     charge::closed(token);
 }

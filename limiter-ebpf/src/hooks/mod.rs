@@ -1,7 +1,9 @@
 //! One file a hook.
 
 pub mod adopt;
+pub mod audit;
 pub mod connect;
+pub mod correct;
 pub mod count;
 pub mod divert;
 pub mod early;

@@ -62,3 +62,27 @@ verbs! {
     /// [`ZoneCounters::untracked`]
     untracked => untracked;
 }
+
+impl Counters {
+    /// [`ZoneCounters::drift`]: so many slots.
+    #[inline(always)]
+    pub fn drifted(self, slots: u32) {
+        // SAFETY: the pointer comes from the map's look-up; the field is an aligned word.
+        unsafe { AtomicWord::new(&raw mut (*self.0).drift) }.add(slots.into());
+    }
+
+    /// Makes the number of slots that are taken less by `too_many`, or more if that is below zero.
+    #[inline(always)]
+    pub fn correct_slots(self, too_many: i32) {
+        // Both only grow.
+        let field = if too_many > 0 {
+            // SAFETY: as above.
+            unsafe { &raw mut (*self.0).closed }
+        } else {
+            // SAFETY: as above.
+            unsafe { &raw mut (*self.0).opened }
+        };
+        // SAFETY: as above.
+        unsafe { AtomicWord::new(field) }.add(too_many.unsigned_abs().into());
+    }
+}

@@ -1,6 +1,7 @@
 //! One file a map, or a few that belong together; each exports verbs only.
 
 pub mod attempts;
+pub mod audit;
 pub mod candidates;
 pub mod counters;
 pub mod endpoints;

@@ -43,6 +43,8 @@ pub struct Policy {
     pub ticks_per_second: u64,
     /// [`Control::max_waiting`]
     pub max_waiting: u64,
+    /// [`Control::pass`]
+    pub pass: u32,
 }
 
 /// Reads which policy is in force. Everything else of this run goes by it.
@@ -59,6 +61,7 @@ pub fn in_force() -> Option<Policy> {
         report_passed: control.report_passed != 0,
         ticks_per_second: control.ticks_per_second.into(),
         max_waiting: control.max_waiting.into(),
+        pass: control.pass,
     })
 }
 

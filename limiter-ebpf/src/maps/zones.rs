@@ -11,8 +11,9 @@ use aya_ebpf::{
 use limiter_common::{
     admission::{self, Mode, Slot, Word as _},
     entry::{Occupancy, ZoneEntry, ZoneState},
-    key::{ZoneKey, ZoneKeyWords},
+    key::{Connection, ZoneKey, ZoneKeyWords},
     policy::MAX_ZONE_INDICES,
+    token::{Charge, KeyRef},
 };
 
 use crate::atomic::AtomicWord;
@@ -53,6 +54,24 @@ impl admission::Zones for Zones {
     fn release(&self, index: u16, key: &ZoneKey, generation: u32) -> bool {
         limiter_release(index.into(), key, generation) != 0
     }
+
+    #[inline(always)]
+    fn count_again(&self, charge: Charge, connection: &Connection, pass: u32) -> bool {
+        let Charge { generation, key } = charge;
+        limiter_count_again(key.to_word(), connection, generation, pass) != 0
+    }
+
+    #[inline(always)]
+    fn leave_count(&self, charge: Charge, connection: &Connection, pass: u32) {
+        let Charge { generation, key } = charge;
+        limiter_leave_count(key.to_word(), connection, generation, pass);
+    }
+
+    #[inline(always)]
+    fn is_held(&self, charge: Charge, connection: &Connection) -> bool {
+        let Charge { generation, key } = charge;
+        limiter_is_held(key.to_word(), connection, generation) != 0
+    }
 }
 
 /// [`admission::take`]; `mode` is the number of a [`Mode`].
@@ -75,6 +94,56 @@ extern "C" fn limiter_release(zone: u32, key: *const ZoneKey, generation: u32) -
         return 0;
     };
     admission::release(zone, key, generation).into()
+}
+
+/// [`admission::count_again`]; `key` is a [`KeyRef`], 0 is `false`.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn limiter_count_again(
+    key: u32,
+    connection: *const Connection,
+    generation: u32,
+    pass: u32,
+) -> u32 {
+    // SAFETY: as above.
+    let Some((zone, key)) = place(key, unsafe { connection.as_ref() }) else {
+        return 0;
+    };
+    admission::count_again(zone, &key, generation, pass).into()
+}
+
+/// [`admission::leave_count`]; likewise.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn limiter_leave_count(
+    key: u32,
+    connection: *const Connection,
+    generation: u32,
+    pass: u32,
+) -> u32 {
+    // SAFETY: as above.
+    if let Some((zone, key)) = place(key, unsafe { connection.as_ref() }) {
+        admission::leave_count(zone, &key, generation, pass);
+    }
+    0
+}
+
+/// [`admission::is_held`]; likewise.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn limiter_is_held(key: u32, connection: *const Connection, generation: u32) -> u32 {
+    // SAFETY: as above.
+    let Some((zone, key)) = place(key, unsafe { connection.as_ref() }) else {
+        return 0;
+    };
+    admission::is_held(zone, &key, generation).into()
+}
+
+/// The zone and the key that a word of [`KeyRef`] means for a connection.
+#[inline(always)]
+fn place(key: u32, connection: Option<&Connection>) -> Option<(Zone, ZoneKey)> {
+    let key = KeyRef::from_word(key);
+    Some((zone_at(key.zone().into())?, key.key(connection?)))
 }
 
 /// The zone at `index`.
@@ -178,6 +247,24 @@ impl admission::Zone for Zone {
     fn waiting(self, entry: Entry) -> AtomicWord {
         // SAFETY: as above.
         unsafe { AtomicWord::new(&raw mut (*entry.0).waiting) }
+    }
+
+    #[inline(always)]
+    fn recount(self, entry: Entry) -> AtomicWord {
+        // SAFETY: as above.
+        unsafe { AtomicWord::new(&raw mut (*entry.0).recount) }
+    }
+
+    #[inline(always)]
+    fn live_recount(self) -> AtomicWord {
+        // SAFETY: an aligned word of a map value.
+        unsafe { AtomicWord::new(&raw mut (*self.state).live_recount) }
+    }
+
+    #[inline(always)]
+    fn slot_recount(self) -> AtomicWord {
+        // SAFETY: as above.
+        unsafe { AtomicWord::new(&raw mut (*self.state).slot_recount) }
     }
 
     #[inline(always)]

@@ -75,6 +75,11 @@ pub struct SetExempt {
 #[serde(deny_unknown_fields)]
 pub struct Reload {}
 
+/// `POST /audit`: there is nothing to say.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {}
+
 /// `POST /detach`: there is nothing to say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -8,6 +8,7 @@ use self::{failure::Failure, place::Place};
 use crate::control::client::Client;
 
 mod action;
+mod audit;
 mod check;
 mod colour;
 mod completions;
@@ -64,6 +65,7 @@ enum Command {
     Limit(limit::Args),
     Exempt(exempt::Args),
     Reload(reload::Args),
+    Audit(audit::Args),
     Detach(detach::Args),
     Demo(demo::Args),
     Completions(completions::Args),
@@ -109,6 +111,7 @@ fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Limit(args) => block_on(limit::run(args, &client())),
         Command::Exempt(args) => block_on(exempt::run(args, &client())),
         Command::Reload(args) => block_on(reload::run(args, &client())),
+        Command::Audit(args) => block_on(audit::run(args, &client())),
         Command::Detach(args) => block_on(detach::run(args, &place)),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args),

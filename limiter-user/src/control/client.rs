@@ -19,8 +19,8 @@ use super::{
     route::Holders,
 };
 use crate::api::{
-    ConnectionList, Detach, ErrorBody, Reload, Reloaded, ResetCounters, ServerStatus, SetAction,
-    SetDryRun, SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
+    Audit, AuditReport, ConnectionList, Detach, ErrorBody, Reload, Reloaded, ResetCounters,
+    ServerStatus, SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
 };
 
 pub use self::{
@@ -142,6 +142,11 @@ impl Client {
         let body = self.to_json(reset)?;
         let response = self.send(Method::POST, "/reset", body).await?;
         self.accepted(response).await.map(drop)
+    }
+
+    /// Has the counts audited.
+    pub async fn audit(&self) -> Result<AuditReport, ClientError> {
+        self.post("/audit", &Audit {}).await
     }
 
     /// Has the daemon stop, and keep nothing. It has begun to when this returns.

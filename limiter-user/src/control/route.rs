@@ -77,6 +77,8 @@ pub enum Change {
     Reload,
     /// `POST /reset`
     Reset,
+    /// `POST /audit`
+    Audit,
     /// `POST /detach`
     Detach,
 }
@@ -147,6 +149,7 @@ impl Route {
             ["exempt"] => change(method, path, query, Change::Exempt),
             ["reload"] => change(method, path, query, Change::Reload),
             ["reset"] => change(method, path, query, Change::Reset),
+            ["audit"] => change(method, path, query, Change::Audit),
             ["detach"] => change(method, path, query, Change::Detach),
             _ => Err(Refusal::unknown_path(path)),
         }
@@ -157,7 +160,7 @@ impl Route {
     /// Whether it is about every key or every connection.
     pub fn reads_much(&self) -> bool {
         match self {
-            Self::Zone { .. } | Self::Connections(_) => true,
+            Self::Zone { .. } | Self::Connections(_) | Self::Change(Change::Audit) => true,
             Self::Public(wanted) => wanted.reads_much(),
             _ => false,
         }

@@ -27,7 +27,7 @@ use super::{
     route::{Change, Route},
     service::Service,
 };
-use crate::api::{Detach, Reload, ResetCounters};
+use crate::api::{Audit, Detach, Reload, ResetCounters};
 
 mod answer;
 mod crowd;
@@ -208,6 +208,10 @@ impl<S: Service> Handler<S> {
             Change::Reset => {
                 self.service.reset(parse(or_empty(body))?).await?;
                 Ok(nothing())
+            }
+            Change::Audit => {
+                parse::<Audit>(or_empty(body))?;
+                json(room, &self.service.audit().await?)
             }
             Change::Detach => {
                 parse::<Detach>(or_empty(body))?;

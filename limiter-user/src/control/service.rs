@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     api::{
-        ConnectionList, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt,
-        SetLimit, SetLogLevel, Status, ZoneStatus,
+        AuditReport, ConnectionList, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun,
+        SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
     },
     metrics::Snapshot,
 };
@@ -79,6 +79,9 @@ pub trait Service: Send + Sync + 'static {
 
     /// `POST /reset`.
     fn reset(&self, reset: ResetCounters) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// `POST /audit`. What a pass of the audit comes to.
+    fn audit(&self) -> impl Future<Output = Result<AuditReport, Refusal>> + Send;
 
     /// `POST /detach`. The daemon stops, and keeps nothing.
     fn detach(&self);

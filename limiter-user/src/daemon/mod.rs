@@ -22,6 +22,7 @@
 //! | [`feed`] | events: ring → log and subscribers |
 //! | [`in_force`] | a policy with the names of what the kernel knows by index; pure |
 //! | [`cgroups`], [`interfaces`] | cgroups and network interfaces that come and go |
+//! | [`audit`] | counts are compared with the connections that are open |
 //! | [`reload`] | the policy is read again |
 //! | [`notify`] | what a service manager is told |
 
@@ -38,6 +39,7 @@ use crate::{
     policy::{Metrics, Policy},
 };
 
+pub mod audit;
 pub mod books;
 pub mod cgroups;
 pub mod change;
@@ -137,6 +139,8 @@ pub async fn run(
     let interfaces = tokio::spawn(interfaces::run(watch, Arc::clone(&daemon)));
     let cgroups = cgroup_watch.map(|watch| tokio::spawn(cgroups::run(watch, Arc::clone(&daemon))));
 
+    let audits = tokio::spawn(audit::run(Arc::clone(&daemon)));
+
     let reloads = signals
         .reload
         .map(|signal| tokio::spawn(reload::on_signal(signal, Arc::clone(&daemon))));
@@ -168,6 +172,7 @@ pub async fn run(
     end(housekeeping).await;
     end(listeners).await;
     end(interfaces).await;
+    end(audits).await;
     if let Some(cgroups) = cgroups {
         end(cgroups).await;
     }

@@ -1,6 +1,6 @@
 //! The running daemon. One request at a time has the kernel's side, on a thread that may block.
 
-mod requests;
+pub(super) mod requests;
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,8 +11,8 @@ use tokio::{
 };
 
 use super::{
-    books, clock::Clock, in_force::InForce, notify::Manager, reload::Source, rooms::Rooms,
-    state::State, waiting::Waiting,
+    audit::Audits, books, clock::Clock, in_force::InForce, notify::Manager, reload::Source,
+    rooms::Rooms, state::State, waiting::Waiting,
 };
 use crate::{
     api::ServerStatus,
@@ -36,7 +36,7 @@ pub struct Daemon {
     source: Source,
     manager: Manager,
     feed: Arc<Feed>,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     ready_ns: u64,
     /// Whether somebody wants nothing to be in force any more.
     detach: watch::Sender<bool>,
@@ -44,6 +44,9 @@ pub struct Daemon {
     ports: Arc<Ports>,
     waiting: Waiting,
     rooms: Arc<std::sync::Mutex<Rooms>>,
+    /// One at a time.
+    pub(super) audits: Mutex<()>,
+    pub(super) audited: std::sync::Mutex<Audits>,
 }
 
 impl Daemon {
@@ -80,6 +83,8 @@ impl Daemon {
             ports: Arc::new(ports),
             waiting: Waiting::default(),
             rooms: Arc::default(),
+            audits: Mutex::default(),
+            audited: std::sync::Mutex::default(),
         }
     }
 
@@ -162,7 +167,7 @@ impl Daemon {
         Duration::from_nanos(now_ns.saturating_sub(self.ready_ns))
     }
 
-    async fn with<T: Send + 'static>(
+    pub(super) async fn with<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut State) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {

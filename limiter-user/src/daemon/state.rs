@@ -71,6 +71,10 @@ impl State {
         self.kernel.keep(keep);
     }
 
+    pub(super) fn kernel_mut(&mut self) -> &mut Kernel {
+        &mut self.kernel
+    }
+
     /// Where maps and links are pinned.
     pub fn pinned_at(&self) -> Option<&Path> {
         self.kernel.pinned_at()

@@ -6,11 +6,7 @@
 //! attached, or that no server of the policy before counted. What was established since then has its
 //! token and is no candidate any more; what was closed meanwhile is not met.
 
-use std::{
-    collections::HashSet,
-    io::{self, Read},
-    net::SocketAddr,
-};
+use std::{collections::HashSet, io, net::SocketAddr};
 
 use aya::{
     Ebpf,
@@ -26,6 +22,7 @@ use limiter_common::{
 use super::{
     compile::Compiled,
     error::{Context, KernelError},
+    iterator::drive,
     netns,
     object::program,
     policy::take,
@@ -249,10 +246,6 @@ fn walk(iterator: &mut Iter) -> Result<(), KernelError> {
     const OPERATION: &str = "run program";
     let link = iterator.attach().context(OPERATION, PROGRAM_ADOPT)?;
     let link = iterator.take_link(link).context(OPERATION, PROGRAM_ADOPT)?;
-    let mut file = link.into_file().context(OPERATION, PROGRAM_ADOPT)?;
-    // The program prints nothing; reading is what drives it.
-    let mut nothing = Vec::new();
-    file.read_to_end(&mut nothing)
-        .context(OPERATION, PROGRAM_ADOPT)?;
-    Ok(())
+    let file = link.into_file().context(OPERATION, PROGRAM_ADOPT)?;
+    drive(file).context(OPERATION, PROGRAM_ADOPT)
 }

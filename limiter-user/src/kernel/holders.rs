@@ -5,7 +5,7 @@ use std::{
     os::fd::{AsFd as _, OwnedFd},
 };
 
-use aya::{Ebpf, maps::Map};
+use aya::Ebpf;
 use limiter_common::{
     key::{Connection, ZoneKey},
     names::MAP_TOKENS,
@@ -16,7 +16,7 @@ use super::{
     compile::Compiled,
     error::{Context, KernelError},
     indices::Indices,
-    netns,
+    netns, object,
     sock_diag::{Stored, each_stored},
 };
 
@@ -74,12 +74,9 @@ impl HolderReader {
         compiled: &Compiled,
         indices: &Indices,
     ) -> Result<Self, KernelError> {
-        let tokens = match ebpf.map(MAP_TOKENS) {
-            Some(Map::SkStorage(map)) => map.fd().as_fd().try_clone_to_owned(),
-            _ => Err(std::io::ErrorKind::NotFound.into()),
-        };
+        let tokens = object::storage(ebpf, MAP_TOKENS)?.try_clone_to_owned();
         Ok(Self {
-            tokens: tokens.context("find map", MAP_TOKENS)?,
+            tokens: tokens.context("open map", MAP_TOKENS)?,
             compiled: compiled.clone(),
             indices: indices.clone(),
         })

@@ -18,6 +18,8 @@
 //! | `upstreams` | the servers of upstreams |
 //! | `events` | the rings |
 //! | [`foreign`] | bytes of another version, as the fuzz targets give them |
+//! | `audit` | counts are made again and compared |
+//! | `iterator` | programs that run for each of many objects |
 //! | `adopt` | connections that are open while a policy begins |
 //! | `change` | one policy takes the place of another |
 //! | `readings` | what is read while it enforces |
@@ -33,6 +35,7 @@
 
 mod adopt;
 mod attachment;
+mod audit;
 mod btf;
 mod cgroup;
 mod change;
@@ -45,6 +48,7 @@ mod held_syns;
 mod holders;
 mod indices;
 mod interface;
+mod iterator;
 mod layout;
 mod left;
 mod link;
@@ -74,6 +78,7 @@ use aya::Ebpf;
 pub use self::{
     adopt::Adopted,
     attachment::{Attachment, Place},
+    audit::{AuditPass, Audited, Counted, ZoneAudit, ZoneCount},
     cgroup::{CgroupWatch, root as cgroup_root},
     change::{Applied, AppliedZone},
     divert::{Places, Target},
@@ -95,6 +100,7 @@ pub use self::{
 };
 use self::{
     adopt::Candidates,
+    audit::{Desk, Suspects},
     cgroup::Cgroups,
     compile::Compiled,
     divert::Diversion,
@@ -130,6 +136,8 @@ pub struct Kernel {
     servers: ServerIndices,
     upstreams: UpstreamMaps,
     candidates: Candidates,
+    audit_desk: Desk,
+    suspects: Suspects,
     /// Whether open connections hold what the policy in force asks for, and no more.
     is_settled: bool,
     diversion: Diversion,

@@ -22,6 +22,7 @@ use limiter_common::{
 };
 
 use super::{
+    audit,
     cgroup::Outgoing,
     error::{Context, KernelError},
     pins::Pins,
@@ -167,7 +168,8 @@ pub(super) fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
     verify(
         PROGRAM_ADOPT,
         program::<Iter>(ebpf, PROGRAM_ADOPT)?.load("tcp", &btf),
-    )
+    )?;
+    audit::load(ebpf, &btf)
 }
 
 /// Has the kernel verify the programs of outgoing connections. They cannot be loaded later: by then the
@@ -190,7 +192,10 @@ pub(super) fn load_outgoing(ebpf: &mut Ebpf) -> Result<(), KernelError> {
     Ok(())
 }
 
-fn verify(name: &'static str, loaded: Result<(), ProgramError>) -> Result<(), KernelError> {
+pub(super) fn verify(
+    name: &'static str,
+    loaded: Result<(), ProgramError>,
+) -> Result<(), KernelError> {
     loaded.context("load program", name).map_err(explain)
 }
 
@@ -203,6 +208,21 @@ pub(super) fn descriptor<'a>(
         .program(name)
         .ok_or_else(|| KernelError::new("find program", name, "the object does not have it"))?;
     Ok(program.fd().context("find program", name)?.as_fd())
+}
+
+/// The socket storage of this name.
+pub(super) fn storage<'a>(
+    ebpf: &'a Ebpf,
+    name: &'static str,
+) -> Result<BorrowedFd<'a>, KernelError> {
+    match ebpf.map(name) {
+        Some(Map::SkStorage(map)) => Ok(map.fd().as_fd()),
+        _ => Err(KernelError::new(
+            "find map",
+            name,
+            "the object does not have it",
+        )),
+    }
 }
 
 /// The program of this name.

@@ -75,6 +75,8 @@ impl PolicyMaps {
                 seed: seed()?,
                 ticks_per_second: ticks_per_second()?,
                 max_waiting: max_waiting()?,
+                pass: 0,
+                last_pass: 0,
             },
             halves: [Half::empty(), Half::empty()],
         };
@@ -166,11 +168,38 @@ impl PolicyMaps {
         self.set_halves(Halves::only(1 - self.switches.halves.active()))
     }
 
+    /// What connections hold changes with it, so a pass of the audit that is going on means nothing
+    /// any more.
     fn set_halves(&mut self, halves: Halves) -> Result<(), KernelError> {
         self.set_switches(Control {
             halves,
+            pass: 0,
             ..self.switches
         })
+    }
+
+    /// A pass of the audit begins; its number.
+    pub(super) fn begin_pass(&mut self) -> Result<u32, KernelError> {
+        // 0 is none.
+        let pass = self.switches.last_pass.wrapping_add(1).max(1);
+        self.set_switches(Control {
+            pass,
+            last_pass: pass,
+            ..self.switches
+        })?;
+        Ok(pass)
+    }
+
+    /// The pass of the audit that may be going on ends, and whether it was this one.
+    pub(super) fn end_pass(&mut self, pass: u32) -> Result<bool, KernelError> {
+        let is_going_on = self.switches.pass == pass;
+        if self.switches.pass != 0 {
+            self.set_switches(Control {
+                pass: 0,
+                ..self.switches
+            })?;
+        }
+        Ok(is_going_on)
     }
 
     /// Sets [`Control::report_passed`].

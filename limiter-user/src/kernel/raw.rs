@@ -2,6 +2,7 @@
 
 use aya::Pod;
 use limiter_common::{
+    audit::AuditDesk,
     counters::{EventCounters, PacketCounters, ZoneCounters},
     entry::{ZoneEntry, ZoneState},
     event::{Event, Excess},
@@ -55,6 +56,7 @@ boundary!(
     ZoneState,
     Event,
     Excess,
+    AuditDesk,
     Token,
     Waiter,
     UpstreamKey,

@@ -14,12 +14,14 @@ pub(super) enum Command {
     MapUpdate = 2,
     ObjectPin = 6,
     ObjectGet = 7,
+    ProgTestRun = 10,
     ObjectGetInfoByFd = 15,
     BtfGetFdById = 19,
     MapLookupBatch = 24,
     MapUpdateBatch = 26,
     LinkCreate = 28,
     LinkUpdate = 29,
+    IterCreate = 33,
     LinkDetach = 34,
 }
 
@@ -121,7 +123,7 @@ struct Element {
 }
 
 impl Element {
-    fn first(map: BorrowedFd<'_>, key: &u32, value: *const u8) -> Self {
+    fn new<K, V>(map: BorrowedFd<'_>, key: &K, value: *const V) -> Self {
         Self {
             map_fd: map.as_raw_fd() as u32,
             padding: 0,
@@ -132,11 +134,30 @@ impl Element {
     }
 }
 
+/// Reads the value of one key. None: there is none. In LRU maps it does not count as used.
+///
+/// # Safety
+///
+/// `K` and `V` have the size of the map's keys and values, and every bit pattern is a value of `V`.
+pub(super) unsafe fn read_value<K, V: Default>(
+    map: BorrowedFd<'_>,
+    key: &K,
+) -> io::Result<Option<V>> {
+    let mut value = V::default();
+    let mut element = Element::new(map, key, &raw mut value);
+    // SAFETY: by contract.
+    match unsafe { bpf(Command::MapLookup, &mut element) } {
+        Ok(_) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Reads the first value of an array whose values have `bytes` bytes: too many for the stack.
 pub(super) fn read_first(map: BorrowedFd<'_>, bytes: usize) -> io::Result<Vec<u8>> {
     let mut value = vec![0; bytes];
     let key = 0;
-    let mut element = Element::first(map, &key, value.as_mut_ptr());
+    let mut element = Element::new(map, &key, value.as_mut_ptr());
     // SAFETY: a key of four bytes, and room for the value.
     unsafe { bpf(Command::MapLookup, &mut element) }?;
     Ok(value)
@@ -145,7 +166,7 @@ pub(super) fn read_first(map: BorrowedFd<'_>, bytes: usize) -> io::Result<Vec<u8
 /// Writes the first value of an array, all of it.
 pub(super) fn write_first(map: BorrowedFd<'_>, value: &[u8]) -> io::Result<()> {
     let key = 0;
-    let mut element = Element::first(map, &key, value.as_ptr());
+    let mut element = Element::new(map, &key, value.as_ptr());
     // SAFETY: a key of four bytes, and a whole value.
     unsafe { bpf(Command::MapUpdate, &mut element) }.map(drop)
 }
@@ -268,4 +289,36 @@ pub(super) fn put_maps(outer: BorrowedFd<'_>, maps: &[(u32, BorrowedFd<'_>)]) ->
     };
     // SAFETY: as many keys and values of four bytes as it says.
     unsafe { bpf(Command::MapUpdateBatch, &mut batch) }.map(drop)
+}
+
+/// The first members of `test` of union bpf_attr.
+#[repr(C)]
+struct TestRun {
+    program: u32,
+    returned: u32,
+    size_in: u32,
+    size_out: u32,
+    data_in: u64,
+    data_out: u64,
+    repeat: u32,
+    duration: u32,
+}
+
+/// Runs an XDP program once, on a packet of zeros that leads nowhere. What it returns.
+pub(super) fn run_once(program: BorrowedFd<'_>) -> io::Result<u32> {
+    // An Ethernet header at the least (net/bpf/test_run.c, bpf_prog_test_run_xdp).
+    let packet = [0_u8; 64];
+    let mut run = TestRun {
+        program: program.as_raw_fd() as u32,
+        returned: 0,
+        size_in: packet.len() as u32,
+        size_out: 0,
+        data_in: packet.as_ptr() as u64,
+        data_out: 0,
+        repeat: 1,
+        duration: 0,
+    };
+    // SAFETY: the packet has as many bytes as it says, and nothing is written but `run`.
+    unsafe { bpf(Command::ProgTestRun, &mut run) }?;
+    Ok(run.returned)
 }

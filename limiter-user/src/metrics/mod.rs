@@ -34,12 +34,23 @@ pub struct Snapshot {
     pub waiting: u64,
     /// Subscribers to events.
     pub subscribers: u64,
+    /// What is known of audits.
+    pub audits: Audits,
     /// Runs of each program, if they are measured.
     pub programs: Option<Vec<ProgramRuns>>,
     /// Where the servers listen, and whether there is room for more; if that could be read.
     pub sockets: Option<Sockets>,
     /// What the daemon itself takes, if that is known.
     pub usage: Option<Usage>,
+}
+
+/// Audits since the daemon started.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Audits {
+    /// How many there were.
+    pub count: u64,
+    /// How long the last one took, seconds.
+    pub last_seconds: f64,
 }
 
 /// What was measured of one program.

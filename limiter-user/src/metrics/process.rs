@@ -41,6 +41,16 @@ fn daemon(snapshot: &Snapshot) -> Vec<MetricFamily> {
             "Refused connections that were accepted and wait to be closed.",
             one(snapshot.waiting as f64),
         ),
+        counter(
+            "limiter_audits_total",
+            "Passes in which counts were compared with the connections that are open.",
+            one(snapshot.audits.count as f64),
+        ),
+        gauge(
+            "limiter_audit_duration_seconds",
+            "How long the last of them took.",
+            one(snapshot.audits.last_seconds),
+        ),
     ];
     families.into_iter().flatten().collect()
 }

@@ -79,6 +79,10 @@ pub(crate) fn snapshot() -> Snapshot {
         },
         ready_time_seconds: 1_700_000_000.5,
         waiting: 11,
+        audits: Audits {
+            count: 12,
+            last_seconds: 0.25,
+        },
         subscribers: 12,
         programs: Some(vec![ProgramRuns {
             program: "limiter_count",

@@ -1,5 +1,6 @@
 //! What a person reads on a terminal. Pure: data in, text out.
 
+pub mod audit;
 pub mod colour;
 pub mod connections;
 pub mod doctor;

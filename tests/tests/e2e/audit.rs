@@ -1,10 +1,28 @@
-//! What looks after the counts must not spoil them.
+//! What looks after the counts: it must not spoil them, and it mends them.
 
 use std::{thread::sleep, time::Duration};
 
+use limiter::api::{AuditReport, ZoneAuditReport};
 use tests::{Limiter, World, netns::NetNs, settle};
 
 use crate::{CLIENT, LIMIT_10, SERVER, ZONE};
+
+mod busy;
+mod damage;
+mod foreign;
+
+/// Runs one pass.
+fn audit(limiter: &Limiter) -> AuditReport {
+    let text = limiter.cli_ok(&["audit", "--json"]);
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
+}
+
+/// What one pass has found in the only zone.
+fn audit_zone(limiter: &Limiter) -> ZoneAuditReport {
+    let mut report = audit(limiter);
+    assert_eq!(report.zones.len(), 1, "{report:?}");
+    report.zones.remove(0)
+}
 
 /// Longer than it takes an audit (every ten seconds) to see a difference twice and correct it.
 const TWO_AUDITS: Duration = Duration::from_secs(25);

@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod connections;
+mod recount;
 mod settle;
 mod slots;
 
@@ -41,7 +42,10 @@ impl Word for &AtomicU64 {
 struct Table {
     occupancies: Vec<AtomicU64>,
     waiting: Vec<AtomicU64>,
+    recounts: Vec<AtomicU64>,
     index: Mutex<Index>,
+    live_recount: AtomicU64,
+    slot_recount: AtomicU64,
     live: AtomicU64,
     entries: AtomicU64,
     generation: AtomicU64,
@@ -62,10 +66,13 @@ impl Table {
         Self {
             occupancies: (0..elements).map(|_| AtomicU64::new(0)).collect(),
             waiting: (0..elements).map(|_| AtomicU64::new(0)).collect(),
+            recounts: (0..elements).map(|_| AtomicU64::new(0)).collect(),
             index: Mutex::new(Index {
                 places: HashMap::new(),
                 free: (0..elements).collect(),
             }),
+            live_recount: AtomicU64::new(0),
+            slot_recount: AtomicU64::new(0),
             live: AtomicU64::new(0),
             entries: AtomicU64::new(0),
             generation: AtomicU64::new(0),
@@ -116,6 +123,7 @@ impl<'a> Zone for &'a Table {
         };
         self.occupancies[place].store(occupancy.word(), SeqCst);
         self.waiting[place].store(0, SeqCst);
+        self.recounts[place].store(0, SeqCst);
         index.places.insert(*key, place);
         true
     }
@@ -133,6 +141,18 @@ impl<'a> Zone for &'a Table {
 
     fn waiting(self, entry: usize) -> &'a AtomicU64 {
         &self.waiting[entry]
+    }
+
+    fn recount(self, entry: usize) -> &'a AtomicU64 {
+        &self.recounts[entry]
+    }
+
+    fn live_recount(self) -> &'a AtomicU64 {
+        &self.live_recount
+    }
+
+    fn slot_recount(self) -> &'a AtomicU64 {
+        &self.slot_recount
     }
 
     fn live(self) -> &'a AtomicU64 {
@@ -190,6 +210,21 @@ impl Zones for Tables {
     fn release(&self, index: u16, key: &ZoneKey, generation: u32) -> bool {
         release(&self.0[usize::from(index)], key, generation)
     }
+
+    fn count_again(&self, charge: Charge, connection: &Connection, pass: u32) -> bool {
+        let table = &self.0[usize::from(charge.key.zone())];
+        count_again(table, &charge.key.key(connection), charge.generation, pass)
+    }
+
+    fn leave_count(&self, charge: Charge, connection: &Connection, pass: u32) {
+        let table = &self.0[usize::from(charge.key.zone())];
+        leave_count(table, &charge.key.key(connection), charge.generation, pass);
+    }
+
+    fn is_held(&self, charge: Charge, connection: &Connection) -> bool {
+        let table = &self.0[usize::from(charge.key.zone())];
+        is_held(table, &charge.key.key(connection), charge.generation)
+    }
 }
 
 #[derive(Default)]
@@ -229,6 +264,10 @@ impl Observer for Observed {
     fn given_back(&self, charge: &Charge, evicted: bool) {
         let what = if evicted { "evicted" } else { "back" };
         self.note(what, charge.key.zone());
+    }
+
+    fn lost(&self, charge: &Charge) {
+        self.note("lost", charge.key.zone());
     }
 }
 

@@ -11,8 +11,8 @@ use tracing::error;
 use super::Daemon;
 use crate::{
     api::{
-        ConnectionList, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun, SetExempt,
-        SetLimit, SetLogLevel, Status, ZoneStatus,
+        AuditReport, ConnectionList, Reloaded, ResetCounters, ServerStatus, SetAction, SetDryRun,
+        SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
     },
     control::{
         filter::EventFilter,
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// What takes long and needs no more of the state: other requests go on meanwhile.
-async fn aside<T: Send + 'static>(
+pub(in crate::daemon) async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refusal> {
     spawn_blocking(work)
@@ -47,8 +47,10 @@ impl Service for Daemon {
         let waiting = self.waiting.count();
         let snapshot = self.with(move |state| Ok((state.snapshot(uptime)?, state.listeners())));
         let ((snapshot, keys), listeners) = snapshot.await?;
+        let audits = *self.audited.lock().unwrap_or_else(PoisonError::into_inner);
         let mut snapshot = Snapshot {
             ready_time_seconds,
+            audits,
             waiting,
             subscribers,
             ..snapshot
@@ -155,6 +157,10 @@ impl Service for Daemon {
     async fn reset(&self, reset: ResetCounters) -> Result<(), Refusal> {
         self.with(move |state| state.reset(reset.zone.as_deref()))
             .await
+    }
+
+    async fn audit(&self) -> Result<AuditReport, Refusal> {
+        self.audit_now().await
     }
 
     fn detach(&self) {

@@ -8,7 +8,7 @@ use crate::{
     control::{refusal::Refusal, route::Top},
     daemon::{log::notice, log_lines::summary, one_zone::OneZone, usage, view},
     kernel::{ListenerReader, Stopwatch},
-    metrics::{ProgramRuns, Snapshot},
+    metrics::{Audits, ProgramRuns, Snapshot},
 };
 
 /// The keys that metrics tell of, to be read while the daemon does something else.
@@ -78,6 +78,7 @@ impl State {
             ready_time_seconds: 0.0,
             waiting: 0,
             subscribers: 0,
+            audits: Audits::default(),
             programs: self.program_runs()?,
             sockets: None,
             usage: usage::read().ok(),

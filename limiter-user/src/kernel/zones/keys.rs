@@ -9,7 +9,7 @@ use limiter_common::{
 
 use crate::kernel::{
     error::{Context, KernelError},
-    syscall::{MapInfo, Part, read_part},
+    syscall::{MapInfo, Part, read_part, read_value},
 };
 
 /// Elements that are asked for at once. A system call for each 4096 costs nothing beside the
@@ -54,6 +54,18 @@ impl KeyReader {
             batch: elements.max(1),
             ..self
         }
+    }
+
+    /// The entry of one key, if it has one. It does not count as used.
+    ///
+    /// # Errors
+    ///
+    /// If the map cannot be read.
+    pub(in crate::kernel) fn entry(&self, key: &ZoneKey) -> Result<Option<ZoneEntry>, KernelError> {
+        let key = ZoneKeyWords::from(*key);
+        // SAFETY: integers, and of the size that `new` has made sure of.
+        let entry = unsafe { read_value(self.map.as_fd(), &key) };
+        entry.context("read the map of zone", &self.zone)
     }
 
     /// Calls `each` with every key, in no order, idle keys (no connections) included. A key is met

@@ -23,8 +23,8 @@ use limiter_common::{
 };
 
 use self::memory::memory;
-pub(super) use self::place::Placed;
 pub use self::{keys::KeyReader, memory::possible_cpus, place::Origin};
+pub(super) use self::{place::Placed, read::SharedCounts};
 use super::{
     error::{Context, KernelError},
     indices::Dispenser,

@@ -1,11 +1,11 @@
 //! What zones have counted.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 
-use aya::maps::IterableMap as _;
+use aya::maps::{IterableMap as _, Map, MapData, PerCpuArray};
 use limiter_common::{
     counters::ZoneCounters,
-    entry::Occupancy,
+    entry::{Occupancy, ZoneState},
     names::{MAP_ZONE_COUNTERS, MAP_ZONE_STATES},
 };
 
@@ -13,7 +13,40 @@ use super::{KeyReader, ZoneMaps};
 use crate::kernel::{
     ZoneReading,
     error::{Context, KernelError},
+    raw::Raw,
+    syscall::read_value,
 };
+
+/// What the keys of each zone share, and the zones' counters.
+pub(in crate::kernel) struct SharedCounts {
+    states: OwnedFd,
+    counters: PerCpuArray<MapData, Raw<ZoneCounters>>,
+}
+
+impl SharedCounts {
+    /// What the keys of this zone share, at one moment.
+    pub(in crate::kernel) fn state(&self, index: u16) -> Result<ZoneState, KernelError> {
+        // SAFETY: the key and the value of this map: integers.
+        let state = unsafe { read_value(self.states.as_fd(), &u32::from(index)) };
+        let state: Option<ZoneState> = state.context("read map", MAP_ZONE_STATES)?;
+        Ok(state.unwrap_or_default())
+    }
+
+    /// The counters of this zone, summed over all CPUs.
+    pub(in crate::kernel) fn counters(&self, index: u16) -> Result<ZoneCounters, KernelError> {
+        sum(&self.counters, index)
+    }
+}
+
+fn sum(
+    counters: &PerCpuArray<MapData, Raw<ZoneCounters>>,
+    index: u16,
+) -> Result<ZoneCounters, KernelError> {
+    let per_cpu = counters.get(&index.into(), 0);
+    let per_cpu = per_cpu.context("read map", MAP_ZONE_COUNTERS)?;
+    let cpus = per_cpu.iter();
+    Ok(cpus.fold(ZoneCounters::default(), |sum, cpu| sum.plus(&cpu.0)))
+}
 
 impl ZoneMaps {
     /// Reads the counts of one zone.
@@ -27,12 +60,7 @@ impl ZoneMaps {
 
     /// Reads the counters at one index, whatever zone they are of. They only grow.
     pub(in crate::kernel) fn read_counters(&self, index: u16) -> Result<ZoneCounters, KernelError> {
-        let per_cpu = self
-            .counters
-            .get(&index.into(), 0)
-            .context("read map", MAP_ZONE_COUNTERS)?;
-        let cpus = per_cpu.iter();
-        Ok(cpus.fold(ZoneCounters::default(), |sum, cpu| sum.plus(&cpu.0)))
+        sum(&self.counters, index)
     }
 
     /// Keys with at least one connection.
@@ -55,6 +83,21 @@ impl ZoneMaps {
             live += u64::from(Occupancy::from_word(entry.occupancy).connections > 0);
         })?;
         Ok(live)
+    }
+
+    /// What the keys of each zone share, and the zones' counters, also while the daemon does something
+    /// else.
+    pub(in crate::kernel) fn shared(&self) -> Result<SharedCounts, KernelError> {
+        let states = self.states.map().fd().as_fd().try_clone_to_owned();
+        let counters = self.counters.map().fd().as_fd().try_clone_to_owned();
+        let counters = counters.context("open map", MAP_ZONE_COUNTERS)?;
+        let counters = MapData::from_fd(counters).context("open map", MAP_ZONE_COUNTERS)?;
+        Ok(SharedCounts {
+            states: states.context("open map", MAP_ZONE_STATES)?,
+            counters: Map::PerCpuArray(counters)
+                .try_into()
+                .context("open map", MAP_ZONE_COUNTERS)?,
+        })
     }
 
     /// The keys of one zone.

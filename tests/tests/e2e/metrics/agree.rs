@@ -83,7 +83,7 @@ fn of_prometheus(world: &World, prometheus: &Prometheus) -> Counts {
 
 /// The first zone of a fresh limiter has the first index. (Counters were never reset.)
 fn of_kernel(limiter: &Limiter) -> Counts {
-    const WORDS: usize = 12;
+    const WORDS: usize = size_of::<ZoneCounters>() / size_of::<u64>();
     let pinned = limiter.status().pinned.expect("it is pinned");
     let map = Pinned::open(&Path::new(&pinned).join("maps/ZONE_COUNTERS"));
     let cpus = limiter::kernel::possible_cpus().expect("the CPUs of this machine");

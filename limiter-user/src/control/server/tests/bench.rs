@@ -10,8 +10,8 @@ use tokio::{
 
 use crate::{
     api::{
-        ConnectionList, Event, EventStatus, PacketStatus, Reloaded, ResetCounters, ServerStatus,
-        SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
+        AuditReport, ConnectionList, Event, EventStatus, PacketStatus, Reloaded, ResetCounters,
+        ServerStatus, SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel, Status, ZoneStatus,
     },
     control::{
         client::Client,
@@ -82,6 +82,7 @@ impl Service for Canned {
             status: self.status().await?,
             ready_time_seconds: 1.0,
             waiting: 0,
+            audits: crate::metrics::Audits::default(),
             subscribers: 0,
             programs: None,
             sockets: None,
@@ -137,6 +138,11 @@ impl Service for Canned {
     async fn reload(&self) -> Result<Reloaded, Refusal> {
         self.tell("reload".to_owned());
         Ok(Reloaded::default())
+    }
+
+    async fn audit(&self) -> Result<AuditReport, Refusal> {
+        self.tell("audit".to_owned());
+        Ok(AuditReport::default())
     }
 
     async fn reset(&self, reset: ResetCounters) -> Result<(), Refusal> {

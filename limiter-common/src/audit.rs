@@ -1,0 +1,43 @@
+//! What the daemon and the programs tell each other while they audit.
+
+use crate::key::ZoneKey;
+
+/// The only value of [`crate::names::MAP_AUDIT`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AuditDesk {
+    /// Slots that were met whose entries are gone. Only grows.
+    pub lost: u64,
+    /// What [`crate::names::PROGRAM_CORRECT`] is to do, written by the daemon before it runs it.
+    pub correction: Correction,
+}
+
+/// One count that is to be corrected.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Correction {
+    /// Which one: [`CONNECTIONS`], [`SLOTS`], [`LIVE`], [`ENTRIES`].
+    pub count: u32,
+    /// Index of the zone.
+    pub zone: u32,
+    /// Life of the entry, for [`CONNECTIONS`].
+    pub generation: u32,
+    /// By how much it is too high; below zero: too low.
+    pub difference: i32,
+    /// The key, for [`CONNECTIONS`].
+    pub key: ZoneKey,
+}
+
+/// [`Correction::count`]: connections of a key.
+pub const CONNECTIONS: u32 = 1;
+/// [`Correction::count`]: [`crate::entry::ZoneState::live`].
+pub const LIVE: u32 = 2;
+/// [`Correction::count`]: [`crate::entry::ZoneState::entries`].
+pub const ENTRIES: u32 = 3;
+
+/// [`Correction::count`]: slots of a zone, [`crate::counters::ZoneCounters::opened`] −
+/// [`crate::counters::ZoneCounters::closed`].
+pub const SLOTS: u32 = 4;
+
+const _: () = assert!(size_of::<Correction>() == 56);
+const _: () = assert!(size_of::<AuditDesk>() == 64);

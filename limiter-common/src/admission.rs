@@ -18,7 +18,13 @@
 //!   together, so that the kernel never has to evict a live key. A zone that is to evict
 //!   ([`Zone::evicts`]) does without: the kernel removes whatever has not been used for longest, and
 //!   the connections of a key that is gone hold no slot any more.
-use crate::{addr::Addr, entry::Occupancy, key::ZoneKey, policy::ServerPolicy};
+use crate::{
+    addr::Addr,
+    entry::Occupancy,
+    key::{Connection, ZoneKey},
+    policy::ServerPolicy,
+    token::KeyRef,
+};
 
 mod connection;
 mod settle;
@@ -26,7 +32,9 @@ mod slot;
 mod waiting;
 
 pub use self::{
-    connection::{Admission, Observer, Refusal, admit, discharge},
+    connection::{
+        Admission, Observer, Refusal, Said, Steps, admit, charge_one, conclude, discharge,
+    },
     settle::{cover_one, trim_one},
     slot::{Peek, Slot, peek, release, take},
     waiting::{begin_wait, end_wait, may_wait},
@@ -76,12 +84,15 @@ pub trait Zone: Copy {
     fn evicts(self) -> bool;
 }
 
-/// All zones, by index.
+/// All zones. What a connection counts under is named, not given: whoever looks a key up in a map of
+/// the kernel needs it in memory of its own.
 pub trait Zones {
-    /// [`take`] in the zone at `index`. A zone that does not exist is [`Slot::Contended`].
-    fn take(&self, index: u16, key: &ZoneKey, number: u32, mode: Mode) -> Slot;
-    /// [`release`] in the zone at `index`. A zone that does not exist has nothing to release.
-    fn release(&self, index: u16, key: &ZoneKey, generation: u32) -> bool;
+    /// [`take`] of the connection's key, in its zone. A zone that does not exist is
+    /// [`Slot::Contended`].
+    fn take(&self, connection: &Connection, key: KeyRef, number: u32, mode: Mode) -> Slot;
+    /// [`release`] of the connection's key, in its zone. A zone that does not exist has nothing to
+    /// release.
+    fn release(&self, connection: &Connection, key: KeyRef, generation: u32) -> bool;
 }
 
 /// Numbers that some clients have of their own.

@@ -34,6 +34,18 @@ impl KeyRef {
         )
     }
 
+    /// As a number, for a function of the BPF machine to take.
+    #[inline(always)]
+    pub const fn to_word(self) -> u32 {
+        self.0
+    }
+
+    /// From [`Self::to_word`].
+    #[inline(always)]
+    pub const fn from_word(word: u32) -> Self {
+        Self(word)
+    }
+
     /// Index of the zone.
     #[inline(always)]
     pub const fn zone(self) -> u16 {

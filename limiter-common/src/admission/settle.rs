@@ -46,7 +46,7 @@ pub fn cover_one(
         return;
     }
     let number = limit.number.into();
-    match zones.take(limit.zone, &key.key(&token.connection), number, Mode::Adopt) {
+    match zones.take(&token.connection, key, number, Mode::Adopt) {
         Slot::Taken { generation, .. } => {
             token.charges[free & (MAX_CHARGES - 1)] = Charge { generation, key };
             observer.taken(limit, true);

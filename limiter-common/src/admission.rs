@@ -23,7 +23,7 @@ use crate::{
     entry::Occupancy,
     key::{Connection, ZoneKey},
     policy::ServerPolicy,
-    token::Charge,
+    token::{Charge, KeyRef},
 };
 
 mod connection;
@@ -33,7 +33,9 @@ mod slot;
 mod waiting;
 
 pub use self::{
-    connection::{Admission, Observer, Refusal, admit, discharge},
+    connection::{
+        Admission, Observer, Refusal, Said, Steps, admit, charge_one, conclude, discharge,
+    },
     recount::{
         Difference, correct, correct_count, count_again, is_held, leave_count, meet, part, start,
     },
@@ -92,19 +94,22 @@ pub trait Zone: Copy {
     fn evicts(self) -> bool;
 }
 
-/// All zones, by index.
+/// All zones. What a connection counts under is named, not given: whoever looks a key up in a map of
+/// the kernel needs it in memory of its own.
 pub trait Zones {
-    /// [`take`] in the zone at `index`. A zone that does not exist is [`Slot::Contended`].
-    fn take(&self, index: u16, key: &ZoneKey, number: u32, mode: Mode) -> Slot;
-    /// [`release`] in the zone at `index`. A zone that does not exist has nothing to release.
-    fn release(&self, index: u16, key: &ZoneKey, generation: u32) -> bool;
+    /// [`take`] of the connection's key, in its zone. A zone that does not exist is
+    /// [`Slot::Contended`].
+    fn take(&self, connection: &Connection, key: KeyRef, number: u32, mode: Mode) -> Slot;
+    /// [`release`] of the connection's key, in its zone. A zone that does not exist has nothing to
+    /// release.
+    fn release(&self, connection: &Connection, key: KeyRef, generation: u32) -> bool;
     /// [`count_again`] in the zone of the key of this charge. In a zone that does not exist nothing is
     /// held.
-    fn count_again(&self, charge: Charge, connection: &Connection, pass: u32) -> bool;
+    fn count_again(&self, connection: &Connection, charge: Charge, pass: u32) -> bool;
     /// [`leave_count`] likewise.
-    fn leave_count(&self, charge: Charge, connection: &Connection, pass: u32);
+    fn leave_count(&self, connection: &Connection, charge: Charge, pass: u32);
     /// [`is_held`] likewise.
-    fn is_held(&self, charge: Charge, connection: &Connection) -> bool;
+    fn is_held(&self, connection: &Connection, charge: Charge) -> bool;
 }
 
 /// Numbers that some clients have of their own.

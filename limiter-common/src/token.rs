@@ -34,7 +34,7 @@ impl KeyRef {
         )
     }
 
-    /// In one word, for a function of the BPF machine to take.
+    /// As a number, for a function of the BPF machine to take.
     #[inline(always)]
     pub const fn to_word(self) -> u32 {
         self.0

@@ -5,8 +5,8 @@
 
 use limiter_common::{
     admission::{
-        Admission, Mode, Observer, Refusal, Zone as _, admit, cover_one, discharge,
-        renew as renew_all, trim_one,
+        Admission, Mode, Observer, Refusal, Said, Steps, Zone as _, admit, charge_one, conclude,
+        cover_one, discharge, renew as renew_all, trim_one,
     },
     policy::{Limit, MAX_LIMITS, ServerPolicy},
     token::{Charge, MAX_CHARGES, Token},
@@ -21,7 +21,12 @@ use crate::maps::{
 /// Charges a connection that has been established. What is counted depends on the server's dry run.
 #[inline(always)]
 pub fn established(server: &ServerPolicy, token: &mut Token) -> Admission {
-    Admission::from_word(limiter_charge(server, token))
+    let mode = if server.dry_run != 0 {
+        Mode::Count
+    } else {
+        Mode::Enforce
+    };
+    admit(&InSteps, server, mode, token)
 }
 
 /// Charges a connection that is open already for what the server asks and the token does not hold,
@@ -78,20 +83,57 @@ pub fn give_back(token: &mut Token) {
     limiter_discharge(token);
 }
 
+/// Each step is checked once, and what it keeps on the stack is gone before the next.
+struct InSteps;
+
+impl Steps for InSteps {
+    #[inline(always)]
+    fn charge_one(
+        &self,
+        server: &ServerPolicy,
+        position: usize,
+        mode: Mode,
+        token: &mut Token,
+    ) -> Said {
+        Said::from_word(limiter_charge(server, position as u32, mode as u32, token))
+    }
+
+    #[inline(always)]
+    fn conclude(&self, server: &ServerPolicy, keeps: bool, token: &mut Token) {
+        limiter_conclude(server, keeps.into(), token);
+    }
+}
+
+/// `mode` is the number of a [`Mode`].
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn limiter_charge(server: *const ServerPolicy, token: *mut Token) -> u64 {
+extern "C" fn limiter_charge(
+    server: *const ServerPolicy,
+    position: u32,
+    mode: u32,
+    token: *mut Token,
+) -> u64 {
     // SAFETY: the verifier has checked that each pointer is to a value of its type or null.
     let (Some(server), Some(token)) = (unsafe { (server.as_ref(), token.as_mut()) }) else {
         return 0;
     };
-    let mode = if server.dry_run != 0 {
-        Mode::Count
-    } else {
-        Mode::Enforce
+    let mode = Mode::from_number(mode);
+    let (position, observer) = (position as usize, Accounts { mode });
+    charge_one(&Zones, &Networks, &observer, server, position, mode, token).to_word()
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn limiter_conclude(server: *const ServerPolicy, keeps: u32, token: *mut Token) -> u32 {
+    // SAFETY: as above.
+    let (Some(server), Some(token)) = (unsafe { (server.as_ref(), token.as_mut()) }) else {
+        return 0;
     };
-    let observer = Accounts { mode };
-    admit(&Zones, &Networks, &observer, server, mode, token).to_word()
+    let observer = Accounts {
+        mode: Mode::Enforce,
+    };
+    conclude(&Zones, &observer, server, keeps != 0, token);
+    1
 }
 
 #[inline(never)]

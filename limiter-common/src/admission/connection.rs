@@ -49,6 +49,8 @@ pub struct Admission {
 }
 
 impl Admission {
+    const REFUSED: u64 = 1 << 1;
+
     /// In one word, for a function of the BPF machine to return.
     #[inline(always)]
     pub const fn to_word(self) -> u64 {
@@ -57,7 +59,7 @@ impl Admission {
         (self.connections as u64) << 32
             | (self.number as u64) << 16
             | (self.limit as u64) << 8
-            | refused << 1
+            | refused * Self::REFUSED
             | exhausted
     }
 
@@ -65,7 +67,7 @@ impl Admission {
     #[inline(always)]
     pub const fn from_word(word: u64) -> Self {
         Self {
-            is_refused: word & 2 != 0,
+            is_refused: word & Self::REFUSED != 0,
             limit: (word >> 8) as usize & (MAX_LIMITS - 1),
             why: if word & 1 != 0 {
                 Refusal::Exhausted
@@ -80,41 +82,100 @@ impl Admission {
 
 const _: () = assert!(MAX_LIMITS.is_power_of_two());
 
+/// What one limit says of a connection: an [`Admission`] in one word, or that it does not say
+/// anything. In a word, because the verifier follows what it knows of fields through every turn of a
+/// loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Said(u64);
+
+impl Said {
+    /// Nothing. No admission has this word: it is refused, or its connection counts.
+    const NOTHING: Self = Self(0);
+
+    /// For a function of the BPF machine to return.
+    #[inline(always)]
+    pub const fn to_word(self) -> u64 {
+        self.0
+    }
+
+    /// From [`Self::to_word`].
+    #[inline(always)]
+    pub const fn from_word(word: u64) -> Self {
+        Self(word)
+    }
+
+    #[inline(always)]
+    const fn says_no(self) -> bool {
+        self.0 & Admission::REFUSED != 0
+    }
+}
+
+/// What [`admit`] does, so that each can be a function of the BPF machine.
+pub trait Steps {
+    /// Charges the token's connection for the limit at this position of the server.
+    fn charge_one(
+        &self,
+        server: &ServerPolicy,
+        position: usize,
+        mode: Mode,
+        token: &mut Token,
+    ) -> Said;
+    /// In [`Mode::Enforce`], after the last limit: `keeps` what was taken, or gives it back.
+    fn conclude(&self, server: &ServerPolicy, keeps: bool, token: &mut Token);
+}
+
 /// Charges the token's connection, which holds no slot yet, for every limit of its server. In
 /// [`Mode::Enforce`] it is charged for all of them or, if one says no, for none: what was taken
 /// before is given back.
 #[inline(always)]
 pub fn admit(
-    zones: &impl Zones,
-    numbers: &impl Numbers,
-    observer: &impl Observer,
+    steps: &impl Steps,
     server: &ServerPolicy,
     mode: Mode,
     token: &mut Token,
 ) -> Admission {
-    let mut admission = Admission {
-        is_refused: false,
-        limit: 0,
-        why: Refusal::Full,
-        connections: 0,
-        number: 0,
-    };
-    for index in 0..MAX_LIMITS {
-        if index >= server.limit_count as usize {
+    let mut decided = Said::NOTHING;
+    for position in 0..MAX_LIMITS {
+        if position >= server.limit_count as usize {
             break;
         }
-        let limit = &server.limits[index];
-        if limit.fields.contains(KeyFields::EMPTY) {
-            observer.skipped(limit);
-            continue;
+        let said = steps.charge_one(server, position, mode, token);
+        if position == 0 || said.says_no() && !decided.says_no() {
+            decided = said;
         }
-        let key = limit.key_ref(&token.connection, server.index);
-        let number = numbers.number(server, index, &token.connection.remote);
-        let zone_key = key.key(&token.connection);
-        let slot = zones.take(limit.zone, &zone_key, number.into(), mode);
-        let (says_no, why, connections) = match slot {
+        if said.says_no() && mode == Mode::Enforce {
+            break;
+        }
+    }
+    if mode == Mode::Enforce {
+        steps.conclude(server, !decided.says_no(), token);
+    }
+    Admission::from_word(decided.to_word())
+}
+
+/// [`Steps::charge_one`]
+#[inline(always)]
+pub fn charge_one(
+    zones: &impl Zones,
+    numbers: &impl Numbers,
+    observer: &impl Observer,
+    server: &ServerPolicy,
+    position: usize,
+    mode: Mode,
+    token: &mut Token,
+) -> Said {
+    let position = position & (MAX_LIMITS - 1);
+    let limit = &server.limits[position];
+    if limit.fields.contains(KeyFields::EMPTY) {
+        observer.skipped(limit);
+        return Said::NOTHING;
+    }
+    let key = limit.key_ref(&token.connection, server.index);
+    let number = numbers.number(server, position, &token.connection.remote);
+    let (is_refused, why, connections) =
+        match zones.take(&token.connection, key, number.into(), mode) {
             Slot::Taken { generation, before } => {
-                token.charges[index] = Charge { generation, key };
+                token.charges[position] = Charge { generation, key };
                 let within = before < u32::from(number);
                 if mode != Mode::Enforce {
                     observer.taken(limit, within);
@@ -130,36 +191,42 @@ pub fn admit(
             }
             Slot::Contended => {
                 observer.contended(limit);
-                continue;
+                return Said::NOTHING;
             }
         };
-        if index == 0 || says_no && !admission.is_refused {
-            admission = Admission {
-                is_refused: says_no,
-                limit: index,
-                why,
-                connections,
-                number,
-            };
+    if is_refused && mode == Mode::Enforce {
+        observer.refused(limit, why);
+    }
+    let admission = Admission {
+        is_refused,
+        limit: position,
+        why,
+        connections,
+        number,
+    };
+    Said(admission.to_word())
+}
+
+/// [`Steps::conclude`]
+#[inline(always)]
+pub fn conclude(
+    zones: &impl Zones,
+    observer: &impl Observer,
+    server: &ServerPolicy,
+    keeps: bool,
+    token: &mut Token,
+) {
+    for index in 0..MAX_LIMITS {
+        if token.charges[index].generation == 0 {
+            continue;
         }
-        if says_no && mode == Mode::Enforce {
-            observer.refused(limit, why);
-            roll_back(zones, token);
-            return admission;
+        if keeps {
+            // Only now it is certain that none is given back.
+            observer.taken(&server.limits[index], true);
+        } else {
+            give_up(zones, token, index);
         }
     }
-    if mode == Mode::Enforce {
-        // Only now it is certain that none is given back.
-        for index in 0..MAX_LIMITS {
-            if index >= server.limit_count as usize {
-                break;
-            }
-            if token.charges[index].generation != 0 {
-                observer.taken(&server.limits[index], true);
-            }
-        }
-    }
-    admission
 }
 
 /// Gives back every slot that the token holds.
@@ -174,21 +241,11 @@ pub fn discharge(zones: &impl Zones, observer: &impl Observer, token: &mut Token
     }
 }
 
-/// The token held nothing before.
-#[inline(always)]
-fn roll_back(zones: &impl Zones, token: &mut Token) {
-    for index in 0..MAX_LIMITS {
-        if token.charges[index].generation != 0 {
-            give_up(zones, token, index);
-        }
-    }
-}
-
 /// Gives back the slot at this index of the token. `false` if its entry is gone.
 #[inline(always)]
 pub(super) fn give_up(zones: &impl Zones, token: &mut Token, index: usize) -> bool {
     let Charge { generation, key } = token.charges[index];
     // Forgotten first: it must never be given back twice.
     token.charges[index].generation = 0;
-    zones.release(key.zone(), &key.key(&token.connection), generation)
+    zones.release(&token.connection, key, generation)
 }

@@ -55,7 +55,7 @@ pub fn part(zones: &impl Zones, audited: impl Word, token: &Token, pass: u32) {
     }
     for index in 0..MAX_CHARGES {
         if token.charges[index].generation != 0 {
-            zones.leave_count(token.charges[index], &token.connection, pass);
+            zones.leave_count(&token.connection, token.charges[index], pass);
         }
     }
 }

@@ -46,7 +46,7 @@ pub fn cover_one(
         return;
     }
     let number = limit.number.into();
-    match zones.take(limit.zone, &key.key(&token.connection), number, Mode::Adopt) {
+    match zones.take(&token.connection, key, number, Mode::Adopt) {
         Slot::Taken { generation, .. } => {
             token.charges[free & (MAX_CHARGES - 1)] = Charge { generation, key };
             observer.taken(limit, true);
@@ -61,7 +61,7 @@ pub fn cover_one(
 pub fn renew(zones: &impl Zones, observer: &impl Observer, token: &mut Token) {
     for index in 0..MAX_CHARGES {
         let charge = token.charges[index];
-        if charge.generation != 0 && !zones.is_held(charge, &token.connection) {
+        if charge.generation != 0 && !zones.is_held(&token.connection, charge) {
             token.charges[index].generation = 0;
             observer.lost(&charge);
         }

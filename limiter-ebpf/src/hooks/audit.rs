@@ -59,7 +59,7 @@ pub fn token(ctx: *mut IterStorage) {
     };
     if is_counted != 0 && admission::meet(audited, found, pass) {
         // SAFETY: written before the token was counted, and never changed.
-        count(unsafe { &(*token).connection }, &charges, pass);
+        limiter_recount(unsafe { &raw const (*token).connection }, &charges, pass);
     }
 }
 
@@ -75,7 +75,7 @@ pub fn starts(policy: Policy, token: &mut Token) {
 #[inline(always)]
 pub fn counts(policy: Policy, token: &Token) {
     if policy.pass != 0 {
-        count(&token.connection, &token.charges, policy.pass);
+        limiter_recount(&token.connection, &token.charges, policy.pass);
     }
 }
 
@@ -93,20 +93,31 @@ fn audited(token: &mut Token) -> AtomicWord {
     unsafe { AtomicWord::new(&raw mut token.audited) }
 }
 
-#[inline(always)]
-fn count(connection: &Connection, charges: &[Charge; MAX_CHARGES], pass: u32) {
+/// A global function, see [`crate::charge`], as the one below: it loops.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn limiter_recount(
+    connection: *const Connection,
+    charges: *const [Charge; MAX_CHARGES],
+    pass: u32,
+) -> u32 {
+    // SAFETY: the verifier has checked that each pointer is to a value of its type or null.
+    let (Some(connection), Some(charges)) = (unsafe { (connection.as_ref(), charges.as_ref()) })
+    else {
+        return 0;
+    };
     for charge in charges {
-        if charge.generation != 0 && !Zones.count_again(*charge, connection, pass) {
+        if charge.generation != 0 && !Zones.count_again(connection, *charge, pass) {
             audit::lost();
         }
     }
+    0
 }
 
-/// A global function, see [`crate::charge`]: it loops.
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn limiter_part(token: *mut Token, pass: u32) -> u32 {
-    // SAFETY: the verifier has checked that the pointer is to a token or null.
+    // SAFETY: as above.
     let Some(token) = (unsafe { token.as_mut() }) else {
         return 0;
     };

@@ -28,8 +28,12 @@ pub enum Outgoing {
     Held,
 }
 
+const _: () = assert!(SYN_BYTES < 128);
+
 /// include/net/tcp_states.h
 const TCP_SYN_SENT: u32 = 2;
+/// A header of IPv4 and one of TCP. (Of "more than 0" verifiers before 6.8 do not conclude "at least 1".)
+const SHORTEST: u32 = 40;
 
 /// Looks at one packet. The socket is locked: it is sending.
 #[inline(always)]
@@ -73,13 +77,17 @@ fn keep(skb: *mut __sk_buff, waiting: *mut Waiting, bound: u32) {
     // SAFETY: as above; an entry of the map, which only its owner writes: this.
     unsafe {
         let bytes = (&raw const (*skb).len).read_volatile();
-        let bytes = if bytes > SYN_BYTES as u32 {
-            SYN_BYTES as u32
+        let mut bytes = if bytes > SYN_BYTES as u32 {
+            SYN_BYTES as u64
         } else {
-            bytes
+            bytes.into()
         };
+        // Changes nothing, and LLVM cannot know: so it compares this very register below, whose bounds
+        // the verifier then has.
+        core::arch::asm!("{0} &= 127", inout(reg) bytes, options(pure, nomem, nostack));
+        let bytes = bytes as u32;
         let packet = (&raw mut (*waiting).packet).cast();
-        if bytes == 0 || bpf_skb_load_bytes(skb.cast(), 0, packet, bytes) != 0 {
+        if bytes < SHORTEST || bpf_skb_load_bytes(skb.cast(), 0, packet, bytes) != 0 {
             return;
         }
         (*waiting).length = bytes;

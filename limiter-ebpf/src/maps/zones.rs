@@ -42,66 +42,75 @@ static ZONE_TEMPLATE: ZoneMap = LruHashMap::new();
 ///
 /// Taking and releasing are functions of the BPF machine with a linkage of their own: the verifier
 /// checks each once, not once a limit and caller (Documentation/bpf/verifier.rst, global functions).
+/// Each makes the key itself: Linux 6.1 wants it on the stack of the function that looks it up
+/// (kernel/bpf/verifier.c, map_key_value_types).
 pub struct Zones;
 
 impl admission::Zones for Zones {
     #[inline(always)]
-    fn take(&self, index: u16, key: &ZoneKey, number: u32, mode: Mode) -> Slot {
-        Slot::from_word(limiter_take(index.into(), key, number, mode as u32))
+    fn take(&self, connection: &Connection, key: KeyRef, number: u32, mode: Mode) -> Slot {
+        Slot::from_word(limiter_take(connection, key.to_word(), number, mode as u32))
     }
 
     #[inline(always)]
-    fn release(&self, index: u16, key: &ZoneKey, generation: u32) -> bool {
-        limiter_release(index.into(), key, generation) != 0
+    fn release(&self, connection: &Connection, key: KeyRef, generation: u32) -> bool {
+        limiter_release(connection, key.to_word(), generation) != 0
     }
 
     #[inline(always)]
-    fn count_again(&self, charge: Charge, connection: &Connection, pass: u32) -> bool {
+    fn count_again(&self, connection: &Connection, charge: Charge, pass: u32) -> bool {
         let Charge { generation, key } = charge;
-        limiter_count_again(key.to_word(), connection, generation, pass) != 0
+        limiter_count_again(connection, key.to_word(), generation, pass) != 0
     }
 
     #[inline(always)]
-    fn leave_count(&self, charge: Charge, connection: &Connection, pass: u32) {
+    fn leave_count(&self, connection: &Connection, charge: Charge, pass: u32) {
         let Charge { generation, key } = charge;
-        limiter_leave_count(key.to_word(), connection, generation, pass);
+        limiter_leave_count(connection, key.to_word(), generation, pass);
     }
 
     #[inline(always)]
-    fn is_held(&self, charge: Charge, connection: &Connection) -> bool {
+    fn is_held(&self, connection: &Connection, charge: Charge) -> bool {
         let Charge { generation, key } = charge;
-        limiter_is_held(key.to_word(), connection, generation) != 0
+        limiter_is_held(connection, key.to_word(), generation) != 0
     }
 }
 
-/// [`admission::take`]; `mode` is the number of a [`Mode`].
+/// [`admission::take`]; `key` is the word of a [`KeyRef`], `mode` the number of a [`Mode`].
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn limiter_take(zone: u32, key: *const ZoneKey, number: u32, mode: u32) -> u64 {
-    // SAFETY: the verifier has checked that the pointer is to a key or null.
-    let (Some(zone), Some(key)) = (zone_at(zone), unsafe { key.as_ref() }) else {
+extern "C" fn limiter_take(connection: *const Connection, key: u32, number: u32, mode: u32) -> u64 {
+    let key = KeyRef::from_word(key);
+    // SAFETY: the verifier has checked that the pointer is to a connection or null.
+    let (Some(zone), Some(connection)) =
+        (zone_at(key.zone().into()), unsafe { connection.as_ref() })
+    else {
         return Slot::Contended.to_word();
     };
-    admission::take(zone, key, number, Mode::from_number(mode)).to_word()
+    let key = key.key(connection);
+    admission::take(zone, &key, number, Mode::from_number(mode)).to_word()
 }
 
-/// [`admission::release`]; 0 is `false`.
+/// [`admission::release`]; `key` is the word of a [`KeyRef`]; 0 is `false`.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn limiter_release(zone: u32, key: *const ZoneKey, generation: u32) -> u32 {
+extern "C" fn limiter_release(connection: *const Connection, key: u32, generation: u32) -> u32 {
+    let key = KeyRef::from_word(key);
     // SAFETY: as above.
-    let (Some(zone), Some(key)) = (zone_at(zone), unsafe { key.as_ref() }) else {
+    let (Some(zone), Some(connection)) =
+        (zone_at(key.zone().into()), unsafe { connection.as_ref() })
+    else {
         return 0;
     };
-    admission::release(zone, key, generation).into()
+    admission::release(zone, &key.key(connection), generation).into()
 }
 
 /// [`admission::count_again`]; `key` is a [`KeyRef`], 0 is `false`.
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn limiter_count_again(
-    key: u32,
     connection: *const Connection,
+    key: u32,
     generation: u32,
     pass: u32,
 ) -> u32 {
@@ -116,8 +125,8 @@ extern "C" fn limiter_count_again(
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn limiter_leave_count(
-    key: u32,
     connection: *const Connection,
+    key: u32,
     generation: u32,
     pass: u32,
 ) -> u32 {
@@ -131,7 +140,7 @@ extern "C" fn limiter_leave_count(
 /// [`admission::is_held`]; likewise.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn limiter_is_held(key: u32, connection: *const Connection, generation: u32) -> u32 {
+extern "C" fn limiter_is_held(connection: *const Connection, key: u32, generation: u32) -> u32 {
     // SAFETY: as above.
     let Some((zone, key)) = place(key, unsafe { connection.as_ref() }) else {
         return 0;

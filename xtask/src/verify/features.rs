@@ -25,7 +25,7 @@ struct Before {
     shown_by: &'static [&'static str],
 }
 
-const FEATURES: [Feature; 12] = [
+const FEATURES: [Feature; 14] = [
     Feature {
         name: "limits hold, over IPv4 and IPv6",
         shown_by: &[
@@ -82,6 +82,16 @@ const FEATURES: [Feature; 12] = [
     Feature {
         name: "events of refusals and of connections that close",
         shown_by: &["events::an_event_", "events::closes::a_connection_"],
+        before: None,
+    },
+    Feature {
+        name: "a reload keeps every count",
+        shown_by: &["reload::sizes::a_zone_that_grows_"],
+        before: None,
+    },
+    Feature {
+        name: "outgoing connections (`max_conns`), also with `queue`",
+        shown_by: &["upstream::limit::of_a_hundred_", "upstream::queue::fifty_"],
         before: None,
     },
     Feature {

@@ -1,188 +1,29 @@
 extern crate std;
 
 use std::{
-    collections::HashMap,
     net::IpAddr,
     sync::{
         Mutex,
-        atomic::{AtomicU32, AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicU32, Ordering::SeqCst},
     },
     thread,
     vec::Vec,
 };
 
+use self::table::Table;
 use super::*;
 use crate::{
     addr::Addr,
     key::{Connection, KeyFields, KeyShape},
     policy::{Limit, ServerPolicy},
-    token::{Charge, Token},
+    token::{Charge, KeyRef, Token},
 };
 
 mod connections;
 mod recount;
 mod settle;
 mod slots;
-
-impl Word for &AtomicU64 {
-    fn load(self) -> u64 {
-        AtomicU64::load(self, SeqCst)
-    }
-
-    fn compare_exchange(self, current: u64, new: u64) -> u64 {
-        AtomicU64::compare_exchange(self, current, new, SeqCst, SeqCst).unwrap_or_else(|was| was)
-    }
-
-    fn fetch_add(self, n: u64) -> u64 {
-        AtomicU64::fetch_add(self, n, SeqCst)
-    }
-}
-
-/// A zone whose elements are reused at once, as those of a preallocated BPF map are.
-struct Table {
-    occupancies: Vec<AtomicU64>,
-    waiting: Vec<AtomicU64>,
-    recounts: Vec<AtomicU64>,
-    index: Mutex<Index>,
-    live_recount: AtomicU64,
-    slot_recount: AtomicU64,
-    live: AtomicU64,
-    entries: AtomicU64,
-    generation: AtomicU64,
-    capacity: u64,
-    room: u64,
-    idle: u64,
-    evicts: bool,
-}
-
-struct Index {
-    places: HashMap<ZoneKey, usize>,
-    free: Vec<usize>,
-}
-
-impl Table {
-    fn new(capacity: u64, idle: u64) -> Self {
-        let elements = (capacity + idle + 64) as usize;
-        Self {
-            occupancies: (0..elements).map(|_| AtomicU64::new(0)).collect(),
-            waiting: (0..elements).map(|_| AtomicU64::new(0)).collect(),
-            recounts: (0..elements).map(|_| AtomicU64::new(0)).collect(),
-            index: Mutex::new(Index {
-                places: HashMap::new(),
-                free: (0..elements).collect(),
-            }),
-            live_recount: AtomicU64::new(0),
-            slot_recount: AtomicU64::new(0),
-            live: AtomicU64::new(0),
-            entries: AtomicU64::new(0),
-            generation: AtomicU64::new(0),
-            capacity,
-            room: capacity,
-            idle,
-            evicts: false,
-        }
-    }
-
-    fn connections(&self) -> u64 {
-        let index = self.index.lock().expect("not poisoned");
-        index
-            .places
-            .values()
-            .map(|&place| {
-                let word = self.occupancies[place].load(SeqCst);
-                u64::from(Occupancy::from_word(word).connections)
-            })
-            .sum()
-    }
-
-    fn live_keys(&self) -> u64 {
-        self.live.load(SeqCst)
-    }
-}
-
-impl<'a> Zone for &'a Table {
-    type Word = &'a AtomicU64;
-    type Entry = usize;
-
-    fn find(self, key: &ZoneKey) -> Option<usize> {
-        self.index
-            .lock()
-            .expect("not poisoned")
-            .places
-            .get(key)
-            .copied()
-    }
-
-    fn insert(self, key: &ZoneKey, occupancy: Occupancy) -> bool {
-        let mut index = self.index.lock().expect("not poisoned");
-        if index.places.contains_key(key) {
-            return false;
-        }
-        let Some(place) = index.free.pop() else {
-            return false;
-        };
-        self.occupancies[place].store(occupancy.word(), SeqCst);
-        self.waiting[place].store(0, SeqCst);
-        self.recounts[place].store(0, SeqCst);
-        index.places.insert(*key, place);
-        true
-    }
-
-    fn remove(self, key: &ZoneKey) {
-        let mut index = self.index.lock().expect("not poisoned");
-        if let Some(place) = index.places.remove(key) {
-            index.free.push(place);
-        }
-    }
-
-    fn occupancy(self, entry: usize) -> &'a AtomicU64 {
-        &self.occupancies[entry]
-    }
-
-    fn waiting(self, entry: usize) -> &'a AtomicU64 {
-        &self.waiting[entry]
-    }
-
-    fn recount(self, entry: usize) -> &'a AtomicU64 {
-        &self.recounts[entry]
-    }
-
-    fn live_recount(self) -> &'a AtomicU64 {
-        &self.live_recount
-    }
-
-    fn slot_recount(self) -> &'a AtomicU64 {
-        &self.slot_recount
-    }
-
-    fn live(self) -> &'a AtomicU64 {
-        &self.live
-    }
-
-    fn entries(self) -> &'a AtomicU64 {
-        &self.entries
-    }
-
-    fn generation(self) -> &'a AtomicU64 {
-        &self.generation
-    }
-
-    fn capacity(self) -> u64 {
-        self.capacity
-    }
-
-    fn room(self) -> u64 {
-        self.room
-    }
-
-    fn idle(self) -> u64 {
-        self.idle
-    }
-
-    fn evicts(self) -> bool {
-        self.evicts
-    }
-}
+mod table;
 
 fn key(n: u32) -> ZoneKey {
     let connection = Connection {
@@ -199,29 +40,78 @@ fn take_one(table: &Table, n: u32, number: u32) -> Option<u32> {
     }
 }
 
+/// [`super::admit`] with the steps in one piece.
+fn admit(
+    zones: &impl Zones,
+    numbers: &impl Numbers,
+    observer: &impl Observer,
+    server: &ServerPolicy,
+    mode: Mode,
+    token: &mut Token,
+) -> Admission {
+    let steps = InOnePiece {
+        zones,
+        numbers,
+        observer,
+    };
+    super::admit(&steps, server, mode, token)
+}
+
+struct InOnePiece<'a, Z, N, O> {
+    zones: &'a Z,
+    numbers: &'a N,
+    observer: &'a O,
+}
+
+impl<Z: Zones, N: Numbers, O: Observer> Steps for InOnePiece<'_, Z, N, O> {
+    fn charge_one(
+        &self,
+        server: &ServerPolicy,
+        position: usize,
+        mode: Mode,
+        token: &mut Token,
+    ) -> Said {
+        charge_one(
+            self.zones,
+            self.numbers,
+            self.observer,
+            server,
+            position,
+            mode,
+            token,
+        )
+    }
+
+    fn conclude(&self, server: &ServerPolicy, keeps: bool, token: &mut Token) {
+        conclude(self.zones, self.observer, server, keeps, token);
+    }
+}
+
 /// Zones of the kind that a server's limits name.
 struct Tables([Table; 2]);
 
 impl Zones for Tables {
-    fn take(&self, index: u16, key: &ZoneKey, number: u32, mode: Mode) -> Slot {
-        take(&self.0[usize::from(index)], key, number, mode)
+    fn take(&self, connection: &Connection, key: KeyRef, number: u32, mode: Mode) -> Slot {
+        let zone = &self.0[usize::from(key.zone())];
+        take(zone, &key.key(connection), number, mode)
     }
 
-    fn release(&self, index: u16, key: &ZoneKey, generation: u32) -> bool {
-        release(&self.0[usize::from(index)], key, generation)
+    fn release(&self, connection: &Connection, key: KeyRef, generation: u32) -> bool {
+        let zone = &self.0[usize::from(key.zone())];
+        release(zone, &key.key(connection), generation)
     }
 
-    fn count_again(&self, charge: Charge, connection: &Connection, pass: u32) -> bool {
+    fn count_again(&self, connection: &Connection, charge: Charge, pass: u32) -> bool {
         let table = &self.0[usize::from(charge.key.zone())];
         count_again(table, &charge.key.key(connection), charge.generation, pass)
     }
 
-    fn leave_count(&self, charge: Charge, connection: &Connection, pass: u32) {
+    fn leave_count(&self, connection: &Connection, charge: Charge, pass: u32) {
         let table = &self.0[usize::from(charge.key.zone())];
         leave_count(table, &charge.key.key(connection), charge.generation, pass);
     }
 
-    fn is_held(&self, charge: Charge, connection: &Connection) -> bool {
+    fn is_held(&self, connection: &Connection, charge: Charge) -> bool {
         let table = &self.0[usize::from(charge.key.zone())];
         is_held(table, &charge.key.key(connection), charge.generation)
     }

@@ -1,6 +1,12 @@
 //! Counting again while connections come and go.
 
-use std::{sync::atomic::AtomicBool, vec};
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU64},
+    },
+    vec,
+};
 
 use super::*;
 use crate::entry::Recount;
@@ -33,7 +39,7 @@ impl Shared {
         *self.token.lock().expect("not poisoned") = Some(token);
         if pass != 0 {
             for charge in held(&token) {
-                assert!(zones.count_again(charge, &token.connection, pass));
+                assert!(zones.count_again(&token.connection, charge, pass));
             }
         }
     }
@@ -57,7 +63,7 @@ impl Shared {
         };
         if meet(&self.audited, found, pass) {
             for charge in held(&token) {
-                zones.count_again(charge, &token.connection, pass);
+                zones.count_again(&token.connection, charge, pass);
             }
         }
     }
@@ -167,7 +173,7 @@ fn one_who_parts_between_being_met_and_being_counted_leaves_nothing() {
     assert!(meet(&one.audited, 0, PASS));
     part(&zones, &one.audited, &token, PASS);
     for charge in held(&token) {
-        assert!(zones.count_again(charge, &token.connection, PASS));
+        assert!(zones.count_again(&token.connection, charge, PASS));
     }
     *one.token.lock().expect("not poisoned") = None;
     discharge(&zones, &Observed::default(), &mut token.clone());
@@ -189,8 +195,8 @@ fn a_slot_whose_entry_is_gone_is_noticed_and_renewed() {
     );
     let [gone, kept] = [token.charges[0], token.charges[1]];
     (&zones.0[0]).remove(&gone.key.key(&token.connection));
-    assert!(!zones.count_again(gone, &token.connection, PASS));
-    assert!(zones.count_again(kept, &token.connection, PASS));
+    assert!(!zones.count_again(&token.connection, gone, PASS));
+    assert!(zones.count_again(&token.connection, kept, PASS));
     seen.drain();
     renew(&zones, &seen, &mut token);
     assert_eq!(seen.drain(), [("lost", 0)]);

@@ -145,6 +145,8 @@ pub struct Segment {
     pub sequence: u32,
     /// Acknowledged up to here.
     pub acknowledged: u32,
+    /// Options of the TCP header, all bytes of them.
+    pub options: Vec<u8>,
     /// Payload.
     pub payload: Vec<u8>,
 }
@@ -184,6 +186,7 @@ impl Segment {
             fin: tcp.fin(),
             sequence: tcp.sequence_number(),
             acknowledged: tcp.acknowledgment_number(),
+            options: tcp.options().to_vec(),
             payload: tcp.payload().to_vec(),
         })
     }

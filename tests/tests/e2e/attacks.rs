@@ -11,11 +11,16 @@
 //! (`upstream`).
 
 mod churn;
+mod cookies;
+mod fast_open;
+
 mod forged_ends;
 mod half_closed;
 mod holding;
+mod stray_acks;
 mod syn_flood;
 mod talk;
+mod time_wait;
 
 use std::{
     collections::BTreeMap,

@@ -12,11 +12,15 @@
 
 mod churn;
 mod cookies;
+mod eviction;
+mod exhaustion;
 mod fast_open;
 
 mod forged_ends;
+mod fragments;
 mod half_closed;
 mod holding;
+mod multipath;
 mod stray_acks;
 mod syn_flood;
 mod talk;

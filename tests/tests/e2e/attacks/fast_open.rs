@@ -118,6 +118,7 @@ fn a_burst_with_one_cookie_gets_the_limit_and_nobody_elses_cookie_is_good_for_an
         // The client stays silent, and its slots are free again.
         give_up(&stage, true);
         settle("connections", 1, || stage.limiter.zone(ZONE).connections);
+        give_up(&stage, false);
     }
     for n in 0..BURST {
         let [high, low] = n.to_be_bytes();

@@ -21,6 +21,7 @@ mod fragments;
 mod half_closed;
 mod holding;
 mod multipath;
+mod simultaneous;
 mod stray_acks;
 mod syn_flood;
 mod talk;

@@ -107,7 +107,10 @@ pub fn connect_here(from: IpAddr, to: SocketAddr, patience: Duration) -> io::Res
 /// # Errors
 /// `TimedOut` if the SYN is not answered, or nobody greets.
 pub fn open_here(from: IpAddr, to: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
-    let mut stream = connect_here(from, to, patience)?;
+    greeted(connect_here(from, to, patience)?, patience)
+}
+
+fn greeted(mut stream: TcpStream, patience: Duration) -> io::Result<TcpStream> {
     stream.set_read_timeout(Some(patience))?;
     let mut greeting = [0];
     stream.read_exact(&mut greeting).map_err(timed_out)?;
@@ -127,6 +130,17 @@ pub fn bound(from: IpAddr, to: SocketAddr) -> io::Result<Socket> {
     set_option(&socket, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, 1)?;
     socket.bind(&SocketAddr::new(from, 0).into())?;
     Ok(socket)
+}
+
+/// A connection that may have several paths (MPTCP), on the calling thread; it waits for the greeting.
+///
+/// # Errors
+/// `TimedOut` if the SYN is not answered, or nobody greets.
+pub fn open_multipath(from: IpAddr, to: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::MPTCP))?;
+    socket.bind(&SocketAddr::new(from, 0).into())?;
+    socket.connect_timeout(&to.into(), patience)?;
+    greeted(socket.into(), patience)
 }
 
 /// A socket that will connect from this address and port, also if they were used a moment ago.

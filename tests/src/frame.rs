@@ -233,6 +233,12 @@ impl Frame {
         bytes
     }
 
+    /// What it carries: from the IP header to the last byte of the trailer.
+    pub fn packet(&self) -> Vec<u8> {
+        let start = 2 * size_of::<Mac>() + 4 * self.tags.len() + size_of::<u16>();
+        self.bytes().split_off(start)
+    }
+
     /// The first bytes of it.
     ///
     /// # Panics

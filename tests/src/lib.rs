@@ -17,6 +17,7 @@
 //! Veth      clients on another host
 //! test_run  the limiter's program on bytes
 //! User      somebody else than root
+//! multipath further paths of MPTCP connections
 //! sockdiag  what the kernel says is open
 //! link      network devices, and the XDP programs on them
 //! ```
@@ -44,6 +45,7 @@ pub mod link;
 pub mod machine;
 pub mod mib;
 pub mod mounts;
+pub mod multipath;
 pub mod netns;
 pub mod nginx;
 pub mod outgoing;

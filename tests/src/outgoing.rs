@@ -96,6 +96,8 @@ pub enum Way {
     FastOpen,
     /// One that is held even if it fails.
     Kept,
+    /// One that has this address and port, which others may have too (SO_REUSEPORT), and does not wait.
+    Bound(SocketAddr),
     /// One that may have several paths, each a socket of the kernel.
     Mptcp,
     /// UDP.
@@ -246,6 +248,9 @@ fn connect(way: Way, to: SocketAddr) -> (Option<Socket>, String) {
     let result = match way {
         Way::FastOpen => send_in_syn(&socket, to),
         Way::Mapped => socket.connect(&mapped(to).into()),
+        Way::Bound(from) => socket
+            .bind(&from.into())
+            .and_then(|()| socket.connect(&to.into())),
         Way::Blocking | Way::NonBlocking | Way::Kept | Way::Mptcp | Way::Udp => {
             socket.connect(&to.into())
         }
@@ -269,7 +274,10 @@ fn new(way: Way, to: SocketAddr) -> io::Result<Socket> {
         Way::Mptcp => Socket::new(domain, Type::STREAM, Some(Protocol::MPTCP))?,
         _ => Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?,
     };
-    socket.set_nonblocking(matches!(way, Way::NonBlocking))?;
+    socket.set_nonblocking(matches!(way, Way::NonBlocking | Way::Bound(_)))?;
+    if let Way::Bound(_) = way {
+        socket.set_reuse_port(true)?;
+    }
     Ok(socket)
 }
 

@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use etherparse::{NetSlice, PacketBuilder, SlicedPacket, TcpOptionElement, TransportSlice};
 
+use crate::frame::{Frame, Tcp};
+
 /// One attempt of a client, as its segments on the wire (RFC 9293 §3.5).
 #[derive(Clone, Copy, Debug)]
 pub struct Flow {
@@ -47,6 +49,23 @@ impl Flow {
     /// A RST, `sent` bytes after the start of the stream.
     pub fn rst_after(&self, sent: u32) -> Vec<u8> {
         self.segment(Shape::Rst { sent })
+    }
+
+    /// Any segment at all: these flags, numbers and payload, and no options.
+    pub fn forged(
+        &self,
+        flags: u16,
+        sequence: u32,
+        acknowledgement: u32,
+        payload: &[u8],
+    ) -> Vec<u8> {
+        let tcp = Tcp {
+            sequence,
+            acknowledgement,
+            payload: payload.to_vec(),
+            ..Tcp::bare(self, flags)
+        };
+        Frame::tcp(self.client, self.server, tcp).packet()
     }
 
     fn segment(&self, shape: Shape<'_>) -> Vec<u8> {
@@ -126,6 +145,8 @@ pub struct Segment {
     pub sequence: u32,
     /// Acknowledged up to here.
     pub acknowledged: u32,
+    /// Options of the TCP header, all bytes of them.
+    pub options: Vec<u8>,
     /// Payload.
     pub payload: Vec<u8>,
 }
@@ -165,6 +186,7 @@ impl Segment {
             fin: tcp.fin(),
             sequence: tcp.sequence_number(),
             acknowledged: tcp.acknowledgment_number(),
+            options: tcp.options().to_vec(),
             payload: tcp.payload().to_vec(),
         })
     }

@@ -38,6 +38,8 @@ pub struct Options {
     pub fast_open: bool,
     /// Share the addresses with others that do so (SO_REUSEPORT).
     pub reuse_port: bool,
+    /// Take connections of several paths (MPTCP), too.
+    pub multipath: bool,
     /// Belong to this user, as if it had started the server.
     pub user: Option<u32>,
 }
@@ -268,6 +270,7 @@ pub fn listen(address: SocketAddr, backlog: i32, fast_open: bool) -> io::Result<
             hold: false,
             fast_open,
             reuse_port: false,
+            multipath: false,
             user: None,
         },
     )
@@ -277,7 +280,11 @@ fn listen_with(address: SocketAddr, options: &Options) -> io::Result<TcpListener
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
-        Some(Protocol::TCP),
+        Some(if options.multipath {
+            Protocol::MPTCP
+        } else {
+            Protocol::TCP
+        }),
     )?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(options.reuse_port)?;

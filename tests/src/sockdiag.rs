@@ -55,8 +55,11 @@ pub struct TcpSocket {
 
 impl TcpSocket {
     /// Whether it is a connection from establishment to close: what a limiter has to count.
+    ///
+    /// With Fast Open the application may have it before the handshake is complete; one that is
+    /// not accepted yet cannot be told from a half-open handshake then.
     pub fn is_connection(&self) -> bool {
-        use state::{CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, LAST_ACK};
+        use state::{CLOSE_WAIT, CLOSING, ESTABLISHED, FIN_WAIT1, FIN_WAIT2, LAST_ACK, SYN_RECV};
         let states = [
             ESTABLISHED,
             FIN_WAIT1,
@@ -65,7 +68,8 @@ impl TcpSocket {
             LAST_ACK,
             CLOSING,
         ];
-        !self.remnant && states.contains(&self.state)
+        let is_early = self.state == SYN_RECV && self.held;
+        !self.remnant && (states.contains(&self.state) || is_early)
     }
 }
 

@@ -196,7 +196,8 @@ pub fn interfaces_of(process: u32) -> Vec<u32> {
 }
 
 /// What the kernel says of each open descriptor of a process (proc_pid_fdinfo(5)).
-fn descriptors(process: u32) -> impl Iterator<Item = String> {
+/// What the kernel says of each descriptor of a process (proc_pid_fdinfo(5)).
+pub(crate) fn descriptors(process: u32) -> impl Iterator<Item = String> {
     let directory = format!("/proc/{process}/fdinfo");
     fs::read_dir(&directory)
         .unwrap_or_else(|e| panic!("list {directory}: {e}"))
@@ -211,7 +212,8 @@ fn descriptors(process: u32) -> impl Iterator<Item = String> {
         })
 }
 
-fn field<T: std::str::FromStr>(info: &str, name: &str) -> Option<T> {
+/// One line of it.
+pub(crate) fn field<T: std::str::FromStr>(info: &str, name: &str) -> Option<T> {
     info.lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
         .and_then(|value| value.trim().parse().ok())

@@ -1,8 +1,10 @@
 //! What a process uses of the machine.
 
-use std::{fs, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use nix::unistd::{SysconfVar, sysconf};
+
+use crate::test_run::{descriptors, field};
 
 /// So far, and at the moment.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +47,17 @@ impl Usage {
                 .count(),
         }
     }
+}
+
+/// Memory that the kernel charges for the BPF maps that a process holds, bytes.
+///
+/// # Panics
+/// If it is gone.
+pub fn map_bytes(id: u32) -> u64 {
+    let maps: BTreeMap<u32, u64> = descriptors(id)
+        .filter_map(|info| Some((field(&info, "map_id")?, field(&info, "memlock")?)))
+        .collect();
+    maps.values().sum()
 }
 
 fn system(variable: SysconfVar) -> u64 {

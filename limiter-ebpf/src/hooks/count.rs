@@ -95,6 +95,9 @@ fn established(ctx: *mut bpf_sock_ops) {
     let Some(policy) = policy::in_force() else {
         return;
     };
+    if has_connected(ctx) {
+        return;
+    }
     let connection = connection(ctx);
     let server = server(policy, &connection);
     // While the policy changes, the next one counts already, and refuses nobody.
@@ -140,6 +143,15 @@ fn established(ctx: *mut bpf_sock_ops) {
         charge::cover(next, token);
     }
     audit::counts(policy, token);
+}
+
+/// Whether the socket has connected, and the other end to it at the same moment (RFC 9293 §3.5,
+/// figure 8): then nobody listens, but the kernel makes the same callback (net/ipv4/tcp_input.c,
+/// tcp_rcv_state_process, TCP_SYN_RECV). Such a socket has sent its SYN; what comes from a listener
+/// has sent nothing by itself yet, because the SYN-ACK is the request's.
+#[inline(always)]
+fn has_connected(ctx: *mut bpf_sock_ops) -> bool {
+    load!(bpf_sock_ops, ctx, segs_out) != 0
 }
 
 /// The server that counts the connection.

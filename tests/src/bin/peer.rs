@@ -37,6 +37,9 @@ enum Arguments {
         /// Share the addresses with others that do so.
         #[arg(long)]
         reuse_port: bool,
+        /// Take connections of several paths (MPTCP), too.
+        #[arg(long)]
+        multipath: bool,
         /// Belong to this user.
         #[arg(long)]
         user: Option<u32>,
@@ -91,6 +94,7 @@ fn main() -> anyhow::Result<()> {
             hold,
             fast_open,
             reuse_port,
+            multipath,
             user,
             descriptors,
         } => {
@@ -103,6 +107,7 @@ fn main() -> anyhow::Result<()> {
                 hold,
                 fast_open,
                 reuse_port,
+                multipath,
                 user,
             })?
         }

@@ -4,6 +4,7 @@
 
 mod actions;
 mod adopt;
+mod attacks;
 mod audit;
 mod bad_config;
 mod bad_place;

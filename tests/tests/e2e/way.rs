@@ -25,8 +25,7 @@ fn limiters_are_attached_to_the_interfaces_that_the_switch_says_and_see_their_pa
     assert_eq!(attached, interface::wanted(&world.netns));
 
     let icmp = Frame::ip(address("10.5.5.5"), address("10.0.0.1"), Transport::icmp());
-    // From its IP header on.
-    tun.send(&icmp.bytes()[14..]);
+    tun.send(&icmp.packet());
     settle("packets were seen", interface::is_wanted(), || {
         limiter.status().packets.not_tcp > 0
     });

@@ -100,7 +100,7 @@ const FEATURES: [Feature; 12] = [
 ];
 
 /// Tests that want more than the machine has: packages, a mirror, other builds.
-const ELSEWHERE: [&str; 8] = [
+const ELSEWHERE: [&str; 9] = [
     "harness::",
     "life::upgrade::",
     "metrics::examples::",
@@ -108,6 +108,7 @@ const ELSEWHERE: [&str; 8] = [
     "model::",
     "nginx::",
     "packaging::",
+    "soak::",
     "top::",
 ];
 

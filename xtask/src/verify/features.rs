@@ -62,7 +62,7 @@ const FEATURES: [Feature; 12] = [
     },
     Feature {
         name: "`limit_conn_action reset`",
-        shown_by: &["actions::reset::over_"],
+        shown_by: &["actions::reset::in_a_namespace_", "actions::reset::over_"],
         before: None,
     },
     Feature {

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use limiter::api::{ConnectionList, Status};
+use limiter::api::{AuditReport, ConnectionList, Status, ZoneAuditReport};
 use tests::{figures::println, sockdiag::TcpSocket};
 
 use super::{
@@ -59,6 +59,7 @@ impl Course<'_> {
             self.notes.violation(&format!("at rest, {over}"));
         }
         self.listed(&sockets);
+        self.audited();
         self.notes.checkpoints += 1;
         self.notes.compared += expected.len() as u64;
         let open = sockets
@@ -154,6 +155,17 @@ impl Course<'_> {
             wrong.push(format!("attached to {attached:?}, not {interfaces:?}"));
         }
         wrong
+    }
+
+    /// The audit must find nothing to correct.
+    fn audited(&mut self) {
+        let text = self.daemon.limiter().cli_ok(&["audit", "--json"]);
+        let report: AuditReport = serde_json::from_str(&text).expect("a report in JSON");
+        let is_good =
+            |it: &ZoneAuditReport| (it.suspected, it.corrected, it.keys_corrected) == (0, 0, 0);
+        if report.lost != 0 || !report.zones.iter().all(is_good) {
+            self.notes.violation(&format!("the audit finds {report:?}"));
+        }
     }
 
     /// `limiter connections` has to find every one of them, and no others. What is open before and

@@ -100,8 +100,17 @@ fn main() -> anyhow::Result<ExitCode> {
     let time = Duration::from_secs(args.seconds.unwrap_or(args.minutes * 60));
     println(&format!("seed {seed}"));
     let mut notes = Notes::new();
+    let write = |notes: &Notes| match &args.report {
+        None => Ok(()),
+        Some(path) => fs::write(path, report::report(notes, seed))
+            .with_context(|| format!("write {}", path.display())),
+    };
     // Whatever panics, there is a report.
-    let run = catch_unwind(AssertUnwindSafe(|| soak(time, seed, &mut notes)));
+    let run = catch_unwind(AssertUnwindSafe(|| {
+        soak(time, seed, &mut notes, |notes| {
+            write(notes).expect("write the report so far")
+        })
+    }));
     if let Err(panic) = run {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
@@ -111,11 +120,8 @@ fn main() -> anyhow::Result<ExitCode> {
     if interrupt::is_noted() {
         notes.violation("it was interrupted");
     }
-    let report = report::report(&notes, seed);
-    println(&report);
-    if let Some(path) = &args.report {
-        fs::write(path, &report).with_context(|| format!("write {}", path.display()))?;
-    }
+    println(&report::report(&notes, seed));
+    write(&notes)?;
     let is_good = notes.violations.is_empty();
     Ok(if is_good {
         ExitCode::SUCCESS
@@ -124,7 +130,8 @@ fn main() -> anyhow::Result<ExitCode> {
     })
 }
 
-fn soak(time: Duration, seed: u64, notes: &mut Notes) {
+/// Tells `so_far` of the notes now and then, for the case that nobody comes to the end of it.
+fn soak(time: Duration, seed: u64, notes: &mut Notes, so_far: impl Fn(&Notes)) {
     let mut random = Random::new(seed);
     let scene = Scene::new();
     let left = ending::Left::of(&scene);
@@ -162,6 +169,7 @@ fn soak(time: Duration, seed: u64, notes: &mut Notes) {
                 course.look();
             }
             course.checkpoint();
+            so_far(course.notes);
         }
         course.end();
     });

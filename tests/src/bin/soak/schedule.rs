@@ -196,7 +196,8 @@ impl Course<'_> {
 
     /// A command that only reads.
     fn ask(&mut self) {
-        const COMMANDS: [&[&str]; 5] = [
+        const COMMANDS: [&[&str]; 6] = [
+            &["audit"],
             &["status"],
             &["zones"],
             &["zones", "addr", "--top", "20"],

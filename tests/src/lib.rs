@@ -22,6 +22,8 @@
 //! link      network devices, and the XDP programs on them
 //! ```
 //!
+//! `src/bin/soak` has them all at once, for an hour.
+//!
 //! Everything is removed when its guard goes out of scope, also on panic. No test needs a figure
 //! of the clock to pass: waits have an end ([`settle()`]), and it is far away.
 //!

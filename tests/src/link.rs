@@ -11,7 +11,9 @@ use netlink_packet_core::{
 };
 use netlink_packet_route::{
     RouteNetlinkMessage,
-    link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage, LinkXdp},
+    link::{
+        InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp,
+    },
 };
 use netlink_sys::{Socket, protocols::NETLINK_ROUTE};
 use nix::net::if_::if_nametoindex;
@@ -186,6 +188,20 @@ pub fn bring_up(netns: &NetNs, name: &str) {
     netns
         .run(|| netns::up(name))
         .unwrap_or_else(|e| panic!("bring {name} up: {e}"));
+}
+
+/// Takes a device down.
+///
+/// # Panics
+/// If the kernel refuses it.
+pub fn bring_down(netns: &NetNs, name: &str) {
+    netns
+        .run(|| {
+            let mut message = existing(name)?;
+            message.header.change_mask = LinkFlags::Up;
+            ask(RouteNetlinkMessage::SetLink(message), 0)
+        })
+        .unwrap_or_else(|e| panic!("take {name} down: {e}"));
 }
 
 fn change(netns: &NetNs, name: &str, attributes: &[LinkAttribute]) -> io::Result<()> {

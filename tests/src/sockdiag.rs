@@ -21,6 +21,7 @@ use crate::netns::NetNs;
 pub mod state {
     #![expect(missing_docs, reason = "the names are those of RFC 9293 §3.3.2")]
     pub const ESTABLISHED: u8 = 1;
+    pub const SYN_SENT: u8 = 2;
     pub const SYN_RECV: u8 = 3;
     pub const FIN_WAIT1: u8 = 4;
     pub const FIN_WAIT2: u8 = 5;
@@ -29,6 +30,7 @@ pub mod state {
     pub const LAST_ACK: u8 = 9;
     pub const LISTEN: u8 = 10;
     pub const CLOSING: u8 = 11;
+    pub const NEW_SYN_RECV: u8 = 12;
 }
 
 /// One TCP socket.
@@ -54,6 +56,11 @@ pub struct TcpSocket {
 }
 
 impl TcpSocket {
+    /// A number that no other socket of this boot has had.
+    pub fn cookie(&self) -> [u8; 8] {
+        self.id.cookie
+    }
+
     /// Whether it is a connection from establishment to close: what a limiter has to count.
     ///
     /// With Fast Open the application may have it before the handshake is complete; one that is
@@ -78,17 +85,41 @@ impl TcpSocket {
 /// # Panics
 /// If the kernel refuses the dump.
 pub fn dump(netns: &NetNs) -> Vec<TcpSocket> {
+    dump_states(netns, u32::MAX)
+}
+
+fn dump_states(netns: &NetNs, states: u32) -> Vec<TcpSocket> {
     netns.run(|| {
         let mut sockets = Vec::new();
         for (family, id) in [
             (AF_INET, SocketId::new_v4()),
             (AF_INET6, SocketId::new_v6()),
         ] {
-            let answers = ask(family, id, NLM_F_DUMP, None).expect("dump TCP sockets");
+            let answers = ask(family, id, states, NLM_F_DUMP, None).expect("dump TCP sockets");
             sockets.extend(answers.iter().map(TcpSocket::new));
         }
         sockets
     })
+}
+
+/// The TCP sockets of the namespace that are open on either side: neither listeners nor what is left of
+/// closed connections.
+///
+/// # Panics
+/// If the kernel refuses the dump.
+pub fn open(netns: &NetNs) -> Vec<TcpSocket> {
+    let closed = [
+        state::SYN_RECV,
+        state::TIME_WAIT,
+        state::LISTEN,
+        state::NEW_SYN_RECV,
+    ];
+    let states = closed
+        .iter()
+        .fold(u32::MAX, |rest, state| rest & !(1 << state));
+    let mut sockets = dump_states(netns, states);
+    sockets.retain(|socket| !socket.remnant);
+    sockets
 }
 
 /// The server's ends of the connections to `port` that a limiter has to count.
@@ -112,6 +143,7 @@ pub fn destroy(netns: &NetNs, socket: &TcpSocket) -> io::Result<()> {
         ask(
             socket.family,
             socket.id.clone(),
+            u32::MAX,
             NLM_F_ACK,
             Some(SOCK_DESTROY),
         )
@@ -152,7 +184,13 @@ fn cgroup_of(attribute: &Nla) -> Option<u64> {
     Some(u64::from_ne_bytes(value))
 }
 
-fn ask(family: u8, id: SocketId, flags: u16, kind: Option<u16>) -> io::Result<Vec<InetResponse>> {
+fn ask(
+    family: u8,
+    id: SocketId,
+    states: u32,
+    flags: u16,
+    kind: Option<u16>,
+) -> io::Result<Vec<InetResponse>> {
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | flags;
     let mut message = NetlinkMessage::new(
@@ -161,7 +199,7 @@ fn ask(family: u8, id: SocketId, flags: u16, kind: Option<u16>) -> io::Result<Ve
             family,
             protocol: IPPROTO_TCP,
             extensions: ExtensionFlags::empty(),
-            states: StateFlags::from_bits_retain(u32::MAX),
+            states: StateFlags::from_bits_retain(states),
             socket_id: id,
         })
         .into(),

@@ -1,7 +1,7 @@
 //! A cable between the namespace of the servers and one of clients: packets take the way that they
 //! take between two hosts.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, thread::sleep, time::Duration};
 
 use ipnet::IpNet;
 
@@ -38,22 +38,61 @@ impl Veth {
     /// If the kernel refuses it.
     pub fn new(servers: &NetNs) -> Self {
         let clients = NetNs::new();
-        link::add_veth(servers, SERVERS, CLIENTS);
-        link::move_to(servers, CLIENTS, &clients);
-        link::bring_up(&clients, CLIENTS);
-        for address in SERVER_ADDRESSES {
-            routing::add_address(servers, SERVERS, prefix(address));
-        }
         // An IPv6 socket binds only to addresses of devices unless told otherwise
         // (net/ipv6/af_inet6.c, __inet6_bind).
         clients.sysctl("net/ipv6/ip_nonlocal_bind", "1");
-        for (address, many) in CLIENT_ADDRESSES.into_iter().zip(CLIENT_PREFIXES) {
-            let gateway: IpNet = prefix(address);
-            routing::add_address(&clients, CLIENTS, gateway);
+        for many in CLIENT_PREFIXES {
             routing::add_local_prefix(&clients, prefix(many));
-            routing::add_route(servers, SERVERS, prefix(many), gateway.addr());
         }
-        Self { clients }
+        let veth = Self { clients };
+        veth.plug(servers);
+        veth
+    }
+
+    fn plug(&self, servers: &NetNs) {
+        link::add_veth(servers, SERVERS, CLIENTS);
+        link::move_to(servers, CLIENTS, &self.clients);
+        link::bring_up(&self.clients, CLIENTS);
+        // An interface that goes down keeps its IPv6 addresses, as it does those of IPv4.
+        for (netns, name) in [(servers, SERVERS), (&self.clients, CLIENTS)] {
+            netns.sysctl(&format!("net/ipv6/conf/{name}/keep_addr_on_down"), "1");
+        }
+        for address in SERVER_ADDRESSES {
+            routing::add_address(servers, SERVERS, prefix(address));
+        }
+        for address in CLIENT_ADDRESSES {
+            routing::add_address(&self.clients, CLIENTS, prefix(address));
+        }
+        add_routes(servers);
+    }
+
+    /// Removes the cable, and lays another one after a while. Connections stay open, and go on.
+    ///
+    /// # Panics
+    /// If the kernel refuses it.
+    pub fn replace(&self, servers: &NetNs, after: Duration) {
+        link::delete(&self.clients, CLIENTS);
+        sleep(after);
+        self.plug(servers);
+    }
+
+    /// Takes one end down, and up again after a while.
+    ///
+    /// # Panics
+    /// If the kernel refuses it.
+    pub fn flap(&self, servers: &NetNs, end: &str, after: Duration) {
+        let netns = if end == SERVERS {
+            servers
+        } else {
+            &self.clients
+        };
+        link::bring_down(netns, end);
+        sleep(after);
+        link::bring_up(netns, end);
+        // Those by a gateway are gone then (net/ipv4/fib_frontend.c, fib_disable_ip).
+        if end == SERVERS {
+            add_routes(servers);
+        }
     }
 
     /// Where the clients are.
@@ -77,6 +116,13 @@ impl Veth {
         let program = xdp::load("take_replies", &xdp::always(Verdict::Pass));
         xdp::attach(&program, &self.clients, CLIENTS, XdpMode::Native)
             .unwrap_or_else(|e| panic!("attach an XDP program to {CLIENTS}: {e}"))
+    }
+}
+
+/// To the clients.
+fn add_routes(servers: &NetNs) {
+    for (address, many) in CLIENT_ADDRESSES.into_iter().zip(CLIENT_PREFIXES) {
+        routing::add_route(servers, SERVERS, prefix(many), prefix(address).addr());
     }
 }
 

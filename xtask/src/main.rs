@@ -11,6 +11,7 @@ mod fuzz;
 mod lint;
 mod other_versions;
 mod package;
+mod soak;
 mod supply_chain;
 mod test;
 mod toolchain;
@@ -37,6 +38,8 @@ enum Task {
     Lint,
     /// Build a package to install
     Package(package::Args),
+    /// Mixed load, reloads, restarts, dry run and flaps for an hour; compare what is counted with what is open
+    Soak(soak::Args),
     /// Check licences, versions and sources of the dependencies, or look up what is known against them
     SupplyChain(supply_chain::Args),
     /// Run all tests, the end-to-end tests on this machine's kernel (as root, or through sudo)
@@ -52,6 +55,7 @@ fn main() -> anyhow::Result<()> {
         Task::Fuzz(args) => fuzz::run_task(&args),
         Task::Lint => lint::run_task(),
         Task::Package(args) => package::run_task(&args),
+        Task::Soak(args) => soak::run_task(&args),
         Task::SupplyChain(args) => supply_chain::run_task(&args),
         Task::Test(args) => test::run_task(&args),
         Task::Verify(args) => verify::run_task(&args),

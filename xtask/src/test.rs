@@ -54,6 +54,7 @@ const ONCE: &[&str] = &[
     "packaging",
     "privileges",
     "same_words",
+    "soak",
     "top",
     "upstream",
     "xdp_table",

@@ -96,15 +96,18 @@ impl HolderReader {
         netns::in_each(|namespace| {
             let listed = each_stored(self.tokens.as_fd(), |stored: Stored<Token>| {
                 let token = stored.value;
-                if token.is_counted != 0 && met.insert(stored.cookie) {
-                    holders.push(Holder {
-                        cookie: stored.cookie,
-                        netns: namespace.id.1,
-                        state: stored.state,
-                        inode: stored.inode,
-                        server: self.server(&token.connection),
-                        token,
-                    });
+                let holder = Holder {
+                    cookie: stored.cookie,
+                    netns: namespace.id.1,
+                    state: stored.state,
+                    inode: stored.inode,
+                    server: self.server(&token.connection),
+                    token,
+                };
+                // A policy may have left nothing of what one before it had charged.
+                let is_one = holder.lost_a_race() || holder.slots().next().is_some();
+                if token.is_counted != 0 && is_one && met.insert(stored.cookie) {
+                    holders.push(holder);
                 }
             });
             if result.is_ok() {

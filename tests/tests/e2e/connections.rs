@@ -196,6 +196,21 @@ fn one_that_was_open_before_comes_first_and_nobody_knows_its_age() {
 }
 
 #[test]
+fn what_the_policy_in_force_does_not_count_holds_no_slot_and_is_not_listed() {
+    let world = World::new();
+    let server = world.serve(&[SERVER]);
+    let _adopted = world.open(CLIENT, server.address());
+    let limiter = Limiter::start(&world, &LIMIT_10);
+    let _counted = world.open(CLIENT, server.address());
+    assert_eq!(list(&limiter, &[]).matching, 2);
+    limiter.cli_ok(&["exempt", "add", CLIENT]);
+    let _never = world.open(CLIENT, server.address());
+    assert_eq!(list(&limiter, &[]), ConnectionList::default());
+    limiter.cli_ok(&["exempt", "remove", CLIENT]);
+    assert_eq!(list(&limiter, &[]).matching, 3);
+}
+
+#[test]
 fn one_that_the_client_has_closed_and_the_server_has_not_still_holds_its_slot() {
     let world = World::new();
     let mut server = Server::start(&world, &[SERVER], &["--hold"]);

@@ -45,6 +45,7 @@ mod same_words;
 mod scope;
 mod second;
 mod several_zones;
+mod soak;
 mod stop;
 mod top;
 mod top_keys;

@@ -99,8 +99,8 @@ impl Emulator {
         let out_of_time = loop {
             match receiver.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
-                    eprintln!("{}: {line}", kernel.name);
                     results.line(&line);
+                    eprintln!("{}, {} s: {line}", kernel.name, results.seconds());
                 }
                 Err(error) => break error == mpsc::RecvTimeoutError::Timeout,
             }

@@ -23,6 +23,9 @@ pub struct Args {
     /// Kernels; all of them if none is named
     #[arg(value_parser = kernels::names())]
     kernels: Vec<String>,
+    /// One test of each line of the table, and no table
+    #[arg(long, conflicts_with_all = ["all", "filters"])]
+    brief: bool,
     /// Every test that can be run there, which takes hours, not only those of the table
     #[arg(long, conflicts_with = "filters")]
     all: bool,
@@ -59,6 +62,8 @@ pub fn run_task(args: &Args) -> Result<()> {
     let known = output(Command::new(&e2e).arg("--list"))?;
     let selection = if args.all {
         Selection::All
+    } else if args.brief {
+        Selection::Brief
     } else if args.filters.is_empty() {
         Selection::Table
     } else {
@@ -106,7 +111,7 @@ fn end_to_end() -> Result<PathBuf> {
 
 #[expect(clippy::print_stdout, reason = "the table is what was asked for")]
 fn show(all: &[Results], selection: &Selection) -> Result<()> {
-    if !matches!(selection, Selection::Filters(_)) {
+    if !matches!(selection, Selection::Filters(_) | Selection::Brief) {
         println!("{}", features::table(all));
     }
     for results in all {

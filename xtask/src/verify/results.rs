@@ -57,6 +57,11 @@ impl Results {
         }
     }
 
+    /// How long it has taken so far.
+    pub fn seconds(&self) -> u64 {
+        self.took.as_secs()
+    }
+
     /// They were not finished in time.
     pub fn out_of_time(&mut self, limit: Duration) {
         self.end = Some(format!(
@@ -92,7 +97,7 @@ impl Results {
             self.release,
             self.passed.len(),
             self.wanted.len(),
-            self.took.as_secs()
+            self.seconds()
         );
         for name in failed {
             let _ = write!(text, "\n    not passed: {name}");

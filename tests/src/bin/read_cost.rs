@@ -22,6 +22,7 @@ use tests::{
     figures::{Millis, println},
     settle,
     tun::Tun,
+    usage::Usage,
 };
 
 #[derive(Parser)]
@@ -44,11 +45,12 @@ const FIRST_PORT: u16 = 8_000;
 const ZONE: &str = "addr";
 
 /// Those that a limiter does not know are left out.
-const REQUESTS: [&str; 4] = [
-    "/zones/addr?top=10",
-    "/zones/addr?top=10&by=rejected",
-    "/connections?n=50",
-    "/connections?n=20000",
+const REQUESTS: [(&str, &str); 5] = [
+    ("GET", "/zones/addr?top=10"),
+    ("GET", "/zones/addr?top=10&by=rejected"),
+    ("GET", "/connections?n=50"),
+    ("GET", "/connections?n=20000"),
+    ("POST", "/audit"),
 ];
 
 fn main() -> Result<()> {
@@ -70,7 +72,8 @@ fn main() -> Result<()> {
         tun.connect_from(first, EACH.min(args.clients - start), server.parse()?);
     }
     println(
-        "| limiter | request | alone, ms | status meanwhile, ms |\n| --- | --- | ---: | ---: |",
+        "| limiter | request | alone, ms | of CPU, ms | status meanwhile, ms |\n\
+         | --- | --- | ---: | ---: | ---: |",
     );
     let own = (String::from("this one"), Limiter::command(&world, &[]));
     let others = args.beside.iter().map(|path| {
@@ -95,35 +98,41 @@ fn main() -> Result<()> {
         settle("the crowd", u64::from(args.clients), || {
             limiter.zone(ZONE).connections
         });
-        for request in REQUESTS {
-            let response = limiter.http("GET", request, None);
+        for request @ (method, target) in REQUESTS {
+            let response = limiter.http(method, target, None);
             if response.status != 200 {
                 continue;
             }
+            let before = Usage::of(limiter.id()).cpu_time;
             let alone = Millis::of(times(&limiter, request, args.rounds));
+            let cpu = (Usage::of(limiter.id()).cpu_time - before) / u32::from(args.rounds);
             let over = AtomicBool::new(false);
             let meanwhile = thread::scope(|scope| {
                 scope.spawn(|| {
                     while !over.load(Ordering::Relaxed) {
-                        limiter.http("GET", request, None);
+                        limiter.http(method, target, None);
                     }
                 });
-                let times = times(&limiter, "/status", args.rounds);
+                let times = times(&limiter, ("GET", "/status"), args.rounds);
                 over.store(true, Ordering::Relaxed);
                 Millis::of(times)
             });
-            let row = [alone, meanwhile].map(|it| format!("{:.1} (to {:.1})", it.median, it.most));
-            println(&format!("| {name} | `{request}` | {} |", row.join(" | ")));
+            let [alone, meanwhile] =
+                [alone, meanwhile].map(|it| format!("{:.1} (to {:.1})", it.median, it.most));
+            println(&format!(
+                "| {name} | `{method} {target}` | {alone} | {} | {meanwhile} |",
+                cpu.as_millis()
+            ));
         }
         limiter.end(Signal::SIGTERM);
     }
     Ok(())
 }
 
-fn times(limiter: &Limiter, request: &str, rounds: u16) -> Vec<Duration> {
+fn times(limiter: &Limiter, (method, target): (&str, &str), rounds: u16) -> Vec<Duration> {
     let time = |_| {
         let before = Instant::now();
-        limiter.http("GET", request, None);
+        limiter.http(method, target, None);
         before.elapsed()
     };
     (0..rounds).map(time).collect()

@@ -26,7 +26,7 @@ struct Before {
     shown_by: &'static [&'static str],
 }
 
-const FEATURES: [Feature; 14] = [
+const FEATURES: [Feature; 15] = [
     Feature {
         name: "limits hold, over IPv4 and IPv6",
         shown_by: &[
@@ -100,6 +100,14 @@ const FEATURES: [Feature; 14] = [
         shown_by: &[
             "life::again::counters_",
             "life::ends::with_the_daemon_dead_",
+        ],
+        before: None,
+    },
+    Feature {
+        name: "the audit heals counts",
+        shown_by: &[
+            "audit::damage::a_count_that_is_too_high_",
+            "audit::foreign::slots_",
         ],
         before: None,
     },

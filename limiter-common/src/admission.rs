@@ -37,7 +37,8 @@ pub use self::{
         Admission, Observer, Refusal, Said, Steps, admit, charge_one, conclude, discharge,
     },
     recount::{
-        Difference, correct, correct_count, count_again, is_held, leave_count, meet, part, start,
+        Difference, correct, correct_count, count_again, has_met, is_held, leave_count, meet, part,
+        start,
     },
     settle::{cover_one, renew, trim_one},
     slot::{Peek, Slot, peek, release, take},

@@ -8,6 +8,8 @@ use crate::key::ZoneKey;
 pub struct AuditDesk {
     /// Slots that were met whose entries are gone. Only grows.
     pub lost: u64,
+    /// Connections that were closed while they were counted. Only grows.
+    pub collisions: u64,
     /// What [`crate::names::PROGRAM_CORRECT`] is to do, written by the daemon before it runs it.
     pub correction: Correction,
 }
@@ -40,4 +42,4 @@ pub const ENTRIES: u32 = 3;
 pub const SLOTS: u32 = 4;
 
 const _: () = assert!(size_of::<Correction>() == 56);
-const _: () = assert!(size_of::<AuditDesk>() == 64);
+const _: () = assert!(size_of::<AuditDesk>() == 72);

@@ -99,7 +99,8 @@ pub struct Token {
     /// When the connection was established, in the clock of [`crate::event::Event::time_ns`]. 0: it
     /// was open before anybody counted, so nobody knows.
     pub opened_ns: u64,
-    /// The pass of the audit that has counted this connection, or [`Token::LEFT`]. Changed atomically.
+    /// The pass of the audit that has counted this connection, with [`Token::MEETING`] while it does; or
+    /// [`Token::LEFT`]. Changed atomically.
     pub audited: u64,
     /// The slots held, in no order.
     pub charges: [Charge; MAX_CHARGES],
@@ -109,6 +110,8 @@ impl Token {
     /// The connection was established although a limit says no; it holds no slot and the daemon
     /// was asked to destroy it.
     pub const EXCESS: u32 = 1;
+    /// In [`Self::audited`], beside the pass: it is just being counted.
+    pub const MEETING: u64 = 1 << 32;
     /// Value of [`Self::audited`]: closed while a pass was going on. It is not to be counted.
     pub const LEFT: u64 = u64::MAX;
 }

@@ -59,7 +59,7 @@ impl Admission {
         (self.connections as u64) << 32
             | (self.number as u64) << 16
             | (self.limit as u64) << 8
-            | refused * Self::REFUSED
+            | (refused * Self::REFUSED)
             | exhausted
     }
 

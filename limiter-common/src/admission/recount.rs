@@ -5,16 +5,16 @@
 //!
 //! | who | when | does |
 //! |---|---|---|
-//! | the walk over all tokens | it meets a connection | [`meet`] |
+//! | the walk over all tokens | it meets a connection | [`meet`], [`count_again`], [`has_met`] |
 //! | a connection that is established | during the pass | [`start`], takes its slots, [`count_again`] |
 //! | a connection that is closed | during the pass | [`part`], gives its slots back |
 //!
 //! So at the end the second count is that of the connections that are open *then*, and the true count
 //! can only be higher by what is between two of these steps at the very moment. The walk needs no lock
 //! on a socket: [`Token::audited`] goes to the number of the pass by one exchange, so nobody is counted
-//! twice, and to [`Token::LEFT`] at the close, so nobody is counted who has parted. If the walk has won
-//! that exchange and the connection parts before the walk has counted it, the word is below zero for a
-//! moment, and right after it.
+//! twice, and to [`Token::LEFT`] at the close, so nobody is counted who has parted. If a connection is
+//! closed while the walk is counting it, the entry may be another key's before the walk is done with it.
+//! The walk sees that afterwards: it has *collided*, and what was counted in this pass proves nothing.
 
 use super::{Word, Zone, Zones};
 use crate::{
@@ -32,23 +32,34 @@ pub fn start(audited: impl Word, pass: u32) {
     audited.compare_exchange(found, pass.into());
 }
 
-/// The walk meets a connection. The charges were read before this, and it was counted then. Whether it
-/// is to be counted: nobody has, and it has not parted.
+/// The walk meets a connection. What is to be counted was read before this, and it was open then.
+/// Whether it is to be counted: nobody has, and it has not parted.
 #[inline(always)]
 pub fn meet(audited: impl Word, found: u64, pass: u32) -> bool {
-    found != u64::from(pass)
+    let meeting = u64::from(pass) | Token::MEETING;
+    found as u32 != pass
         && found != Token::LEFT
-        && audited.compare_exchange(found, pass.into()) == found
+        && audited.compare_exchange(found, meeting) == found
+}
+
+/// The walk has counted it. `false`: it has parted meanwhile, so the walk has collided.
+#[inline(always)]
+pub fn has_met(audited: impl Word, pass: u32) -> bool {
+    let meeting = u64::from(pass) | Token::MEETING;
+    audited.compare_exchange(meeting, pass.into()) == meeting
 }
 
 /// A connection is about to give its slots back. Those that were counted in this pass no longer count.
 #[inline(always)]
 pub fn part(zones: &impl Zones, audited: impl Word, token: &Token, pass: u32) {
-    let found = audited.load();
-    let was = audited.compare_exchange(found, Token::LEFT);
-    if was != found {
-        // The walk has just met it, which it does once.
-        audited.compare_exchange(was, Token::LEFT);
+    // The walk may come by twice: to begin, and to end.
+    let mut was = audited.load();
+    for _ in 0..3 {
+        let found = audited.compare_exchange(was, Token::LEFT);
+        if found == was {
+            break;
+        }
+        was = found;
     }
     if was != u64::from(pass) {
         return;

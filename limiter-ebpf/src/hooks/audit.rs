@@ -60,6 +60,9 @@ pub fn token(ctx: *mut IterStorage) {
     if is_counted != 0 && admission::meet(audited, found, pass) {
         // SAFETY: written before the token was counted, and never changed.
         limiter_recount(unsafe { &raw const (*token).connection }, &charges, pass);
+        if !admission::has_met(audited, pass) {
+            audit::collided();
+        }
     }
 }
 

@@ -17,6 +17,15 @@ pub fn lost() {
     }
 }
 
+/// A connection was closed while it was counted.
+#[inline(always)]
+pub fn collided() {
+    if let Some(desk) = AUDIT.get_ptr_mut(0) {
+        // SAFETY: as above.
+        unsafe { AtomicWord::new(&raw mut (*desk).collisions) }.add(1);
+    }
+}
+
 /// What is to be corrected. Only the daemon writes it, and not while it runs the program.
 #[inline(always)]
 pub fn correction() -> Option<&'static Correction> {

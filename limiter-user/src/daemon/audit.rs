@@ -21,7 +21,7 @@ use crate::{
 
 /// Between two passes.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// How often a pass is begun again that a change of the policy has put an end to.
+/// How often a pass is begun again that proves nothing.
 const TRIES: usize = 5;
 
 /// Audits until dropped.
@@ -46,7 +46,7 @@ impl Daemon {
     pub async fn audit_now(&self) -> Result<AuditReport, Refusal> {
         let _alone = self.audits.lock().await;
         let began_ns = self.clock.monotonic_ns();
-        for _ in 0..TRIES {
+        for again in (0..TRIES).rev() {
             let pass = self.with(State::begin_audit).await?;
             let (pass, counted) = aside(move || {
                 let counted = pass.run();
@@ -61,8 +61,12 @@ impl Daemon {
                     Err(failed(error))
                 }
             };
-            let Some(zones) = self.with(end).await? else {
-                continue;
+            // Changed policies are waited for; a collision, for which others have to be quicker than a walk
+            // over one connection, is not worth an error.
+            let report = match self.with(end).await? {
+                None => continue,
+                Some((_, true)) if again > 0 => continue,
+                Some((report, _)) => report,
             };
             let took = self.clock.monotonic_ns().saturating_sub(began_ns);
             let took = Duration::from_nanos(took);
@@ -71,7 +75,7 @@ impl Daemon {
             audits.last_seconds = took.as_secs_f64();
             return Ok(AuditReport {
                 duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-                ..zones
+                ..report
             });
         }
         Err(Refusal::unavailable("the policy changes all the time"))
@@ -83,14 +87,14 @@ impl State {
         self.kernel_mut().begin_audit().map_err(failed)
     }
 
-    /// None: the pass means nothing.
+    /// None: the policy has changed. Whether the pass has collided is told, too.
     fn end_audit(
         &mut self,
         pass: &AuditPass,
         counted: Option<Counted>,
-    ) -> Result<Option<AuditReport>, Refusal> {
+    ) -> Result<Option<(AuditReport, bool)>, Refusal> {
         let audited = self.kernel_mut().end_audit(pass, counted).map_err(failed)?;
-        Ok(audited.map(|audited| self.report(&audited)))
+        Ok(audited.map(|audited| (self.report(&audited), audited.has_collided)))
     }
 
     fn report(&self, audited: &Audited) -> AuditReport {

@@ -43,6 +43,9 @@ pub struct Audited {
     pub zones: Vec<ZoneAudit>,
     /// Slots that open connections held of entries that were gone: they hold new ones now.
     pub lost: u64,
+    /// Whether a connection was closed at the very moment at which it was counted: then what differs
+    /// proves nothing, and was left as it is.
+    pub has_collided: bool,
 }
 
 /// What came of one zone.
@@ -108,7 +111,7 @@ impl Kernel {
         )?;
         let number = self.policy.begin_pass()?;
         self.zones.wait_for_programs()?;
-        Ok(pass.with_number(number, self.audit_desk.read()?.lost))
+        Ok(pass.with_number(number, self.audit_desk.read()?))
     }
 
     /// Ends a pass, and corrects what differed twice. None: the policy was changed meanwhile, and
@@ -122,7 +125,7 @@ impl Kernel {
         pass: &AuditPass,
         counted: Option<Counted>,
     ) -> Result<Option<Audited>, KernelError> {
-        let lost = self.audit_desk.read()?.lost.wrapping_sub(pass.lost_before);
+        let desk = self.audit_desk.read()?;
         if !self.policy.end_pass(pass.number)? {
             return Ok(None);
         }
@@ -131,14 +134,19 @@ impl Kernel {
         };
         let mut audited = Audited {
             zones: Vec::new(),
-            lost,
+            lost: desk.lost.wrapping_sub(pass.before.lost),
+            has_collided: desk.collisions != pass.before.collisions,
         };
         for zone in counted.zones {
             let mut audit = ZoneAudit {
                 count: zone.count,
                 ..ZoneAudit::default()
             };
-            let confirmed = self.suspects.confirm(zone.index, &zone.differences);
+            let confirmed = if audited.has_collided {
+                Vec::new()
+            } else {
+                self.suspects.confirm(zone.index, &zone.differences)
+            };
             for correction in confirmed {
                 let by = u64::from(self.correct(correction)?.unsigned_abs());
                 match correction.count {
@@ -152,7 +160,7 @@ impl Kernel {
             audited.zones.push(audit);
         }
         self.suspects.keep_only(&self.indices.zones);
-        if lost > 0 {
+        if audited.lost > 0 {
             adopt::settle(&mut self.ebpf)?;
         }
         Ok(Some(audited))

@@ -8,7 +8,7 @@ use std::{
 
 use limiter_common::{
     admission::Difference,
-    audit::{CONNECTIONS, Correction, ENTRIES, LIVE, SLOTS},
+    audit::{AuditDesk, CONNECTIONS, Correction, ENTRIES, LIVE, SLOTS},
     entry::{Occupancy, Recount, ZoneEntry, ZoneState},
     key::ZoneKey,
     names::PROGRAM_AUDIT,
@@ -31,7 +31,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 
 pub struct AuditPass {
     pub(super) number: u32,
-    pub(super) lost_before: u64,
+    pub(super) before: AuditDesk,
     program: OwnedFd,
     tokens: OwnedFd,
     shared: SharedCounts,
@@ -74,7 +74,7 @@ impl AuditPass {
         const OPERATION: &str = "begin to audit with";
         Ok(Self {
             number: 0,
-            lost_before: 0,
+            before: AuditDesk::default(),
             program: program
                 .try_clone_to_owned()
                 .context(OPERATION, PROGRAM_AUDIT)?,
@@ -86,10 +86,10 @@ impl AuditPass {
         })
     }
 
-    pub(super) fn with_number(self, number: u32, lost_before: u64) -> Self {
+    pub(super) fn with_number(self, number: u32, before: AuditDesk) -> Self {
         Self {
             number,
-            lost_before,
+            before,
             ..self
         }
     }

@@ -5,7 +5,10 @@
 use hyper::Method;
 use libfuzzer_sys::fuzz_target;
 use limiter::{
-    api::{Detach, Reload, ResetCounters, SetAction, SetDryRun, SetExempt, SetLimit, SetLogLevel},
+    api::{
+        Audit, Detach, Reload, ResetCounters, SetAction, SetDryRun, SetExempt, SetLimit,
+        SetLogLevel,
+    },
     control::route::{Change, EventFilter, Route},
 };
 use serde_json::from_slice;
@@ -45,6 +48,7 @@ fn read(change: Change, body: &[u8]) {
         Change::Exempt => drop(from_slice::<SetExempt>(body)),
         Change::Reload => drop(from_slice::<Reload>(body)),
         Change::Reset => drop(from_slice::<ResetCounters>(body)),
+        Change::Audit => drop(from_slice::<Audit>(body)),
         Change::Detach => drop(from_slice::<Detach>(body)),
     }
 }

@@ -161,7 +161,7 @@ impl Scene {
         }
         if !self.table.evicts() {
             let holders: u32 = held.values().sum();
-            let counted = keys.values().map(|it| it.connections).sum();
+            let counted: u32 = keys.values().map(|it| it.connections).sum();
             assert_eq!(holders, counted, "nobody's entry is gone");
         }
         keys.iter()

@@ -11,4 +11,5 @@ mod connections;
 mod mutants;
 mod slots;
 mod table;
+mod upstream;
 mod words;

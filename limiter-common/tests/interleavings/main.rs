@@ -12,4 +12,5 @@ mod mutants;
 mod recount;
 mod slots;
 mod table;
+mod upstream;
 mod words;

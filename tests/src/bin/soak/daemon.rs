@@ -101,7 +101,8 @@ impl<'a> Daemon<'a> {
         self.cpu_before += self.cpu_now;
         self.cpu_now = Duration::ZERO;
         let (status, said) = self.limiter.take().expect("it runs").end(signal);
-        for line in said.lines() {
+        let directory = self.scene.world.path("").display().to_string();
+        for line in said.replace(&directory, "").lines() {
             let loud = ["[warn] ", "[error] ", "panicked"]
                 .iter()
                 .find_map(|it| line.find(it));

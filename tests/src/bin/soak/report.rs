@@ -83,8 +83,8 @@ pub fn report(notes: &Notes, seed: u64) -> String {
     );
     let _ = writeln!(
         text,
-        "{} checkpoints, at which {} counts of keys and of upstream servers were compared with the open sockets, \
-         {} of them at the most; {} looks in between for more than a limit allows.\n",
+        "{} checkpoints, at which {} counts of keys and of upstream servers were compared with the open sockets, up to \
+         {} connections at a time; {} looks in between for more than a limit allows.\n",
         notes.checkpoints, notes.compared, notes.most_open, notes.looks
     );
     match &notes.summary {
@@ -156,7 +156,7 @@ impl Summary {
             let _ = writeln!(text, "| {what} | {} |", figures.join(" | "));
         }
         if !self.said.is_empty() {
-            text.push_str("\nWhat they logged, numbers left out:\n\n| times | |\n| ---: | --- |\n");
+            text.push_str("\nWhat they logged, numbers left out. (Listeners of other network namespaces are told of, too.)\n\n| times | |\n| ---: | --- |\n");
         }
         for (line, count) in &self.said {
             let _ = writeln!(text, "| {count} | `{line}` |");

@@ -46,7 +46,10 @@ fn a_path_counts_for_its_own_address_and_is_not_made_beyond_the_limit_of_that() 
     let open = || client::open_multipath(first.into(), to, PATIENCE);
     let connection = veth.clients().run(open).expect("connect");
     settle("another path", 1, || connections(&stage, another));
-    settle("a path is refused", 1, || stage.limiter.zone(ZONE).rejected);
+    // The kernel may try again.
+    settle("a path is refused", true, || {
+        stage.limiter.zone(ZONE).rejected > 0
+    });
     assert_eq!(
         (connections(&stage, first), connections(&stage, full)),
         (1, 10)

@@ -81,7 +81,7 @@ pub struct ZoneState {
 const _: () = assert!(size_of::<ZoneState>() == 72);
 
 /// A count that belongs to one pass of the audit: a word with the number of the pass in its upper 32
-/// bits. In another pass it means 0. The count is stored [`Recount::BIAS`] too high, because for a
+/// bits. In another pass it means 0. The count is stored 2³¹ too high, because for a
 /// moment it may be below zero: one who leaves may be quicker than the one that counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recount {

@@ -43,8 +43,8 @@ use aya_ebpf::{
     },
 };
 use hooks::{
-    adopt::IterTcp, audit::IterStorage, connect::Connect, divert::Lookup, early::Early, enforce::Packet,
-    hold::Outgoing, refuse::Diverted,
+    adopt::IterTcp, audit::IterStorage, connect::Connect, divert::Lookup, early::Early,
+    enforce::Packet, hold::Outgoing, refuse::Diverted,
 };
 
 /// Return value of cgroup programs: the packet, the connect goes on.

@@ -146,7 +146,11 @@ impl Table {
             let element = self.buckets[key as usize].fetch_add(0, SeqCst) - 1;
             let again = self.recounts[element as usize].fetch_add(0, SeqCst);
             let again = Recount::count_of(again, pass);
-            assert_eq!(i64::from(again), i64::from(occupancy.connections), "key {key}");
+            assert_eq!(
+                i64::from(again),
+                i64::from(occupancy.connections),
+                "key {key}"
+            );
             slots += again;
         }
         let of_pass = |word: &AtomicU64| Recount::count_of(word.fetch_add(0, SeqCst), pass);

@@ -1,11 +1,8 @@
 //! Counting again while connections come and go.
 
-use std::{
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, AtomicU64},
-    },
-    vec,
+use std::sync::{
+    Mutex,
+    atomic::{AtomicBool, AtomicU64},
 };
 
 use super::*;
@@ -239,14 +236,14 @@ fn counts_agree_after_a_walk_through_a_crowd() {
                 let (zones, done) = (&zones, &done);
                 scope.spawn(move || {
                     let mut is_open: Vec<bool> = (0..part.len()).map(|n| n % 2 == 0).collect();
-                    let mut order = vec![0_u32; 1];
+                    let mut came = 0;
                     while !done.load(SeqCst) {
                         for (n, one) in part.iter().enumerate() {
                             if is_open[n] {
                                 one.close(zones, pass);
                             } else {
-                                one.open(zones, order[0] % 4, pass);
-                                order[0] += 1;
+                                one.open(zones, came % 4, pass);
+                                came += 1;
                             }
                             is_open[n] = !is_open[n];
                         }

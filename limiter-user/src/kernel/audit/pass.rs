@@ -28,7 +28,6 @@ const LOOKS: usize = 8;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 
 /// A pass of the audit that is going on.
-
 pub struct AuditPass {
     pub(super) number: u32,
     pub(super) before: AuditDesk,

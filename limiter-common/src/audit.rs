@@ -1,6 +1,11 @@
 //! What the daemon and the programs tell each other while they audit.
 
-use crate::key::ZoneKey;
+use crate::{key::ZoneKey, policy::MAX_ZONE_INDICES};
+
+/// Words of [`AuditDesk::full`].
+pub const FULL_WORDS: usize = MAX_ZONE_INDICES.div_ceil(u64::BITS) as usize;
+
+const _: () = assert!(FULL_WORDS.is_power_of_two());
 
 /// The only value of [`crate::names::MAP_AUDIT`].
 #[repr(C)]
@@ -10,6 +15,9 @@ pub struct AuditDesk {
     pub lost: u64,
     /// Connections that were closed while they were counted. Only grows.
     pub collisions: u64,
+    /// A bit for each zone that evicts and has as many live keys as it is for: what it has lost stays
+    /// lost, because to make it again would only have it lose something else. Written by the daemon.
+    pub full: [u64; FULL_WORDS],
     /// What [`crate::names::PROGRAM_CORRECT`] is to do, written by the daemon before it runs it.
     pub correction: Correction,
 }
@@ -42,4 +50,4 @@ pub const ENTRIES: u32 = 3;
 pub const SLOTS: u32 = 4;
 
 const _: () = assert!(size_of::<Correction>() == 56);
-const _: () = assert!(size_of::<AuditDesk>() == 72);
+const _: () = assert!(size_of::<AuditDesk>() == 72 + 8 * FULL_WORDS);

@@ -13,7 +13,7 @@ use limiter_common::{
 };
 
 use crate::maps::{
-    counters,
+    audit, counters,
     networks::Networks,
     zones::{Zones, zone_at},
 };
@@ -248,10 +248,13 @@ impl Observer for Accounts {
     }
 
     #[inline(always)]
-    fn lost(&self, charge: &Charge) {
+    fn lost(&self, charge: &Charge) -> bool {
         let zone = charge.key.zone();
+        if audit::is_full(zone) {
+            return false;
+        }
         let Some(counters) = counters::of_zone(zone) else {
-            return;
+            return false;
         };
         counters.closed();
         if zone_at(zone.into()).is_some_and(|zone| zone.evicts()) {
@@ -259,5 +262,6 @@ impl Observer for Accounts {
         } else {
             counters.drifted(1);
         }
+        true
     }
 }

@@ -19,8 +19,9 @@ pub trait Observer {
     fn skipped(&self, limit: &Limit);
     /// A slot was given back. `evicted`: its entry was gone.
     fn given_back(&self, charge: &Charge, evicted: bool);
-    /// The entry of a slot is gone, and the connection is open: it holds that slot no more.
-    fn lost(&self, charge: &Charge);
+    /// The entry of a slot is gone, and the connection is open: whether it is to hold that slot no more,
+    /// so that it takes another.
+    fn lost(&self, charge: &Charge) -> bool;
 }
 
 /// Why a limit says no.

@@ -61,9 +61,11 @@ pub fn cover_one(
 pub fn renew(zones: &impl Zones, observer: &impl Observer, token: &mut Token) {
     for index in 0..MAX_CHARGES {
         let charge = token.charges[index];
-        if charge.generation != 0 && !zones.is_held(&token.connection, charge) {
+        if charge.generation != 0
+            && !zones.is_held(&token.connection, charge)
+            && observer.lost(&charge)
+        {
             token.charges[index].generation = 0;
-            observer.lost(&charge);
         }
     }
 }

@@ -192,7 +192,7 @@ impl Observer for House {
     fn given_back(&self, _: &Charge, is_evicted: bool) {
         assert!(!is_evicted, "nobody's entry is gone");
     }
-    fn lost(&self, _: &Charge) {
+    fn lost(&self, _: &Charge) -> bool {
         panic!("nobody's entry is gone");
     }
 }

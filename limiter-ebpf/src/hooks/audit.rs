@@ -110,7 +110,10 @@ extern "C" fn limiter_recount(
         return 0;
     };
     for charge in charges {
-        if charge.generation != 0 && !Zones.count_again(connection, *charge, pass) {
+        if charge.generation != 0
+            && !Zones.count_again(connection, *charge, pass)
+            && !audit::is_full(charge.key.zone())
+        {
             audit::lost();
         }
     }

@@ -1,7 +1,7 @@
 //! What is said while counts are audited.
 
 use aya_ebpf::{btf_maps::Array, macros::btf_map};
-use limiter_common::audit::{AuditDesk, Correction};
+use limiter_common::audit::{AuditDesk, Correction, FULL_WORDS};
 
 use crate::atomic::AtomicWord;
 
@@ -15,6 +15,15 @@ pub fn lost() {
         // SAFETY: an aligned word of a map value.
         unsafe { AtomicWord::new(&raw mut (*desk).lost) }.add(1);
     }
+}
+
+/// [`AuditDesk::full`]
+#[inline(always)]
+pub fn is_full(zone: u16) -> bool {
+    let word = (u32::from(zone) / u64::BITS) as usize & (FULL_WORDS - 1);
+    AUDIT
+        .get(0)
+        .is_some_and(|desk| desk.full[word] >> (u32::from(zone) % u64::BITS) & 1 != 0)
 }
 
 /// A connection was closed while it was counted.

@@ -25,6 +25,7 @@ use limiter_common::{
     names::{MAP_AUDIT, MAP_TOKENS, PROGRAM_AUDIT, PROGRAM_CORRECT},
 };
 
+use self::pass::CountedZone;
 pub use self::pass::{AuditPass, Counted, ZoneCount};
 pub(super) use self::suspects::Suspects;
 use super::{
@@ -92,6 +93,26 @@ impl Desk {
             correction,
             ..self.read()?
         };
+        self.write(desk)
+    }
+
+    /// Says which zones are [`AuditDesk::full`].
+    fn set_full(&mut self, zones: &[u16]) -> Result<(), KernelError> {
+        let before = self.read()?;
+        let mut desk = AuditDesk {
+            full: Default::default(),
+            ..before
+        };
+        for zone in zones {
+            desk.full[usize::from(zone / 64)] |= 1 << (zone % 64);
+        }
+        if desk == before {
+            return Ok(());
+        }
+        self.write(desk)
+    }
+
+    fn write(&mut self, desk: AuditDesk) -> Result<(), KernelError> {
         self.0.set(0, Raw(desk), 0).context("write map", MAP_AUDIT)
     }
 }
@@ -137,6 +158,7 @@ impl Kernel {
             lost: desk.lost.wrapping_sub(pass.before.lost),
             has_collided: desk.collisions != pass.before.collisions,
         };
+        let full: Vec<u16> = counted.zones.iter().filter_map(CountedZone::full).collect();
         for zone in counted.zones {
             let mut audit = ZoneAudit {
                 count: zone.count,
@@ -160,6 +182,7 @@ impl Kernel {
             audited.zones.push(audit);
         }
         self.suspects.keep_only(&self.indices.zones);
+        self.audit_desk.set_full(&full)?;
         if audited.lost > 0 {
             adopt::settle(&mut self.ebpf)?;
         }

@@ -156,8 +156,9 @@ impl Observer for Observed {
         self.note(what, charge.key.zone());
     }
 
-    fn lost(&self, charge: &Charge) {
+    fn lost(&self, charge: &Charge) -> bool {
         self.note("lost", charge.key.zone());
+        true
     }
 }
 

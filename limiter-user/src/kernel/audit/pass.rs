@@ -48,6 +48,15 @@ pub(super) struct CountedZone {
     pub(super) index: u16,
     pub(super) count: ZoneCount,
     pub(super) differences: Vec<Correction>,
+    evicts: bool,
+    capacity: u64,
+}
+
+impl CountedZone {
+    /// Its index, if it evicts and has as many live keys as it is for.
+    pub(super) fn full(&self) -> Option<u16> {
+        (self.evicts && self.count.keys >= self.capacity).then_some(self.index)
+    }
 }
 
 /// Both counts of a zone, each key read at its own moment.
@@ -178,6 +187,8 @@ impl AuditPass {
             index,
             count,
             differences,
+            evicts: before.evicts != 0,
+            capacity: before.capacity,
         })
     }
 

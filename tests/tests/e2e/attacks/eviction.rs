@@ -61,16 +61,17 @@ fn with_reject_a_key_in_use_is_never_forgotten() {
 }
 
 #[test]
-fn with_evict_a_key_that_is_forgotten_begins_again_and_nothing_is_counted_twice() {
+fn with_evict_a_key_that_is_forgotten_is_counted_again_and_nothing_twice() {
     const ROUNDS: u8 = 10;
     let _heavy = crate::heavy();
     let mut stage = stage("evict");
     let to = stage.server.address();
     let held = stage.world.open_many(VICTIM, to, 10);
     let known = |stage: &Stage| stage.limiter.connections_of(ZONE, address(VICTIM));
-    // One round is ten times what the zone holds, but the kernel's lists are not exact.
+    // One round is ten times what the zone holds, but the kernel's lists are not exact, and an audit may
+    // have come in between.
     let mut round = 0;
-    while known(&stage) > 0 {
+    while stage.limiter.zone(ZONE).evicted == 0 && known(&stage) > 0 {
         assert!(round < ROUNDS, "it is still known");
         attack(&stage, round);
         round += 1;
@@ -78,19 +79,21 @@ fn with_evict_a_key_that_is_forgotten_begins_again_and_nothing_is_counted_twice(
     let zone = stage.limiter.zone(ZONE);
     assert!(zone.keys <= zone.capacity, "{zone:?}");
     assert_eq!((zone.rejected, zone.exhausted, zone.drift), (0, 0, 0));
-    // What it has goes on, and it may have as much again.
+    // What it has goes on, and counts again.
     held.iter().for_each(super::must_echo);
-    let again = stage.world.open_many(VICTIM, to, 10);
+    stage.limiter.cli_ok(&["audit"]);
+    assert_eq!(known(&stage), 10);
     stage.world.must_be_refused(VICTIM, to);
     assert_eq!(
         stage.limiter.zone(ZONE).connections,
         stage.world.open_at(PORT)
     );
-    // What ends now takes nothing from the new entry.
+    // What ends gives back what was counted again.
     drop(held);
-    settle("open", 11, || stage.world.open_at(PORT));
-    settle("evicted", true, || stage.limiter.zone(ZONE).evicted >= 10);
-    assert_eq!(known(&stage), 10);
+    settle("open", 1, || stage.world.open_at(PORT));
+    settle("connections", 1, || stage.limiter.zone(ZONE).connections);
+    settle("known", 0, || known(&stage));
+    let again = stage.world.open_many(VICTIM, to, 10);
     stage.world.must_be_refused(VICTIM, to);
 
     drop((again, stage.held.take()));
@@ -98,7 +101,6 @@ fn with_evict_a_key_that_is_forgotten_begins_again_and_nothing_is_counted_twice(
     settle("connections", 0, || stage.limiter.zone(ZONE).connections);
     let zone = stage.limiter.zone(ZONE);
     assert_eq!((zone.keys, zone.drift, zone.untracked), (0, 0, 0));
-    // The other client was idle at times as well, and recency is not exact.
-    assert!((10..20).contains(&zone.evicted), "{zone:?}");
+    assert!(zone.evicted >= 10, "{zone:?}");
     stage.must_have_grown_little();
 }

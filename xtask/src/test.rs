@@ -30,6 +30,7 @@ const PASSED_ON: [&str; 2] = ["LIMITER_MODEL_SEED", "LIMITER_MODEL_RUNS"];
 /// Modules of the end-to-end tests in which no packet is limited, or which choose the interfaces by
 /// themselves.
 const ONCE: &[&str] = &[
+    "audit",
     "bad_config",
     "bad_place",
     "changes",

@@ -94,7 +94,7 @@ mod tests {
         assert!(zones.contains("rejected@64 "), "{zones}");
         let tokens = &maps["TOKENS"];
         assert!(tokens.contains("opened_ns@384 "), "{tokens}");
-        assert!(tokens.contains("charges@448 "), "{tokens}");
+        assert!(tokens.contains("charges@512 "), "{tokens}");
     }
 
     #[test]

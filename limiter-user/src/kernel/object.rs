@@ -1,34 +1,33 @@
 //! The embedded object, and how it is loaded.
 
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::AsFd as _;
 
 use aya::{
-    Btf, Ebpf, EbpfLoader,
+    Ebpf, EbpfLoader,
     maps::{HashMap, IterableMap as _, Map, MapData},
-    programs::{
-        CgroupSkb, CgroupSock, CgroupSockAddr, Iter, Program, ProgramError, SkLookup, SkReuseport,
-        SockOps, Xdp,
-    },
+    programs::SkLookup,
 };
 use limiter_common::{
     entry::ZoneEntry,
     key::ZoneKeyWords,
     names::{
         MAP_EVENTS, MAP_EXCESS, MAP_HELD_SYNS, MAP_NEW_LISTENERS, MAP_NEXT, MAP_OUTGOING,
-        MAP_TARGET, MAP_TOKENS, MAP_WAITERS, MAPS, PROGRAM_ADOPT, PROGRAM_COUNT, PROGRAM_DIVERT,
-        PROGRAM_ENFORCE, PROGRAM_HOLD, PROGRAM_LOOKUP, PROGRAM_REFUSE, PROGRAM_RELEASE,
-        PROGRAM_WAIT, PROGRAM_XDP,
+        MAP_TARGET, MAP_TOKENS, MAP_WAITERS, MAPS, PROGRAM_DIVERT,
     },
 };
 
 use super::{
-    audit,
-    cgroup::Outgoing,
     error::{Context, KernelError},
     pins::Pins,
     raw::Raw,
     syscall::MapInfo,
     twin,
+};
+
+mod programs;
+
+pub(super) use self::programs::{
+    descriptor, load_outgoing, load_programs, program, storage, verify,
 };
 
 /// Built by `cargo xtask build-ebpf` from limiter-ebpf.
@@ -136,108 +135,6 @@ fn small_loader<'a>() -> EbpfLoader<'a> {
 
 /// The map of one zone. (aya has one type for hash maps with and without LRU.)
 pub(super) type ZoneMap = HashMap<MapData, Raw<ZoneKeyWords>, Raw<ZoneEntry>>;
-
-/// Has the kernel verify all programs, but those of outgoing connections.
-pub(super) fn load_programs(ebpf: &mut Ebpf) -> Result<(), KernelError> {
-    verify(
-        PROGRAM_COUNT,
-        program::<SockOps>(ebpf, PROGRAM_COUNT)?.load(),
-    )?;
-    verify(
-        PROGRAM_ENFORCE,
-        program::<CgroupSkb>(ebpf, PROGRAM_ENFORCE)?.load(),
-    )?;
-    verify(PROGRAM_XDP, program::<Xdp>(ebpf, PROGRAM_XDP)?.load())?;
-    verify(
-        PROGRAM_LOOKUP,
-        program::<SkLookup>(ebpf, PROGRAM_LOOKUP)?.load(),
-    )?;
-    verify(
-        PROGRAM_REFUSE,
-        program::<SkReuseport>(ebpf, PROGRAM_REFUSE)?.load(),
-    )?;
-    verify(PROGRAM_WAIT, program::<SockOps>(ebpf, PROGRAM_WAIT)?.load())?;
-    let btf = Btf::from_sys_fs()
-        .context("read", "/sys/kernel/btf/vmlinux")
-        .map_err(|error| {
-            error.hint(format_args!(
-                "limiter needs Linux {OLDEST} or later with CONFIG_DEBUG_INFO_BTF; this is Linux {}",
-                release()
-            ))
-        })?;
-    verify(
-        PROGRAM_ADOPT,
-        program::<Iter>(ebpf, PROGRAM_ADOPT)?.load("tcp", &btf),
-    )?;
-    audit::load(ebpf, &btf)
-}
-
-/// Has the kernel verify the programs of outgoing connections. They cannot be loaded later: by then the
-/// maps that they name are taken.
-///
-/// # Errors
-///
-/// On kernels before 5.18. Nothing else needs these programs.
-pub(super) fn load_outgoing(ebpf: &mut Ebpf) -> Result<(), KernelError> {
-    for &name in Outgoing::Queued.programs() {
-        let loaded = match name {
-            PROGRAM_HOLD => program::<CgroupSkb>(ebpf, name)?.load(),
-            PROGRAM_RELEASE => program::<CgroupSock>(ebpf, name)?.load(),
-            _ => program::<CgroupSockAddr>(ebpf, name)?.load(),
-        };
-        loaded
-            .context("load program", name)
-            .map_err(|error| error.hint("\"upstream\" needs Linux 5.18 or later"))?;
-    }
-    Ok(())
-}
-
-pub(super) fn verify(
-    name: &'static str,
-    loaded: Result<(), ProgramError>,
-) -> Result<(), KernelError> {
-    loaded.context("load program", name).map_err(explain)
-}
-
-/// The loaded program of this name.
-pub(super) fn descriptor<'a>(
-    ebpf: &'a Ebpf,
-    name: &'static str,
-) -> Result<BorrowedFd<'a>, KernelError> {
-    let program = ebpf
-        .program(name)
-        .ok_or_else(|| KernelError::new("find program", name, "the object does not have it"))?;
-    Ok(program.fd().context("find program", name)?.as_fd())
-}
-
-/// The socket storage of this name.
-pub(super) fn storage<'a>(
-    ebpf: &'a Ebpf,
-    name: &'static str,
-) -> Result<BorrowedFd<'a>, KernelError> {
-    match ebpf.map(name) {
-        Some(Map::SkStorage(map)) => Ok(map.fd().as_fd()),
-        _ => Err(KernelError::new(
-            "find map",
-            name,
-            "the object does not have it",
-        )),
-    }
-}
-
-/// The program of this name.
-pub(super) fn program<'a, P>(
-    ebpf: &'a mut Ebpf,
-    name: &'static str,
-) -> Result<&'a mut P, KernelError>
-where
-    &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
-{
-    ebpf.program_mut(name)
-        .ok_or_else(|| KernelError::new("find program", name, "the object does not have it"))?
-        .try_into()
-        .context("find program", name)
-}
 
 const LOG_DEBUG: u8 = aya_log::Level::Debug as u8;
 const LOG_OFF: u8 = 0;

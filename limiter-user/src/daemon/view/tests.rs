@@ -111,7 +111,7 @@ fn a_policy_shows_what_it_would_make() {
     let status = policy_status(&policy(), Origins::default(), 2);
     assert_eq!(status.zones[1].key, "$server_name$server_port");
     assert_eq!(status.zones[1].capacity, 163_840);
-    assert_eq!(status.zones[1].memory_bytes, 26_525_696);
+    assert_eq!(status.zones[1].memory_bytes, 27_921_408);
     assert_eq!(status.cgroups, ["/sys/fs/cgroup/web.slice"]);
     assert!(status.interfaces.is_empty());
     assert_eq!(status.error_log, "stderr");

@@ -48,8 +48,8 @@ const VERSIONS: [Version; 2] = [
             ),
             (
                 ENTRY,
-                "size_of::<ZoneState>() == 56",
-                "size_of::<ZoneState>() == 64",
+                "size_of::<ZoneState>() == 72",
+                "size_of::<ZoneState>() == 80",
             ),
             (
                 TOKEN,
@@ -58,8 +58,8 @@ const VERSIONS: [Version; 2] = [
             ),
             (
                 TOKEN,
-                "size_of::<Token>() == 56",
                 "size_of::<Token>() == 64",
+                "size_of::<Token>() == 72",
             ),
         ],
     },

@@ -1,11 +1,12 @@
 //! From the checked policy to the values of the policy maps.
 
+mod compiled;
+
 use std::{collections::HashMap, net::IpAddr};
 
-use ipnet::IpNet;
 use limiter_common::{
     addr::Addr,
-    key::{Connection, KeyFields},
+    key::KeyFields,
     policy::{
         ACTION_CLOSE, ACTION_DROP, ACTION_RESET, Limit, MAX_LIMITS, MAX_LISTENERS, MAX_NETWORKS,
         MAX_SERVERS, MAX_ZONES, PORTS, PortEntry, ServerPolicy,
@@ -13,127 +14,13 @@ use limiter_common::{
     upstream::UpstreamServer,
 };
 
+pub(super) use self::compiled::Compiled;
 use super::{
-    cgroup::Outgoing,
     error::KernelError,
     indices::{Indices, UpstreamIndices},
-    networks::{self, Networks},
+    networks,
 };
 use crate::policy::{Action, Key, ListenAddr, Policy, Server, Zone};
-
-/// One half of the policy maps.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Compiled {
-    /// Indexed by port.
-    pub(super) ports: Vec<PortEntry>,
-    /// Class and address → index of the server plus one.
-    pub(super) listeners: HashMap<(u16, Addr), u32>,
-    /// Address and port → server of an upstream.
-    pub(super) upstreams: HashMap<(Addr, u16), UpstreamServer>,
-    /// In the order of the policy.
-    pub(super) servers: Vec<ServerPolicy>,
-    /// Index of a server → clients that it does not account.
-    exempt: HashMap<u16, Vec<IpNet>>,
-    /// Clients that are treated otherwise than the rest.
-    pub(super) networks: Networks,
-    /// Ports that a `listen` names by itself, not within a range.
-    named: Vec<u16>,
-}
-
-impl Compiled {
-    /// Of no policy.
-    pub(super) fn nothing() -> Self {
-        Self {
-            ports: vec![PortEntry::default(); PORTS as usize],
-            listeners: HashMap::new(),
-            upstreams: HashMap::new(),
-            servers: Vec::new(),
-            exempt: HashMap::new(),
-            networks: Networks::new(),
-            named: Vec::new(),
-        }
-    }
-
-    /// Whether a connection counts, as the programs decide it.
-    pub(super) fn counts(&self, connection: &Connection) -> bool {
-        let Some(index) = self.server_at(connection.local, connection.local_port) else {
-            return false;
-        };
-        let has_limits = |server: &&ServerPolicy| server.index == index && server.limit_count > 0;
-        let client = IpAddr::from(connection.remote);
-        self.servers.iter().any(|server| has_limits(&server))
-            && !self.exempt[&index].iter().any(|it| it.contains(&client))
-    }
-
-    /// Index of the server that listens there.
-    pub(super) fn server_at(&self, local: Addr, port: u16) -> Option<u16> {
-        let entry = self.ports[usize::from(port)];
-        let with_address = [local, local.unspecified()]
-            .into_iter()
-            .find_map(|addr| self.listeners.get(&(entry.class, addr)).copied());
-        let server = with_address.unwrap_or(entry.server.into());
-        // Written from an index plus one.
-        server.checked_sub(1).map(|index| index as u16)
-    }
-
-    /// Whether both count the same connections, in whatever way.
-    pub(super) fn counts_as_many_as(&self, other: &Self) -> bool {
-        let has_limits = |it: &Self| -> Vec<_> {
-            let servers = it.servers.iter();
-            let mut with_limits: Vec<_> = servers
-                .filter(|server| server.limit_count > 0)
-                .map(|server| server.index)
-                .collect();
-            with_limits.sort_unstable();
-            with_limits
-        };
-        self.ports == other.ports
-            && self.has_upstreams_of(other)
-            && other.has_upstreams_of(self)
-            && self.listeners == other.listeners
-            && self.exempt == other.exempt
-            && has_limits(self) == has_limits(other)
-    }
-
-    /// Whether every connection counts under the same keys in both.
-    pub(super) fn counts_alike(&self, other: &Self) -> bool {
-        let keys = |it: &Self| -> HashMap<_, Vec<_>> {
-            let servers = it.servers.iter();
-            servers
-                .map(|server| {
-                    let limits = &server.limits[..usize::from(server.limit_count)];
-                    let keys = limits
-                        .iter()
-                        .map(|it| (it.zone, it.fields.bits(), it.v4_bits, it.v6_bits));
-                    (server.index, keys.collect())
-                })
-                .collect()
-        };
-        self.counts_as_many_as(other) && keys(self) == keys(other)
-    }
-
-    /// Whether it counts connections to every server of an upstream that the other one counts.
-    fn has_upstreams_of(&self, other: &Self) -> bool {
-        let mut servers = other.upstreams.keys();
-        servers.all(|server| self.upstreams.contains_key(server))
-    }
-
-    /// What is to be done about outgoing connections.
-    pub(super) fn outgoing(&self) -> Outgoing {
-        if self.upstreams.is_empty() {
-            Outgoing::Ignored
-        } else if self.upstreams.values().all(|server| server.queue_max == 0) {
-            Outgoing::Counted
-        } else {
-            Outgoing::Queued
-        }
-    }
-
-    /// Whether a `listen` names this very port.
-    pub(super) fn names_port(&self, port: u16) -> bool {
-        self.named.contains(&port)
-    }
-}
 
 /// Compiles the policy.
 ///

@@ -1,5 +1,7 @@
 //! What policies come to in the maps.
 
+use limiter_common::key::Connection;
+
 use super::*;
 use crate::policy::{ErrorLog, Grant, LimitConn, Listen, LogLevel, Metrics, OnFull, Prefixes};
 

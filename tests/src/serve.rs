@@ -1,18 +1,22 @@
 //! The server that most tests limit: it greets whoever it accepts, echoes, and closes as the
 //! client or the test tells it to. One thread, epoll(7).
 
+mod listen;
+
 use std::{
     collections::HashMap,
     io::{self, ErrorKind, Read, Write},
-    net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
-    os::fd::{AsFd, AsRawFd},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    os::fd::AsRawFd,
     time::Duration,
 };
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::Socket;
 
-use crate::{client::set_option, process::stdin_file};
+pub use self::listen::listen;
+use self::listen::listen_with;
+use crate::process::stdin_file;
 
 /// First byte to every client that is accepted.
 pub const GREETING: u8 = b'!';
@@ -254,53 +258,4 @@ fn finish(stream: TcpStream, end: End) -> io::Result<()> {
         Socket::from(stream).set_linger(Some(Duration::ZERO))?;
     }
     Ok(())
-}
-
-/// A listening socket that does not block; with `fast_open` it takes data in the SYN.
-///
-/// # Errors
-/// As the kernel says.
-pub fn listen(address: SocketAddr, backlog: i32, fast_open: bool) -> io::Result<TcpListener> {
-    listen_with(
-        address,
-        &Options {
-            listen: Vec::new(),
-            backlog,
-            paused: false,
-            hold: false,
-            fast_open,
-            reuse_port: false,
-            multipath: false,
-            user: None,
-        },
-    )
-}
-
-fn listen_with(address: SocketAddr, options: &Options) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(if options.multipath {
-            Protocol::MPTCP
-        } else {
-            Protocol::TCP
-        }),
-    )?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(options.reuse_port)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(address.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED))?;
-    }
-    socket.bind(&address.into())?;
-    if options.fast_open {
-        set_option(
-            &socket.as_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_FASTOPEN,
-            options.backlog,
-        )?;
-    }
-    socket.listen(options.backlog)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket.into())
 }

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, os::fd::AsRawFd as _};
 
 use socket2::Socket;
 
-use super::{Way, connect, new};
+use super::{
+    Way,
+    connect::{connect, new},
+};
 
 /// One of the ways for a connection to fail or to end. What is refused by the limit is over at once.
 pub(super) fn one(number: usize, [open, refused, no_route, silent]: [SocketAddr; 4]) {

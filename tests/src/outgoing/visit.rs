@@ -14,7 +14,10 @@ use nix::{
 use serde::{Deserialize, Serialize};
 use socket2::Socket;
 
-use super::{ESTABLISHED, Ends, Way, connect, name};
+use super::{
+    ESTABLISHED, Ends, Way,
+    connect::{connect, name},
+};
 use crate::random::Random;
 
 /// One connection. Times are of `CLOCK_MONOTONIC`, in microseconds.

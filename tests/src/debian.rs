@@ -15,11 +15,32 @@ use nix::fcntl::{Flock, FlockArg};
 /// # Panics
 /// If it cannot be had.
 pub fn program(name: &str) -> PathBuf {
+    program_of(name, name)
+}
+
+/// The same, out of a package of another name.
+///
+/// # Panics
+/// If it cannot be had.
+pub fn program_of(name: &str, package: &str) -> PathBuf {
     let installed = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"]
         .map(|directory| Path::new(directory).join(name))
         .into_iter()
         .find(|path| path.exists());
-    installed.unwrap_or_else(|| unpacked(name))
+    let places = ["usr/sbin", "usr/bin"].map(|place| Path::new(place).join(name));
+    installed.unwrap_or_else(|| unpacked(&places, package))
+}
+
+/// Another file of a package, where the system has it, else unpacked.
+///
+/// # Panics
+/// If it cannot be had.
+pub fn file(path: &str, package: &str) -> PathBuf {
+    let installed = PathBuf::from(path);
+    if installed.exists() {
+        return installed;
+    }
+    unpacked(&[PathBuf::from(path.trim_start_matches('/'))], package)
 }
 
 /// Where the libraries of a program are that [`program`] has unpacked. None: it is installed.
@@ -33,7 +54,8 @@ pub fn libraries(program: &Path) -> Option<PathBuf> {
         .find(|path| path.to_string_lossy().ends_with("-linux-gnu"))
 }
 
-fn unpacked(name: &str) -> PathBuf {
+/// The first of these places that the package has.
+fn unpacked(places: &[PathBuf], name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("path of the test");
     let directory = test.parent().expect("a directory");
     let directory = directory.join(format!("{name}-from-debian"));
@@ -43,10 +65,8 @@ fn unpacked(name: &str) -> PathBuf {
         .map_err(|(_, e)| e)
         .expect("lock the directory of the package");
     let find = || {
-        ["usr/sbin", "usr/bin"]
-            .map(|place| directory.join(place).join(name))
-            .into_iter()
-            .find(|path| path.exists())
+        let mut places = places.iter().map(|place| directory.join(place));
+        places.find(|path| path.exists())
     };
     if let Some(program) = find() {
         return program;
@@ -69,8 +89,9 @@ fn unpacked(name: &str) -> PathBuf {
 /// The C library is the machine's own, as that of the tests is.
 const UNPACK: &str = r#"
 apt-cache show "$1" > /dev/null 2>&1 || apt-get update
-needed=$(apt-cache depends --important "$1" |
-    sed -n 's/^ *|\{0,1\}Depends: \([a-z0-9.+-]*\)$/\1/p' | grep '^lib' | grep -v '^libc6$' || :)
+needed=$(apt-cache depends --recurse --important "$1" |
+    sed -n 's/^ *|\{0,1\}\(Pre\)\{0,1\}Depends: \([a-z0-9.+-]*\)$/\2/p' |
+    grep '^lib' | grep -v -e '^libc6$' -e '^libc-' | sort -u || :)
 apt-get download "$1" $needed || { apt-get update && apt-get download "$1" $needed; }
 for package in *.deb; do dpkg-deb -x "$package" .; done
 "#;

@@ -15,6 +15,7 @@
 //! Tun       segments that no well-behaved client sends
 //! Tap       whole Ethernet frames, built by frame
 //! Veth      clients on another host
+//! syn_flood SYNs from a raw socket, as fast as it can
 //! test_run  the limiter's program on bytes
 //! User      somebody else than root
 //! multipath further paths of MPTCP connections
@@ -65,6 +66,7 @@ pub mod routing;
 pub mod serve;
 pub mod settle;
 pub mod sockdiag;
+pub mod syn_flood;
 pub mod tap;
 pub mod test_run;
 pub mod tmux;

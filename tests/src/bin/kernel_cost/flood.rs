@@ -18,6 +18,7 @@ use tests::{
     mib,
     packet::Flow,
     settle::PATIENCE,
+    syn_flood::{Attempts, RawSocket, random_u32, renewable_syn},
     test_run::Program,
     veth::{self, Veth},
     xdp::{self, Verdict},
@@ -26,9 +27,8 @@ use tests::{
 use super::{
     cables::Cables,
     figure::quantile,
-    frames::{random_u32, renewable_syn},
     scene::{FULL_PORT, LIMITED_PORT, Listener, SERVER, Scene},
-    sender::{Attempts, KernelFrames, RawSocket, Sender},
+    sender::{KernelFrames, Sender},
 };
 
 /// How often each of the programs has its turn.

@@ -10,16 +10,16 @@ use std::os::fd::OwnedFd;
 
 use anyhow::{Context as _, Result, ensure};
 use tests::{
-    bpf,
+    bpf, syn_flood,
     test_run::Program,
     xdp::{self, Verdict},
 };
 
-use super::frames::{self, BARE_SYN_BYTES};
+use super::frames::BARE_SYN_BYTES;
 
 /// As offsets in instructions.
-const SEQUENCE: u64 = frames::SEQUENCE as u64;
-const ACKNOWLEDGEMENT: u64 = frames::ACKNOWLEDGEMENT as u64;
+const SEQUENCE: u64 = syn_flood::SEQUENCE as u64;
+const ACKNOWLEDGEMENT: u64 = syn_flood::ACKNOWLEDGEMENT as u64;
 
 /// What makes the frame a new attempt. The frame is in r2, and r1 and r3 stay as they are.
 pub struct Renewal(Vec<u64>);

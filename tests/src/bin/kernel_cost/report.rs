@@ -5,13 +5,13 @@ use std::io::{self, Write};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use tests::syn_flood::Attempts;
 
 use super::{
     figure::Figure,
     flood::{By, Flood},
     kinds::{Figures, Work},
     machine::Machine,
-    sender::Attempts,
 };
 
 /// One scenario.

@@ -13,6 +13,7 @@ use nix::time::{ClockId, clock_gettime};
 use tests::{
     frame::{Frame, ethertype},
     packet::Flow,
+    syn_flood::random_u32,
     test_run::{Program, Run},
     xdp::Verdict,
 };
@@ -20,7 +21,7 @@ use tests::{
 use super::{
     client::Client,
     figure::Samples,
-    frames::{bare_syn, data, flow, flow_v6, random_u32, udp},
+    frames::{bare_syn, data, flow, flow_v6, udp},
     keys::{Keys, Who},
     kinds::{Figures, Work},
     pairs::{Pair, Pairs},

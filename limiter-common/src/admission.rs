@@ -45,20 +45,22 @@ pub use self::{
     waiting::{begin_wait, end_wait, may_wait},
 };
 
-/// A 64-bit word shared between CPUs. All operations are sequentially consistent.
-pub trait Word: Copy {
+/// A word of 64 or 32 bits shared between CPUs. All operations are sequentially consistent.
+pub trait Word<N = u64>: Copy {
     /// Reads.
-    fn load(self) -> u64;
+    fn load(self) -> N;
     /// Writes `new` if the word is `current`; returns what it was.
-    fn compare_exchange(self, current: u64, new: u64) -> u64;
+    fn compare_exchange(self, current: N, new: N) -> N;
     /// Adds, wrapping; returns what it was.
-    fn fetch_add(self, n: u64) -> u64;
+    fn fetch_add(self, n: N) -> N;
 }
 
 /// A zone: its map of entries and its shared counts.
 pub trait Zone: Copy {
     /// Handle of a word.
     type Word: Word;
+    /// Handle of a word of 32 bits.
+    type HalfWord: Word<u32>;
     /// Handle of an entry: two are equal if they are the same memory.
     type Entry: Copy + PartialEq;
 
@@ -72,7 +74,7 @@ pub trait Zone: Copy {
     /// [`crate::entry::ZoneEntry::occupancy`].
     fn occupancy(self, entry: Self::Entry) -> Self::Word;
     /// [`crate::entry::ZoneEntry::waiting`].
-    fn waiting(self, entry: Self::Entry) -> Self::Word;
+    fn waiting(self, entry: Self::Entry) -> Self::HalfWord;
     /// [`crate::entry::ZoneEntry::recount`].
     fn recount(self, entry: Self::Entry) -> Self::Word;
     /// [`crate::entry::ZoneState::live_recount`].

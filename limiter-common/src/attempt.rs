@@ -7,6 +7,11 @@
 //! one replaces the one in its slot; a replaced fingerprint only means that a later retransmission
 //! counts as an attempt of its own.
 //!
+//! The slot is that of the client's port, counted from a random place of client and endpoint. So the
+//! ports of one client never take each other's slots, and a client that takes one port after the
+//! other, as a flood does and as the kernel does by and large, goes through the table word by word: its next
+//! slots are in the caches already.
+//!
 //! [`Endpoint`] says where attempts have been refused a moment ago.
 
 use crate::{
@@ -68,9 +73,13 @@ impl Endpoint {
     }
 }
 
-/// A hash of an attempt, never 0.
+/// What an attempt is recognised by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fingerprint(pub u64);
+pub struct Fingerprint {
+    /// A hash of the attempt, never 0.
+    pub hash: u64,
+    place: u32,
+}
 
 impl Fingerprint {
     /// Of the attempt that began with the SYN of this sequence number.
@@ -81,36 +90,38 @@ impl Fingerprint {
             // The pure ACK follows the SYN by one (RFC 9293 §3.5).
             Handshake::Completion | Handshake::Other => segment.sequence.wrapping_sub(1),
         };
-        Self::new(segment, endpoint, u64::from(sequence))
+        Self::new(segment, endpoint, u64::from(sequence), 0)
     }
 
-    /// Of the handshake whose SYN-ACK this segment acknowledges.
+    /// Of the handshake whose SYN-ACK this segment acknowledges. Its slot is another one: those of
+    /// SYNs from the ports that clients have are in the other half.
     #[inline(always)]
     pub fn of_completion(segment: &Segment, endpoint: Endpoint) -> Self {
-        Self::new(
-            segment,
-            endpoint,
-            u64::from(segment.acknowledgement) | 1 << 32,
-        )
+        let number = u64::from(segment.acknowledgement) | 1 << 32;
+        Self::new(segment, endpoint, number, SLOTS / 2)
     }
 
     /// Slot of the table, below [`SLOTS`].
     #[inline(always)]
     pub const fn slot(self) -> u32 {
-        (self.0 >> 40) as u32 & (SLOTS - 1)
+        self.place & (SLOTS - 1)
     }
 
     #[inline(always)]
-    fn new(segment: &Segment, endpoint: Endpoint, number: u64) -> Self {
+    fn new(segment: &Segment, endpoint: Endpoint, number: u64, offset: u32) -> Self {
         let connection = &segment.connection;
+        let port = connection.remote_port;
         let [a, b] = connection.remote.halves();
-        let rest = number << 16 | u64::from(connection.remote_port);
+        let rest = number << 16 | u64::from(port);
         let Endpoint { hash, seed } = endpoint;
-        let hash = hash
+        let client = hash
             .wrapping_add(term(seed, a, 3))
-            .wrapping_add(term(seed, b, 4))
-            .wrapping_add(term(seed, rest, 5));
-        Self(hash | 1)
+            .wrapping_add(term(seed, b, 4));
+        let first = (client >> 40) as u32;
+        Self {
+            hash: client.wrapping_add(term(seed, rest, 5)) | 1,
+            place: first.wrapping_add(offset + u32::from(port)),
+        }
     }
 }
 
@@ -156,7 +167,32 @@ mod tests {
         let one = Fingerprint::of_syn(&segment(Handshake::Syn, 1, 41, 0), endpoint(5));
         for (port, sequence, seed) in [(2, 41, 5), (1, 42, 5), (1, 41, 6)] {
             let other = segment(Handshake::Syn, port, sequence, 0);
-            assert_ne!(one, Fingerprint::of_syn(&other, endpoint(seed)));
+            let other = Fingerprint::of_syn(&other, endpoint(seed));
+            assert_ne!(one.hash, other.hash);
+        }
+    }
+
+    #[test]
+    fn ports_of_a_client_have_slots_of_their_own_side_by_side() {
+        let slot = |port| {
+            let syn = segment(Handshake::Syn, port, 41, 0);
+            Fingerprint::of_syn(&syn, endpoint(5)).slot()
+        };
+        let first = slot(0);
+        for port in [1, 2, 32_768, u16::MAX] {
+            assert_eq!(slot(port), (first + u32::from(port)) % SLOTS);
+        }
+    }
+
+    #[test]
+    fn a_handshake_does_not_take_the_slots_of_attempts() {
+        let ack = segment(Handshake::Completion, 40_000, 42, 99);
+        let by_completion = Fingerprint::of_completion(&ack, endpoint(5));
+        // From the first port of Linux to the last (net/ipv4/af_inet.c, inet_init_net).
+        for port in 32_768..=60_999 {
+            let syn = segment(Handshake::Syn, port, 41, 0);
+            let by_syn = Fingerprint::of_syn(&syn, endpoint(5));
+            assert_ne!(by_syn.slot(), by_completion.slot());
         }
     }
 

@@ -2,6 +2,10 @@
 
 use crate::{key::ZoneKey, policy::MAX_ZONE_INDICES};
 
+/// The highest number of a pass, after which they begin anew at 1: a pass every ten seconds gets there in
+/// 340 years.
+pub const LAST_PASS: u32 = (1 << 30) - 1;
+
 /// Words of [`AuditDesk::full`].
 pub const FULL_WORDS: usize = MAX_ZONE_INDICES.div_ceil(u64::BITS) as usize;
 
@@ -26,7 +30,7 @@ pub struct AuditDesk {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Correction {
-    /// Which one: [`CONNECTIONS`], [`SLOTS`], [`LIVE`], [`ENTRIES`].
+    /// Which one: [`CONNECTIONS`], [`LIVE`], [`ENTRIES`], [`SLOTS`].
     pub count: u32,
     /// Index of the zone.
     pub zone: u32,
@@ -44,7 +48,6 @@ pub const CONNECTIONS: u32 = 1;
 pub const LIVE: u32 = 2;
 /// [`Correction::count`]: [`crate::entry::ZoneState::entries`].
 pub const ENTRIES: u32 = 3;
-
 /// [`Correction::count`]: slots of a zone, [`crate::counters::ZoneCounters::opened`] −
 /// [`crate::counters::ZoneCounters::closed`].
 pub const SLOTS: u32 = 4;

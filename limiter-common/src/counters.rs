@@ -19,7 +19,7 @@ pub struct ZoneCounters {
     pub exhausted_dry_run: u64,
     /// Repeated packets of attempts that had been refused already.
     pub syn_retransmits: u64,
-    /// Slots whose entry was gone, or in another life, at release.
+    /// Slots whose entry was gone, or in another life, at release, or, in a zone that evicts, to the audit.
     pub evicted: u64,
     /// Slots taken. `opened` − `closed` summed over all CPUs is the number of connections.
     pub opened: u64,
@@ -30,7 +30,7 @@ pub struct ZoneCounters {
     pub excess: u64,
     /// Connections that could not be tracked: no memory for the socket's token.
     pub untracked: u64,
-    /// Slots by which the audit has corrected counts, and slots whose entry it has made again.
+    /// Slots by which the audit has corrected counts, and slots that it has made again in a zone that does not evict.
     pub drift: u64,
 }
 

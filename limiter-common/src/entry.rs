@@ -1,4 +1,17 @@
 //! The value of a zone's map, and the zone's own state.
+//!
+//! Of an entry, each word has its own writers, and none of them writes another word:
+//!
+//! | word | changed by | how |
+//! |---|---|---|
+//! | `occupancy` | who establishes, closes, adopts or settles a connection; the audit's corrections | [`crate::admission`] |
+//! | `refusals`, `reported` | who refuses | [`crate::refusals`] |
+//! | `recount` | the audit's walk, who establishes, who closes | [`crate::admission::count_again`] |
+//! | `waiting` | who brings a refused connection to the daemon, and its close | [`crate::admission::begin_wait`] |
+//!
+//! A new life of the entry begins with all of them written anew, before its key is in the map.
+
+pub use crate::refusals::Refusals;
 
 /// What a zone knows of one key.
 #[repr(C)]
@@ -6,20 +19,24 @@
 pub struct ZoneEntry {
     /// Generation (upper 32 bits) and connections (lower 32 bits), see [`Occupancy`].
     pub occupancy: u64,
-    /// Attempts refused since the entry was made, dry run included.
-    pub rejected: u64,
-    /// Time of the last event for this key, ticks; 0: none yet.
-    pub last_event: u64,
-    /// Value of `rejected` that the last event has reported.
-    pub reported: u64,
-    /// Refused connections that wait to be closed, in the form of [`Occupancy`]; of another
-    /// generation than `occupancy`: none.
-    pub waiting: u64,
+    /// Attempts refused since the entry was made, and the last event about one, see [`Refusals`].
+    pub refusals: u64,
     /// Connections that the audit has met, see [`Recount`].
     pub recount: u64,
+    /// Number of refusals that the last event has reported, its lower half.
+    pub reported: u32,
+    /// Refused connections that wait to be closed, see [`Waiting`].
+    pub waiting: u32,
 }
 
-const _: () = assert!(size_of::<ZoneEntry>() == 48 && align_of::<ZoneEntry>() == 8);
+const _: () = assert!(size_of::<ZoneEntry>() == 32 && align_of::<ZoneEntry>() == 8);
+
+impl ZoneEntry {
+    /// Attempts refused since the entry was made, dry run included.
+    pub const fn rejected(&self) -> u64 {
+        Refusals::from_word(self.refusals).count
+    }
+}
 
 /// One word that says how many connections a key has, and which life of the entry this is. Both
 /// change together, in one compare-and-exchange.
@@ -48,6 +65,58 @@ impl Occupancy {
     #[inline(always)]
     pub const fn word(self) -> u64 {
         (self.generation as u64) << 32 | self.connections as u64
+    }
+}
+
+/// One word that says how many refused connections of a key wait to be closed, and in which life of
+/// the entry: the lower half of its generation. Of another life than the entry's: none.
+///
+/// Half a generation is enough. Lives of one element whose numbers agree in it are 65 536 insertions
+/// into the zone apart, or a multiple of that, and one who counts takes the whole generation from the
+/// entry just before. To mistake one for the other, a program would have to be stopped in between
+/// through all of those.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Lower half of the generation.
+    pub life: u16,
+    /// Connections that wait. No limit is above 65 535.
+    pub connections: u16,
+}
+
+impl Waiting {
+    /// In this generation of the entry.
+    #[inline(always)]
+    pub const fn of(generation: u32, connections: u16) -> Self {
+        Self {
+            life: generation as u16,
+            connections,
+        }
+    }
+
+    /// From the word in memory.
+    #[inline(always)]
+    pub const fn from_word(word: u32) -> Self {
+        Self {
+            life: (word >> 16) as u16,
+            connections: word as u16,
+        }
+    }
+
+    /// To the word in memory.
+    #[inline(always)]
+    pub const fn word(self) -> u32 {
+        (self.life as u32) << 16 | self.connections as u32
+    }
+
+    /// What the word says about this generation.
+    #[inline(always)]
+    pub const fn count_of(word: u32, generation: u32) -> u32 {
+        let found = Self::from_word(word);
+        if found.life == generation as u16 {
+            found.connections as u32
+        } else {
+            0
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 //! | [`policy`] | what the daemon tells the programs |
 //! | [`key`] | what is counted: from a connection to a [`key::ZoneKey`] |
 //! | [`entry`] | the value of a zone's map, and the zone's own state |
+//! | [`refusals`] | how often a key was refused, and when that was told |
 //! | [`admission`] | charge, roll back, release: the counting itself |
 //! | [`audit`] | what is said while counts are audited |
 //! | [`token`] | what a counted socket remembers |
@@ -31,6 +32,7 @@ pub mod key;
 pub mod names;
 pub mod packet;
 pub mod policy;
+pub mod refusals;
 pub mod token;
 pub mod upstream;
 

@@ -49,7 +49,7 @@ pub struct Control {
     pub ticks_per_second: u32,
     /// Connections that wait to be closed at the most, over all keys ([`ACTION_CLOSE`]).
     pub max_waiting: u32,
-    /// Number of the pass of the audit that is going on; 0: none.
+    /// Number of the pass of the audit that is going on, see [`crate::audit::LAST_PASS`]; 0: none.
     pub pass: u32,
     /// Number of the last pass that was begun. The programs do not read it.
     pub last_pass: u32,

@@ -1,6 +1,7 @@
 //! What a counted socket remembers, so that it is released from exactly what it was charged for.
 
 use crate::{
+    audit::LAST_PASS,
     key::{Connection, KeyFields, KeyShape, ZoneKey},
     policy::{MAX_LIMITS, MAX_SERVER_INDICES, MAX_ZONE_INDICES},
 };
@@ -93,15 +94,15 @@ pub struct Token {
     /// What the keys are made of.
     pub connection: Connection,
     /// Not 0: the socket has been charged, for whatever the policy asked, and is not closed yet.
-    pub is_counted: u32,
+    pub is_counted: u16,
     /// [`Token::EXCESS`] or 0.
-    pub flags: u32,
+    pub flags: u16,
+    /// The pass of the audit that has counted this connection, with [`Token::MEETING`] while it does; or
+    /// [`Token::LEFT`]. Changed atomically.
+    pub audited: u32,
     /// When the connection was established, in the clock of [`crate::event::Event::time_ns`]. 0: it
     /// was open before anybody counted, so nobody knows.
     pub opened_ns: u64,
-    /// The pass of the audit that has counted this connection, with [`Token::MEETING`] while it does; or
-    /// [`Token::LEFT`]. Changed atomically.
-    pub audited: u64,
     /// The slots held, in no order.
     pub charges: [Charge; MAX_CHARGES],
 }
@@ -109,11 +110,11 @@ pub struct Token {
 impl Token {
     /// The connection was established although a limit says no; it holds no slot and the daemon
     /// was asked to destroy it.
-    pub const EXCESS: u32 = 1;
+    pub const EXCESS: u16 = 1;
     /// In [`Self::audited`], beside the pass: it is just being counted.
-    pub const MEETING: u64 = 1 << 32;
+    pub const MEETING: u32 = 1 << 31;
     /// Value of [`Self::audited`]: closed while a pass was going on. It is not to be counted.
-    pub const LEFT: u64 = u64::MAX;
+    pub const LEFT: u32 = u32::MAX;
 }
 
 /// Value of the socket storage of the socket that refused attempts are brought to, and, by
@@ -134,7 +135,12 @@ pub const MAX_CANDIDATES: usize = 16_384;
 
 const _: () = assert!(size_of::<Charge>() == 8);
 const _: () = assert!(size_of::<Waiter>() == 16);
-const _: () = assert!(size_of::<Token>() == 64 + 8 * MAX_CHARGES);
+const _: () = assert!(size_of::<Token>() == 56 + 8 * MAX_CHARGES);
+// What the kernel allocates for a socket has 72 bytes before the value (include/linux/
+// bpf_local_storage.h, bpf_local_storage_elem and bpf_local_storage_data), and comes in powers of two.
+const _: () = assert!(72 + size_of::<Token>() <= 256);
+// No pass looks like one that is just meeting a connection, or like one that has left.
+const _: () = assert!(LAST_PASS & Token::MEETING == 0 && LAST_PASS | Token::MEETING != Token::LEFT);
 
 #[cfg(test)]
 mod tests {

@@ -197,19 +197,12 @@ impl No<'_> {
     #[inline(always)]
     fn count(&self, segment: &Segment, endpoint: Endpoint, policy: Policy) -> Option<Leave> {
         let counters = counters::of_zone(self.limit.zone)?;
-        let by_syn = Fingerprint::of_syn(segment, endpoint);
-        if attempts::is_known(by_syn) {
+        if attempts::is_repeated(Fingerprint::of_syn(segment, endpoint))
+            || segment.handshake == Handshake::Completion
+                && attempts::is_repeated(Fingerprint::of_completion(segment, endpoint))
+        {
             counters.retransmitted();
             return None;
-        }
-        attempts::remember(by_syn);
-        if segment.handshake == Handshake::Completion {
-            let by_completion = Fingerprint::of_completion(segment, endpoint);
-            if attempts::is_known(by_completion) {
-                counters.retransmitted();
-                return None;
-            }
-            attempts::remember(by_completion);
         }
         match self.entry {
             Some(entry) => {

@@ -118,9 +118,11 @@ pub struct ZoneStatus {
     pub excess: u64,
     /// Connections that hold no slot: no memory for their token, or other CPUs won every time.
     pub untracked: u64,
-    /// Slots whose entry was gone when they were given back.
+    /// Slots whose entry was gone when they were given back, or, in a zone with `on_full=evict`, when the
+    /// audit gave their connections new ones.
     pub evicted: u64,
-    /// Slots corrected by the audit.
+    /// Slots by which the audit has corrected counts, and, in a zone with `on_full=reject`, slots whose entry
+    /// was gone when it gave their connections new ones.
     pub drift: u64,
     /// Memory that the kernel charges for the zone's map, bytes.
     pub memory_bytes: u64,

@@ -53,13 +53,18 @@ const VERSIONS: [Version; 2] = [
             ),
             (
                 TOKEN,
-                "    pub flags: u32,\n",
-                "    pub flags: u32,\n    /// Of another version.\n    pub added: u64,\n",
+                "    pub opened_ns: u64,\n",
+                "    pub opened_ns: u64,\n    /// Of another version.\n    pub added: u64,\n",
             ),
             (
                 TOKEN,
+                "size_of::<Token>() == 56",
                 "size_of::<Token>() == 64",
-                "size_of::<Token>() == 72",
+            ),
+            (
+                TOKEN,
+                "72 + size_of::<Token>() <= 256",
+                "64 + size_of::<Token>() <= 256",
             ),
         ],
     },
@@ -70,10 +75,10 @@ const VERSIONS: [Version; 2] = [
             (ENTRY, "    pub occupancy: u64,\n", "    pub moved: u64,\n"),
             (
                 ENTRY,
-                "    pub rejected: u64,\n",
+                "    pub refusals: u64,\n",
                 "    pub occupancy: u64,\n",
             ),
-            (ENTRY, "    pub moved: u64,\n", "    pub rejected: u64,\n"),
+            (ENTRY, "    pub moved: u64,\n", "    pub refusals: u64,\n"),
             (COUNTERS, "    pub passed: u64,\n", "    pub moved: u64,\n"),
             (
                 COUNTERS,

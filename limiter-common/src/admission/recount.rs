@@ -26,32 +26,32 @@ use crate::{
 /// A connection begins while a pass goes on; before it takes its slots, and before anybody may see
 /// that it is counted.
 #[inline(always)]
-pub fn start(audited: impl Word, pass: u32) {
+pub fn start(audited: impl Word<u32>, pass: u32) {
     let found = audited.load();
     // Nobody else changes it: the walk passes by what is not counted.
-    audited.compare_exchange(found, pass.into());
+    audited.compare_exchange(found, pass);
 }
 
 /// The walk meets a connection. What is to be counted was read before this, and it was open then.
 /// Whether it is to be counted: nobody has, and it has not parted.
 #[inline(always)]
-pub fn meet(audited: impl Word, found: u64, pass: u32) -> bool {
-    let meeting = u64::from(pass) | Token::MEETING;
-    found as u32 != pass
+pub fn meet(audited: impl Word<u32>, found: u32, pass: u32) -> bool {
+    let meeting = pass | Token::MEETING;
+    found & !Token::MEETING != pass
         && found != Token::LEFT
         && audited.compare_exchange(found, meeting) == found
 }
 
 /// The walk has counted it. `false`: it has parted meanwhile, so the walk has collided.
 #[inline(always)]
-pub fn has_met(audited: impl Word, pass: u32) -> bool {
-    let meeting = u64::from(pass) | Token::MEETING;
-    audited.compare_exchange(meeting, pass.into()) == meeting
+pub fn has_met(audited: impl Word<u32>, pass: u32) -> bool {
+    let meeting = pass | Token::MEETING;
+    audited.compare_exchange(meeting, pass) == meeting
 }
 
 /// A connection is about to give its slots back. Those that were counted in this pass no longer count.
 #[inline(always)]
-pub fn part(zones: &impl Zones, audited: impl Word, token: &Token, pass: u32) {
+pub fn part(zones: &impl Zones, audited: impl Word<u32>, token: &Token, pass: u32) {
     // The walk may come by twice: to begin, and to end.
     let mut was = audited.load();
     for _ in 0..3 {
@@ -61,7 +61,7 @@ pub fn part(zones: &impl Zones, audited: impl Word, token: &Token, pass: u32) {
         }
         was = found;
     }
-    if was != u64::from(pass) {
+    if was != pass {
         return;
     }
     for index in 0..MAX_CHARGES {

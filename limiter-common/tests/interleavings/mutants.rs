@@ -8,7 +8,11 @@ use limiter_common::{
     key::ZoneKey,
 };
 
-use super::{slots, table::Table, words::Shared};
+use super::{
+    slots,
+    table::Table,
+    words::{Shared, SharedHalf},
+};
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +86,7 @@ impl<'a> View<'a> {
 
 impl<'a> Zone for View<'a> {
     type Word = Wrong<'a>;
+    type HalfWord = SharedHalf<'a>;
     type Entry = usize;
 
     fn find(self, key: &ZoneKey) -> Option<usize> {
@@ -106,8 +111,8 @@ impl<'a> Zone for View<'a> {
         self.wrong(self.table.occupancy(entry))
     }
 
-    fn waiting(self, entry: usize) -> Wrong<'a> {
-        self.wrong(self.table.waiting(entry))
+    fn waiting(self, entry: usize) -> SharedHalf<'a> {
+        self.table.waiting(entry)
     }
 
     fn recount(self, entry: usize) -> Wrong<'a> {

@@ -10,12 +10,12 @@ use limiter_common::{
     key::{Connection, KeyFields, KeyShape},
     token::{Charge, KeyRef, Token},
 };
-use loom::sync::atomic::AtomicU64;
+use loom::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::{
     alike::{BOUND, at_once, connection, explore, key, task},
     table::{Settings, Table},
-    words::Shared,
+    words::{Shared, SharedHalf},
 };
 
 const PASS: u32 = 5;
@@ -42,7 +42,7 @@ struct Scene {
 /// A token, each field that the walk reads as a word of its own.
 #[derive(Default)]
 struct Socket {
-    audited: AtomicU64,
+    audited: AtomicU32,
     is_counted: AtomicU64,
     /// Generation plus the number of the key.
     charge: AtomicU64,
@@ -66,7 +66,7 @@ impl Scene {
             charge,
         } = &self.sockets[socket];
         if pass != 0 && self.mistake != Mistake::StartsLate {
-            start(Shared(audited), pass);
+            start(SharedHalf(audited), pass);
         }
         Shared(is_counted).store(1);
         let slot = admission::take(&self.table, &key(number), 9, Mode::Enforce);
@@ -79,7 +79,7 @@ impl Scene {
         Shared(charge).store(word(held, number));
         if pass != 0 {
             if self.mistake == Mistake::StartsLate {
-                start(Shared(audited), pass);
+                start(SharedHalf(audited), pass);
             }
             assert!(self.count_again(&connection(number), held, pass));
         }
@@ -99,7 +99,7 @@ impl Scene {
         };
         token.charges[0] = held;
         if self.mistake != Mistake::PartsInSilence {
-            part(self, Shared(audited), &token, PASS);
+            part(self, SharedHalf(audited), &token, PASS);
         }
         Shared(charge).store(0);
         assert!(self.release(&token.connection, held.key, held.generation));
@@ -113,14 +113,14 @@ impl Scene {
             is_counted,
             charge,
         } = &self.sockets[socket];
-        let found = Shared(audited).load();
+        let found = SharedHalf(audited).load();
         let is_counted = Shared(is_counted).load() != 0;
         let (held, number) = from_word(Shared(charge).load());
-        let met = is_counted && meet(Shared(audited), found, PASS);
+        let met = is_counted && meet(SharedHalf(audited), found, PASS);
         if met && held.generation != 0 {
             self.count_again(&connection(number), held, PASS);
         }
-        if met && !has_met(Shared(audited), PASS) {
+        if met && !has_met(SharedHalf(audited), PASS) {
             self.has_collided.store(true, Ordering::Relaxed);
         }
     }

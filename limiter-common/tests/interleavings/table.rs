@@ -14,16 +14,16 @@ use limiter_common::{
     entry::{Occupancy, Recount},
     key::ZoneKey,
 };
-use loom::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 
-use super::words::Shared;
+use super::words::{Shared, SharedHalf};
 
 /// The map and the state of one zone.
 pub struct Table {
     /// The key's element plus one; 0: it has none.
     buckets: Vec<AtomicU64>,
     occupancies: Vec<AtomicU64>,
-    waiting: Vec<AtomicU64>,
+    waiting: Vec<AtomicU32>,
     recounts: Vec<AtomicU64>,
     live_recount: AtomicU64,
     slot_recount: AtomicU64,
@@ -80,7 +80,7 @@ impl Table {
         Self {
             buckets: words(keys),
             occupancies: words(elements),
-            waiting: words(elements),
+            waiting: (0..elements).map(|_| AtomicU32::new(0)).collect(),
             recounts: words(elements),
             live_recount: AtomicU64::new(0),
             slot_recount: AtomicU64::new(0),
@@ -201,6 +201,7 @@ fn number(key: &ZoneKey) -> usize {
 
 impl<'a> Zone for &'a Table {
     type Word = Shared<'a>;
+    type HalfWord = SharedHalf<'a>;
     type Entry = usize;
 
     fn find(self, key: &ZoneKey) -> Option<usize> {
@@ -214,7 +215,7 @@ impl<'a> Zone for &'a Table {
             return false;
         };
         Shared(&self.occupancies[element]).store(occupancy.word());
-        Shared(&self.waiting[element]).store(0);
+        self.waiting[element].swap(0, SeqCst);
         Shared(&self.recounts[element]).store(0);
         let linked = self.buckets[key].compare_exchange(0, element as u64 + 1, SeqCst, SeqCst);
         if linked.is_err() {
@@ -231,8 +232,8 @@ impl<'a> Zone for &'a Table {
         Shared(&self.occupancies[entry])
     }
 
-    fn waiting(self, entry: usize) -> Shared<'a> {
-        Shared(&self.waiting[entry])
+    fn waiting(self, entry: usize) -> SharedHalf<'a> {
+        SharedHalf(&self.waiting[entry])
     }
 
     fn recount(self, entry: usize) -> Shared<'a> {

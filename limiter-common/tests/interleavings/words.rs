@@ -1,7 +1,7 @@
 //! Words between CPUs.
 
 use limiter_common::admission::Word;
-use loom::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 
 /// A word as the BPF machine has it: every access is one step, and all CPUs see all steps in the
 /// same order.
@@ -21,6 +21,26 @@ impl Word for Shared<'_> {
     }
 
     fn fetch_add(self, n: u64) -> u64 {
+        self.0.fetch_add(n, SeqCst)
+    }
+}
+
+/// The same of 32 bits.
+#[derive(Clone, Copy)]
+pub struct SharedHalf<'a>(pub &'a AtomicU32);
+
+impl Word<u32> for SharedHalf<'_> {
+    fn load(self) -> u32 {
+        self.0.fetch_add(0, SeqCst)
+    }
+
+    fn compare_exchange(self, current: u32, new: u32) -> u32 {
+        self.0
+            .compare_exchange(current, new, SeqCst, SeqCst)
+            .unwrap_or_else(|was| was)
+    }
+
+    fn fetch_add(self, n: u32) -> u32 {
         self.0.fetch_add(n, SeqCst)
     }
 }

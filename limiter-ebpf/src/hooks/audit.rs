@@ -91,7 +91,7 @@ pub fn parts(policy: Policy, token: &mut Token) {
 }
 
 #[inline(always)]
-fn audited(token: &mut Token) -> AtomicWord {
+fn audited(token: &mut Token) -> AtomicWord<u32> {
     // SAFETY: an aligned word of a map value.
     unsafe { AtomicWord::new(&raw mut token.audited) }
 }

@@ -89,10 +89,8 @@ fn attempt(ctx: *mut xdp_md, segment: &Segment) -> Early {
     if server.dry_run != 0 {
         return Early::DryRun;
     }
-    // SAFETY: the kernel gives a valid context.
-    let interface = unsafe { (&raw const (*ctx).ingress_ifindex).read_volatile() };
     let resets = server.action == ACTION_RESET;
-    if resets && !interfaces::can_transmit(interface) {
+    if resets && !interfaces::can_transmit(interface(ctx)) {
         // The network stack can answer.
         return Early::WithinLimits;
     }
@@ -103,6 +101,13 @@ fn attempt(ctx: *mut xdp_md, segment: &Segment) -> Early {
         return Early::Answered;
     }
     Early::Refused
+}
+
+/// The one that the frame came from.
+#[inline(always)]
+fn interface(ctx: *mut xdp_md) -> u32 {
+    // SAFETY: the kernel gives a valid context.
+    unsafe { (&raw const (*ctx).ingress_ifindex).read_volatile() }
 }
 
 /// Makes the frame a RST to its sender; 0 if it contradicts itself: nobody waits for an answer to

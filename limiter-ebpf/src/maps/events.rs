@@ -15,6 +15,7 @@ use limiter_common::{
     event::{EVENT_NUMBER, Event, Excess, NUMBERS},
     hash::{finish, mix},
     key::ZoneKey,
+    refusals::{self, Moment},
 };
 
 use crate::{
@@ -62,30 +63,32 @@ pub struct Leave {
 /// of this CPU. A refusal without leave is counted as suppressed.
 #[inline(always)]
 pub fn leave_for_entry(entry: Entry, policy: Policy) -> Option<Leave> {
-    let refused_before = entry.rejected().fetch_add(1);
-    leave_for(refused_before, entry.last_event(), entry.reported(), policy)
+    let before = refusals::count(entry.refusals());
+    let counters = counters()?;
+    let now = ticks();
+    let moment = Moment::of(now);
+    let granted = before.last_event.is_past(moment, policy.ticks_per_second)
+        && take_from_cpu_budget(refused(counters), now, policy)
+        && refusals::claim(entry.refusals(), before.last_event, moment);
+    if !granted {
+        suppressed(counters);
+        return None;
+    }
+    Some(Leave {
+        suppressed: refusals::tell(entry.reported(), before),
+    })
 }
 
 /// The same for a server of an upstream.
 #[inline(always)]
 pub fn leave_for_upstream(state: State, policy: Policy) -> Option<Leave> {
     let refused_before = state.attempts().fetch_add(1);
-    leave_for(refused_before, state.last_event(), state.reported(), policy)
-}
-
-/// One a second, within the budget of this CPU.
-#[inline(always)]
-fn leave_for(
-    refused_before: u64,
-    last_event: AtomicWord,
-    reported: AtomicWord,
-    policy: Policy,
-) -> Option<Leave> {
+    let (last_event, reported) = (state.last_event(), state.reported());
     let now = ticks();
     let counters = counters()?;
     let last = last_event.load();
     let granted = now.saturating_sub(last) >= policy.ticks_per_second
-        && take_from_cpu_budget(refusals(counters), now, policy)
+        && take_from_cpu_budget(refused(counters), now, policy)
         && last_event.compare_exchange(last, now) == last;
     if !granted {
         suppressed(counters);
@@ -110,7 +113,7 @@ pub fn leave_for_exhausted(zone: u16, key: &ZoneKey, policy: Policy) -> Option<L
     unsafe {
         let same = (*budget).tag == tag;
         if same && now.saturating_sub((*budget).last_event) < policy.ticks_per_second
-            || !take_from_cpu_budget(refusals(counters), now, policy)
+            || !take_from_cpu_budget(refused(counters), now, policy)
         {
             if same {
                 AtomicWord::new(&raw mut (*budget).suppressed).add(1);
@@ -204,7 +207,7 @@ struct Window {
 }
 
 #[inline(always)]
-fn refusals(counters: *mut EventCounters) -> Window {
+fn refused(counters: *mut EventCounters) -> Window {
     // SAFETY: fields of a map value.
     unsafe {
         Window {

@@ -80,14 +80,10 @@ impl admission::Zones for Zones {
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn limiter_take(connection: *const Connection, key: u32, number: u32, mode: u32) -> u64 {
-    let key = KeyRef::from_word(key);
     // SAFETY: the verifier has checked that the pointer is to a connection or null.
-    let (Some(zone), Some(connection)) =
-        (zone_at(key.zone().into()), unsafe { connection.as_ref() })
-    else {
+    let Some((zone, key)) = place(key, unsafe { connection.as_ref() }) else {
         return Slot::Contended.to_word();
     };
-    let key = key.key(connection);
     admission::take(zone, &key, number, Mode::from_number(mode)).to_word()
 }
 
@@ -95,14 +91,11 @@ extern "C" fn limiter_take(connection: *const Connection, key: u32, number: u32,
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn limiter_release(connection: *const Connection, key: u32, generation: u32) -> u32 {
-    let key = KeyRef::from_word(key);
     // SAFETY: as above.
-    let (Some(zone), Some(connection)) =
-        (zone_at(key.zone().into()), unsafe { connection.as_ref() })
-    else {
+    let Some((zone, key)) = place(key, unsafe { connection.as_ref() }) else {
         return 0;
     };
-    admission::release(zone, &key.key(connection), generation).into()
+    admission::release(zone, &key, generation).into()
 }
 
 /// [`admission::count_again`]; `key` is a [`KeyRef`], 0 is `false`.
@@ -181,23 +174,16 @@ pub struct Zone {
 pub struct Entry(*mut ZoneEntry);
 
 impl Entry {
-    /// [`ZoneEntry::rejected`]
+    /// [`ZoneEntry::refusals`]
     #[inline(always)]
-    pub fn rejected(self) -> AtomicWord {
+    pub fn refusals(self) -> AtomicWord {
         // SAFETY: an aligned word of a map value.
-        unsafe { AtomicWord::new(&raw mut (*self.0).rejected) }
-    }
-
-    /// [`ZoneEntry::last_event`]
-    #[inline(always)]
-    pub fn last_event(self) -> AtomicWord {
-        // SAFETY: as above.
-        unsafe { AtomicWord::new(&raw mut (*self.0).last_event) }
+        unsafe { AtomicWord::new(&raw mut (*self.0).refusals) }
     }
 
     /// [`ZoneEntry::reported`]
     #[inline(always)]
-    pub fn reported(self) -> AtomicWord {
+    pub fn reported(self) -> AtomicWord<u32> {
         // SAFETY: as above.
         unsafe { AtomicWord::new(&raw mut (*self.0).reported) }
     }
@@ -214,6 +200,7 @@ impl Zone {
 
 impl admission::Zone for Zone {
     type Word = AtomicWord;
+    type HalfWord = AtomicWord<u32>;
     type Entry = Entry;
 
     #[inline(always)]
@@ -230,8 +217,7 @@ impl admission::Zone for Zone {
             ..ZoneEntry::default()
         };
         if let Some(past) = self.past(key) {
-            entry.rejected = past.rejected().load();
-            entry.last_event = past.last_event().load();
+            entry.refusals = past.refusals().load();
             entry.reported = past.reported().load();
         }
         let key = core::ptr::from_ref(key).cast();
@@ -253,7 +239,7 @@ impl admission::Zone for Zone {
     }
 
     #[inline(always)]
-    fn waiting(self, entry: Entry) -> AtomicWord {
+    fn waiting(self, entry: Entry) -> AtomicWord<u32> {
         // SAFETY: as above.
         unsafe { AtomicWord::new(&raw mut (*entry.0).waiting) }
     }

@@ -38,8 +38,8 @@ impl TopKeys {
     pub fn offer(&mut self, key: ZoneKey, entry: &ZoneEntry) {
         let connections = u64::from(Occupancy::from_word(entry.occupancy).connections);
         let (first, second) = match self.by {
-            TopBy::Connections => (connections, entry.rejected),
-            TopBy::Rejected => (entry.rejected, connections),
+            TopBy::Connections => (connections, entry.rejected()),
+            TopBy::Rejected => (entry.rejected(), connections),
         };
         if first == 0 || self.most == 0 {
             return;

@@ -20,8 +20,9 @@ use tokio::io::{Interest, unix::AsyncFd};
 use super::{
     error::{Context, KernelError},
     held_syns::Sender,
+    machine::seed as random,
     netns,
-    policy::{seed as random, take},
+    policy::take,
     raw::{Raw, read_record},
     sock_diag,
 };

@@ -96,6 +96,9 @@ impl HolderReader {
         netns::in_each(|namespace| {
             let listed = each_stored(self.tokens.as_fd(), |stored: Stored<Token>| {
                 let token = stored.value;
+                if token.is_counted == 0 {
+                    return;
+                }
                 let holder = Holder {
                     cookie: stored.cookie,
                     netns: namespace.id.1,
@@ -106,7 +109,7 @@ impl HolderReader {
                 };
                 // A policy may have left nothing of what one before it had charged.
                 let is_one = holder.lost_a_race() || holder.slots().next().is_some();
-                if token.is_counted != 0 && is_one && met.insert(stored.cookie) {
+                if is_one && met.insert(stored.cookie) {
                     holders.push(holder);
                 }
             });

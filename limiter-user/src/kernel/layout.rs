@@ -91,10 +91,10 @@ mod tests {
         }
         let zones = &maps["ZONES"];
         assert!(zones.contains("occupancy@0 "), "{zones}");
-        assert!(zones.contains("rejected@64 "), "{zones}");
+        assert!(zones.contains("refusals@64 "), "{zones}");
         let tokens = &maps["TOKENS"];
         assert!(tokens.contains("opened_ns@384 "), "{tokens}");
-        assert!(tokens.contains("charges@512 "), "{tokens}");
+        assert!(tokens.contains("charges@448 "), "{tokens}");
     }
 
     #[test]
@@ -104,9 +104,9 @@ mod tests {
         let mut swapped = maps.clone();
         let zones = swapped.get_mut("ZONES").expect("a map");
         *zones = zones
-            .replace("rejected@64 ", "x@64 ")
-            .replace("last_event@128 ", "rejected@128 ")
-            .replace("x@64 ", "last_event@64 ");
+            .replace("refusals@64 ", "x@64 ")
+            .replace("recount@128 ", "refusals@128 ")
+            .replace("x@64 ", "recount@64 ");
         let after = of(&swapped);
         assert_ne!(after.all, before.all);
         assert_eq!(after.counters, before.counters);

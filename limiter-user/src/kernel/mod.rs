@@ -13,6 +13,7 @@
 //! | `attachment` | what is attached where |
 //! | `compile` | from the checked policy to the values of the policy maps |
 //! | `policy` | the policy maps: two halves, one switch |
+//! | `machine` | what the programs are told of this machine |
 //! | `networks` | client networks that are treated otherwise |
 //! | `zones` | the zones' maps and counters |
 //! | `upstreams` | the servers of upstreams |
@@ -53,6 +54,7 @@ mod layout;
 mod left;
 mod link;
 mod listening;
+mod machine;
 mod netns;
 mod networks;
 mod object;

@@ -12,16 +12,16 @@ use aya::{
 };
 use limiter_common::{
     addr::Addr,
+    audit::LAST_PASS,
     names::{MAP_CONTROL, MAP_LISTENERS, MAP_NETWORKS, MAP_PORTS, MAP_SERVERS, MAP_UPSTREAMS},
     policy::{Control, Halves, ListenerKey, MAX_SERVER_INDICES, PORTS, PortEntry, ServerPolicy},
     upstream::{UpstreamKey, UpstreamServer},
 };
 
-use nix::sys::resource::{Resource, getrlimit};
-
 use super::{
     compile::Compiled,
     error::{Context, KernelError},
+    machine::{max_waiting, seed, ticks_per_second},
     networks::NetworkMap,
     raw::Raw,
     syscall::read_words,
@@ -181,7 +181,10 @@ impl PolicyMaps {
     /// A pass of the audit begins; its number.
     pub(super) fn begin_pass(&mut self) -> Result<u32, KernelError> {
         // 0 is none.
-        let pass = self.switches.last_pass.wrapping_add(1).max(1);
+        let pass = match self.switches.last_pass {
+            LAST_PASS.. => 1,
+            last => last + 1,
+        };
         self.set_switches(Control {
             pass,
             last_pass: pass,
@@ -293,34 +296,4 @@ where
         .ok_or_else(|| KernelError::new("find map", name, "the object does not have it"))?
         .try_into()
         .context("find map", name)
-}
-
-/// The kernel's own clock rate: what a coarse clock resolves is one tick
-/// (kernel/time/posix-timers.c, posix_get_coarse_res).
-fn ticks_per_second() -> Result<u32, KernelError> {
-    const NS_PER_SECOND: i64 = 1_000_000_000;
-    let clock = nix::time::ClockId::CLOCK_MONOTONIC_COARSE;
-    let tick = clock
-        .res()
-        .context("read the resolution of", "the coarse clock")?;
-    // Rounded: a tick of 300 Hz is no whole number of ns.
-    Ok(((NS_PER_SECOND + tick.tv_nsec() / 2) / tick.tv_nsec().max(1)) as u32)
-}
-
-/// Refused connections may take half of our descriptors.
-fn max_waiting() -> Result<u32, KernelError> {
-    const MOST: u64 = 8_192;
-    let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).context("read", "RLIMIT_NOFILE")?;
-    Ok((soft / 2).min(MOST) as u32)
-}
-
-/// From the kernel's generator.
-pub(super) fn seed() -> Result<u64, KernelError> {
-    use std::io::Read;
-    const SOURCE: &str = "/dev/urandom";
-    let mut seed = [0; 8];
-    std::fs::File::open(SOURCE)
-        .and_then(|mut source| source.read_exact(&mut seed))
-        .context("read", SOURCE)?;
-    Ok(u64::from_ne_bytes(seed))
 }

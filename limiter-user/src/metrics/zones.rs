@@ -58,12 +58,12 @@ pub(super) fn families(zones: &[ZoneStatus]) -> Vec<MetricFamily> {
         ),
         counter(
             "limiter_zone_evicted_total",
-            "Slots whose key was gone when they were given back.",
+            "Slots whose key was gone when they were given back, or, with on_full=evict, when they were audited.",
             each(|zone| zone.evicted as f64),
         ),
         counter(
             "limiter_zone_drift_total",
-            "Slots that were counted wrongly, and corrected.",
+            "Slots that were counted wrongly, and corrected; with on_full=reject also those whose key was gone.",
             each(|zone| zone.drift as f64),
         ),
         gauge(

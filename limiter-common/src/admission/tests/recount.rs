@@ -2,7 +2,7 @@
 
 use std::sync::{
     Mutex,
-    atomic::{AtomicBool, AtomicU64},
+    atomic::{AtomicBool, AtomicU32, AtomicU64},
 };
 
 use super::*;
@@ -13,7 +13,7 @@ const PASS: u32 = 7;
 /// As the programs see it: the word apart, the rest changed by its owner alone.
 #[derive(Default)]
 struct Shared {
-    audited: AtomicU64,
+    audited: AtomicU32,
     /// None: not counted.
     token: Mutex<Option<Token>>,
 }
@@ -220,45 +220,54 @@ fn a_correction_is_for_one_life_of_the_key_and_never_goes_below_zero() {
     assert_eq!(word.load(SeqCst), 2);
 }
 
+/// A walk through connections that come and go. `false`: it has collided, so the counts prove nothing;
+/// else they agree.
+fn walk_through_a_crowd(pass: u32) -> bool {
+    const CROWD: usize = 64;
+    let zones = tables();
+    let crowd: Vec<Shared> = (0..CROWD).map(|_| Shared::default()).collect();
+    for (n, one) in (0..).zip(&crowd).step_by(2) {
+        one.open(&zones, n % 4, 0);
+    }
+    let done = AtomicBool::new(false);
+    let mut clean = true;
+    thread::scope(|scope| {
+        for part in crowd.chunks(CROWD / 4) {
+            let (zones, done) = (&zones, &done);
+            scope.spawn(move || {
+                let mut is_open: Vec<bool> = (0..part.len()).map(|n| n % 2 == 0).collect();
+                let mut came = 0;
+                while !done.load(SeqCst) {
+                    for (n, one) in part.iter().enumerate() {
+                        if is_open[n] {
+                            one.close(zones, pass);
+                        } else {
+                            one.open(zones, came % 4, pass);
+                            came += 1;
+                        }
+                        is_open[n] = !is_open[n];
+                    }
+                }
+            });
+        }
+        for _ in 0..10 {
+            for one in &crowd {
+                clean &= one.visit(&zones, pass);
+            }
+        }
+        done.store(true, SeqCst);
+    });
+    if clean {
+        must_agree(&zones, pass);
+    }
+    clean
+}
+
 #[test]
 fn counts_agree_after_a_walk_through_a_crowd() {
-    const CROWD: usize = 64;
-    for pass in 1..=20 {
-        let zones = tables();
-        let crowd: Vec<Shared> = (0..CROWD).map(|_| Shared::default()).collect();
-        for (n, one) in (0..).zip(&crowd).step_by(2) {
-            one.open(&zones, n % 4, 0);
-        }
-        let done = AtomicBool::new(false);
-        let mut clean = true;
-        thread::scope(|scope| {
-            for part in crowd.chunks(CROWD / 4) {
-                let (zones, done) = (&zones, &done);
-                scope.spawn(move || {
-                    let mut is_open: Vec<bool> = (0..part.len()).map(|n| n % 2 == 0).collect();
-                    let mut came = 0;
-                    while !done.load(SeqCst) {
-                        for (n, one) in part.iter().enumerate() {
-                            if is_open[n] {
-                                one.close(zones, pass);
-                            } else {
-                                one.open(zones, came % 4, pass);
-                                came += 1;
-                            }
-                            is_open[n] = !is_open[n];
-                        }
-                    }
-                });
-            }
-            for _ in 0..10 {
-                for one in &crowd {
-                    clean &= one.visit(&zones, pass);
-                }
-            }
-            done.store(true, SeqCst);
-        });
-        if clean {
-            must_agree(&zones, pass);
-        }
-    }
+    const CLEAN: usize = 20;
+    // On two CPUs half of the passes are clean, fewer on more, and nearly all if others keep them busy.
+    const MOST: u32 = 2_000;
+    let clean = (1..=MOST).filter(|pass| walk_through_a_crowd(*pass));
+    assert_eq!(clean.take(CLEAN).count(), CLEAN, "of {MOST} passes");
 }

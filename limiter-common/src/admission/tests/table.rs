@@ -6,7 +6,7 @@ use std::{
     collections::HashMap,
     sync::{
         Mutex,
-        atomic::{AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicU32, AtomicU64, Ordering::SeqCst},
     },
     vec::Vec,
 };
@@ -31,10 +31,24 @@ impl Word for &AtomicU64 {
     }
 }
 
+impl Word<u32> for &AtomicU32 {
+    fn load(self) -> u32 {
+        AtomicU32::load(self, SeqCst)
+    }
+
+    fn compare_exchange(self, current: u32, new: u32) -> u32 {
+        AtomicU32::compare_exchange(self, current, new, SeqCst, SeqCst).unwrap_or_else(|was| was)
+    }
+
+    fn fetch_add(self, n: u32) -> u32 {
+        AtomicU32::fetch_add(self, n, SeqCst)
+    }
+}
+
 /// A zone whose elements are reused at once, as those of a preallocated BPF map are.
 pub struct Table {
     pub(super) occupancies: Vec<AtomicU64>,
-    pub(super) waiting: Vec<AtomicU64>,
+    pub(super) waiting: Vec<AtomicU32>,
     pub(super) recounts: Vec<AtomicU64>,
     pub(super) index: Mutex<Index>,
     pub(super) live_recount: AtomicU64,
@@ -58,7 +72,7 @@ impl Table {
         let elements = (capacity + idle + 64) as usize;
         Self {
             occupancies: (0..elements).map(|_| AtomicU64::new(0)).collect(),
-            waiting: (0..elements).map(|_| AtomicU64::new(0)).collect(),
+            waiting: (0..elements).map(|_| AtomicU32::new(0)).collect(),
             recounts: (0..elements).map(|_| AtomicU64::new(0)).collect(),
             index: Mutex::new(Index {
                 places: HashMap::new(),
@@ -95,6 +109,7 @@ impl Table {
 
 impl<'a> Zone for &'a Table {
     type Word = &'a AtomicU64;
+    type HalfWord = &'a AtomicU32;
     type Entry = usize;
 
     fn find(self, key: &ZoneKey) -> Option<usize> {
@@ -132,7 +147,7 @@ impl<'a> Zone for &'a Table {
         &self.occupancies[entry]
     }
 
-    fn waiting(self, entry: usize) -> &'a AtomicU64 {
+    fn waiting(self, entry: usize) -> &'a AtomicU32 {
         &self.waiting[entry]
     }
 

@@ -52,11 +52,11 @@ attach interface eth0 mode=auto;           # name: limiter.conf:10; mode: defaul
 attach cgroup /a;                          # limiter.conf:11
 attach interface eth1 mode=native;         # limiter.conf:12
 
-# room for 512 keys, takes 143.5 KiB of kernel memory
+# room for 512 keys, takes 128.5 KiB of kernel memory
 limit_conn_zone $remote_addr zone=a:32k v4_prefix=24 v6_prefix=128 on_full=evict;  \
 # key, name, size, v4_prefix: limiter.conf:2; v6_prefix: default; on_full: limiter.conf:3
 
-# room for 16384 keys, takes 2.8 MiB of kernel memory
+# room for 16384 keys, takes 2.4 MiB of kernel memory
 limit_conn_zone $server_port zone=port:1m on_full=reject;  \
 # key, name, size: limiter.conf:4; on_full: default
 

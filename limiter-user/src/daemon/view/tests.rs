@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use limiter_common::{
     entry::{Occupancy, ZoneEntry},
     key::{Connection, KeyShape},
+    refusals::{Moment, Refusals},
 };
 
 use super::{policy as policy_status, *};
@@ -78,9 +79,13 @@ pub(in crate::daemon) fn entry(connections: u32, rejected: u64) -> ZoneEntry {
         generation: 7,
         connections,
     };
+    let refusals = Refusals {
+        count: rejected,
+        last_event: Moment::NEVER,
+    };
     ZoneEntry {
         occupancy: occupancy.word(),
-        rejected,
+        refusals: refusals.word(),
         ..ZoneEntry::default()
     }
 }
@@ -111,7 +116,7 @@ fn a_policy_shows_what_it_would_make() {
     let status = policy_status(&policy(), Origins::default(), 2);
     assert_eq!(status.zones[1].key, "$server_name$server_port");
     assert_eq!(status.zones[1].capacity, 163_840);
-    assert_eq!(status.zones[1].memory_bytes, 27_921_408);
+    assert_eq!(status.zones[1].memory_bytes, 24_515_584);
     assert_eq!(status.cgroups, ["/sys/fs/cgroup/web.slice"]);
     assert!(status.interfaces.is_empty());
     assert_eq!(status.error_log, "stderr");

@@ -158,24 +158,32 @@ impl AuditPass {
                 differences.push(of_zone(ENTRIES, clamp(counted)));
             }
         }
+        self.look_again(index, keys, &mut differences)?;
+        Ok(CountedZone {
+            index,
+            count,
+            differences,
+            evicts: before.evicts != 0,
+            capacity: before.capacity,
+        })
+    }
+
+    /// Looks again at what differs. What does not do so every time, in the same direction, is left out or
+    /// becomes 0; of the rest each is the smallest that was seen.
+    fn look_again(
+        &self,
+        index: u16,
+        keys: &KeyReader,
+        differences: &mut Vec<Correction>,
+    ) -> Result<(), KernelError> {
         for _ in 1..LOOKS {
             differences.retain(|it| it.difference != 0);
             if differences.is_empty() {
                 break;
             }
             sleep(BETWEEN_LOOKS);
-            for difference in &mut differences {
-                let now = match difference.count {
-                    CONNECTIONS => {
-                        let entry = keys.entry(&difference.key)?;
-                        let found = entry.map(|entry| self.look(&entry));
-                        let same = found.filter(|it| it.generation == difference.generation);
-                        same.map_or(0, |it| it.difference)
-                    }
-                    SLOTS => self.slots(index)?,
-                    LIVE => self.live(&self.shared.state(index)?),
-                    _ => difference.difference,
-                };
+            for difference in &mut *differences {
+                let now = self.difference(index, keys, difference)?;
                 difference.difference = if now.signum() == difference.difference.signum() {
                     smaller(now, difference.difference)
                 } else {
@@ -183,12 +191,27 @@ impl AuditPass {
                 };
             }
         }
-        Ok(CountedZone {
-            index,
-            count,
-            differences,
-            evicts: before.evicts != 0,
-            capacity: before.capacity,
+        Ok(())
+    }
+
+    /// By how much a count that differed does so now.
+    fn difference(
+        &self,
+        index: u16,
+        keys: &KeyReader,
+        before: &Correction,
+    ) -> Result<Difference, KernelError> {
+        Ok(match before.count {
+            CONNECTIONS => {
+                let entry = keys.entry(&before.key)?;
+                let found = entry.map(|entry| self.look(&entry));
+                let same = found.filter(|it| it.generation == before.generation);
+                same.map_or(0, |it| it.difference)
+            }
+            SLOTS => self.slots(index)?,
+            LIVE => self.live(&self.shared.state(index)?),
+            // `ENTRIES` was told when no key came or went, and is not told again.
+            _ => before.difference,
         })
     }
 

@@ -89,20 +89,13 @@ fn a_count_that_is_too_high_is_corrected_in_the_second_pass() {
 
 #[test]
 fn a_count_that_is_too_low_is_corrected_in_the_second_pass() {
-    let scene = Scene::new();
-    scene.map.set_connections(&scene.map.only_key(), 1);
-    assert_eq!(audit_zone(&scene.limiter).suspected, 5);
-    assert_eq!(audit_zone(&scene.limiter).corrected, 5);
-    scene.must_be_right(5);
-}
-
-#[test]
-fn a_count_of_nothing_while_connections_are_open_is_corrected() {
-    let scene = Scene::new();
-    scene.map.set_connections(&scene.map.only_key(), 0);
-    assert_eq!(audit_zone(&scene.limiter).suspected, 6);
-    assert_eq!(audit_zone(&scene.limiter).corrected, 6);
-    scene.must_be_right(6);
+    for (count, missing) in [(1, 5), (0, 6)] {
+        let scene = Scene::new();
+        scene.map.set_connections(&scene.map.only_key(), count);
+        assert_eq!(audit_zone(&scene.limiter).suspected, missing);
+        assert_eq!(audit_zone(&scene.limiter).corrected, missing);
+        scene.must_be_right(missing);
+    }
 }
 
 #[test]

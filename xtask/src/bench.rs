@@ -38,6 +38,13 @@ enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// limiter beside nftables, iptables, nginx, HAProxy, and beside no limiter (root)
+    #[command(disable_help_flag = true)]
+    Peers {
+        /// Passed on; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// What the daemon costs while more events are offered than anybody can read (root)
     #[command(disable_help_flag = true)]
     Events {
@@ -54,6 +61,7 @@ pub fn run_task(args: &Args) -> Result<()> {
         Bench::Kernel { arguments } => ("kernel_cost", arguments),
         Bench::Read { arguments } => ("read_cost", arguments),
         Bench::Start { arguments } => ("start_cost", arguments),
+        Bench::Peers { arguments } => ("peers", arguments),
         Bench::Events { arguments } => ("event_cost", arguments),
     };
     let cargo = |subcommand: &str| {

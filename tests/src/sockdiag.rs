@@ -134,6 +134,19 @@ pub fn count(netns: &NetNs, port: u16) -> u64 {
     connections(netns, port).len() as u64
 }
 
+/// How many sockets of clients and servers of `port` there are that something may come of yet: what is
+/// open, and half-open handshakes.
+pub fn unfinished(netns: &NetNs, port: u16) -> usize {
+    let is_of_port = |it: &TcpSocket| it.local.port() == port || it.remote.port() == port;
+    let is_over =
+        |it: &TcpSocket| it.remnant || matches!(it.state, state::LISTEN | state::TIME_WAIT);
+    let sockets = dump(netns);
+    sockets
+        .iter()
+        .filter(|it| is_of_port(it) && !is_over(it))
+        .count()
+}
+
 /// Destroys a socket from outside, as `ss --kill` does.
 ///
 /// # Errors

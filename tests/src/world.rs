@@ -140,6 +140,11 @@ impl World {
         (waiting.len(), held)
     }
 
+    /// Sockets of either side that have not come to their end: half-open handshakes too.
+    pub fn unfinished_at(&self, port: u16) -> usize {
+        sockdiag::unfinished(&self.netns, port)
+    }
+
     /// Connections to `port` that the kernel says are open.
     pub fn open_at(&self, port: u16) -> u64 {
         sockdiag::count(&self.netns, port)

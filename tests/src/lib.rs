@@ -16,6 +16,7 @@
 //! Tap       whole Ethernet frames, built by frame
 //! Veth      clients on another host
 //! syn_flood SYNs from a raw socket, as fast as it can
+//! Hardware  what figures depend on
 //! test_run  the limiter's program on bytes
 //! User      somebody else than root
 //! multipath further paths of MPTCP connections
@@ -41,6 +42,7 @@ pub mod event_load;
 pub mod figures;
 pub mod foreign_xdp;
 pub mod frame;
+pub mod hardware;
 pub mod http;
 pub mod interface;
 pub mod limiter;

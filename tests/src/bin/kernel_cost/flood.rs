@@ -252,8 +252,13 @@ impl Counts {
             Turn::Drop | Turn::Limiter => self.in_stack <= few,
             Turn::Cgroup => self.in_stack >= most,
         };
+        // The sender is several times as fast as the stack: most of its frames find the device's ring full.
+        let least_received = match turn {
+            Turn::Drop | Turn::Limiter => sent / 2,
+            Turn::Cgroup => sent / 20,
+        };
         ensure!(
-            self.received >= sent / 2 && is_refused && is_in_stack,
+            self.received >= least_received && is_refused && is_in_stack,
             "of {sent} SYNs {} were received, {} got into the stack, {} were refused as new \
              attempts, {} as repeated ones",
             self.received,

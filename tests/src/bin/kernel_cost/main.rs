@@ -23,7 +23,6 @@
 //! | [`flood`], [`sender`] | SYNs per second through a cable |
 //! | [`figure`] | from samples to figures |
 //! | [`report`] | the table and the JSON |
-//! | [`machine`] | where it was measured |
 
 mod bpf;
 mod cables;
@@ -33,7 +32,6 @@ mod flood;
 mod frames;
 mod keys;
 mod kinds;
-mod machine;
 mod pairs;
 mod renewal;
 mod report;
@@ -47,6 +45,7 @@ use std::net::Ipv4Addr;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
+use tests::hardware::Hardware;
 
 use self::{
     client::{Client, Peer},
@@ -143,7 +142,7 @@ fn main() -> Result<()> {
     eprintln!("measuring: floods");
     let floods = flood::measure()?;
     Report {
-        machine: machine::Machine::here()?,
+        machine: Hardware::here()?,
         columns,
         floods,
     }

@@ -5,13 +5,12 @@ use std::io::{self, Write};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use tests::syn_flood::Attempts;
+use tests::{hardware::Hardware, syn_flood::Attempts};
 
 use super::{
     figure::Figure,
     flood::{By, Flood},
     kinds::{Figures, Work},
-    machine::Machine,
 };
 
 /// One scenario.
@@ -32,7 +31,7 @@ impl Column {
 /// Everything that was measured.
 pub struct Report {
     /// Where.
-    pub machine: Machine,
+    pub machine: Hardware,
     /// Under which scenarios.
     pub columns: Vec<Column>,
     /// What senders reach.
@@ -41,7 +40,7 @@ pub struct Report {
 
 #[derive(Serialize)]
 struct Json<'a> {
-    machine: &'a Machine,
+    machine: &'a Hardware,
     scenarios: Vec<Value>,
     floods: &'a [Flood],
 }
@@ -80,17 +79,10 @@ impl Report {
 
     /// Markdown, as it stands in docs/performance.md.
     fn table(&self) -> String {
-        let Machine {
-            cpu,
-            is_virtual,
-            cpus,
-            kernel,
-            architecture,
-        } = &self.machine;
-        let kind = if *is_virtual { "virtual " } else { "" };
         let mut text = format!(
-            "{cpu}, {cpus} {kind}CPUs, {architecture}, Linux {kernel}\n\n\
-             Nanoseconds without the cost of an empty program; in brackets with it.\n\n"
+            "{}\n\n\
+             Nanoseconds without the cost of an empty program; in brackets with it.\n\n",
+            self.machine
         );
         let names = self.columns.iter().map(|column| column.name.clone());
         let heading = ["work".to_owned()]

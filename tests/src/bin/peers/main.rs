@@ -37,7 +37,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
-use tests::figures::println;
+use tests::{figures::println, hardware::Hardware};
 
 use self::{results::Results, system::System, work::Work};
 
@@ -95,16 +95,30 @@ fn main() -> Result<()> {
         None => {}
     }
     let mut results = Results::default();
-    if args.from.is_empty() {
-        measure(&args, &mut results)?;
-    }
-    for path in &args.from {
-        saved::read(path, &mut results)?;
-    }
+    let machine = match args.from.split_first() {
+        None => {
+            measure(&args, &mut results)?;
+            Hardware::here()?
+        }
+        Some((first, others)) => {
+            let machine = saved::read(first, &mut results)?;
+            for path in others {
+                let other = saved::read(path, &mut results)?;
+                ensure!(
+                    other == machine,
+                    "{} is of another machine than {}: {other}; {machine}",
+                    path.display(),
+                    first.display()
+                );
+            }
+            machine
+        }
+    };
+    println(&format!("{machine}\n"));
     println(&table::text(&results, &args.systems));
     println(&goals::text(&results));
     if let Some(path) = &args.json {
-        saved::write(path, &results)?;
+        saved::write(path, &machine, &results)?;
     }
     if let Some(path) = &args.svg {
         let text = plot::svg(&results, &args.systems);

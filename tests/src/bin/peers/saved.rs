@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use ::tests::hardware::Hardware;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,8 @@ use crate::{
 /// A file.
 #[derive(Serialize, Deserialize)]
 struct Saved {
+    /// Where they were measured.
+    machine: Hardware,
     figures: Vec<OfFigure>,
 }
 
@@ -37,7 +40,7 @@ struct OfSystem {
 }
 
 /// Writes every sample, and what it comes to.
-pub fn write(path: &Path, results: &Results) -> Result<()> {
+pub fn write(path: &Path, machine: &Hardware, results: &Results) -> Result<()> {
     let figures = results.figures().map(|(index, figure)| {
         let of_system = |system: System| {
             let samples = results.samples(index, system).to_vec();
@@ -54,14 +57,15 @@ pub fn write(path: &Path, results: &Results) -> Result<()> {
         }
     });
     let saved = Saved {
+        machine: machine.clone(),
         figures: figures.collect(),
     };
     let text = serde_json::to_string_pretty(&saved).context("make JSON of the results")?;
     fs::write(path, text + "\n").with_context(|| format!("write {}", path.display()))
 }
 
-/// Adds what a file has.
-pub fn read(path: &Path, results: &mut Results) -> Result<()> {
+/// Adds what a file has. Where it was measured.
+pub fn read(path: &Path, results: &mut Results) -> Result<Hardware> {
     let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
     let saved: Saved = serde_json::from_str(&text)
         .with_context(|| format!("read {}: this is not what --json writes", path.display()))?;
@@ -74,7 +78,7 @@ pub fn read(path: &Path, results: &mut Results) -> Result<()> {
             );
         }
     }
-    Ok(())
+    Ok(saved.machine)
 }
 
 #[cfg(test)]
@@ -88,9 +92,10 @@ mod tests {
             results.add("work", "figure", "ns", system, value);
         }
         let file = tempfile::NamedTempFile::new().expect("make a file");
-        write(file.path(), &results).expect("write");
+        let machine = Hardware::here().expect("look at the machine");
+        write(file.path(), &machine, &results).expect("write");
         let mut again = Results::default();
-        read(file.path(), &mut again).expect("read");
+        assert_eq!(read(file.path(), &mut again).expect("read"), machine);
         let figure = again.find("work", "figure").expect("the figure");
         assert_eq!(again.samples(figure, System::Limiter), [1.0]);
         assert_eq!(again.ratio(figure, System::Limiter), Some(0.5));

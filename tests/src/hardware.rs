@@ -1,13 +1,17 @@
-//! Where it was measured.
+//! Where something was measured.
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::BTreeSet,
+    fmt::{self, Display},
+    fs,
+};
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What figures depend on.
-#[derive(Serialize)]
-pub struct Machine {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hardware {
     /// Model of the CPU.
     pub cpu: String,
     /// Whether it is a virtual one.
@@ -17,11 +21,14 @@ pub struct Machine {
     /// Release of the kernel.
     pub kernel: String,
     /// Architecture.
-    pub architecture: &'static str,
+    pub architecture: String,
 }
 
-impl Machine {
-    /// This one.
+impl Hardware {
+    /// This machine's.
+    ///
+    /// # Errors
+    /// As files in /proc say.
     pub fn here() -> Result<Self> {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").context("read /proc/cpuinfo")?;
         let values = |name: &'static str| {
@@ -36,8 +43,25 @@ impl Machine {
             is_virtual: values("flags").any(|flags| flags.split(' ').any(|f| f == "hypervisor")),
             cpus: values("processor").count(),
             kernel: version(&release),
-            architecture: std::env::consts::ARCH,
+            architecture: std::env::consts::ARCH.to_owned(),
         })
+    }
+}
+
+impl Display for Hardware {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            cpu,
+            is_virtual,
+            cpus,
+            kernel,
+            architecture,
+        } = self;
+        let kind = if *is_virtual { "virtual " } else { "" };
+        write!(
+            f,
+            "{cpu}, {cpus} {kind}CPUs, {architecture}, Linux {kernel}"
+        )
     }
 }
 

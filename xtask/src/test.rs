@@ -46,6 +46,7 @@ const ONCE: &[&str] = &[
     "interface_changes",
     "interface_life",
     "interface_refusal",
+    "interface_standing",
     "life::two_sets",
     "life::upgrade",
     "logging",

@@ -6,14 +6,11 @@
 //! handshakes from being completed beyond the limit.
 
 use aya_ebpf::bindings::{__sk_buff, bpf_sock};
-use limiter_common::{
-    event::HOOK_CGROUP_SKB,
-    packet::{Handshake, Segment, Unparsed, parse_ipv6_addresses, read_segment},
-};
+use limiter_common::packet::{Handshake, Segment, Unparsed, parse_ipv6_addresses, read_segment};
 
 use crate::{
     bytes::Bytes,
-    judge::judge_inline,
+    judge::judge_at_listener,
     maps::{packets, policy, waiters},
 };
 
@@ -82,7 +79,7 @@ fn at_listener(skb: *mut __sk_buff, listener: *mut bpf_sock) -> Packet {
     if server.dry_run != 0 {
         return Packet::DryRun;
     }
-    if judge_inline(policy, &segment, server, HOOK_CGROUP_SKB) {
+    if judge_at_listener(policy, &segment, server) {
         Packet::Refused
     } else {
         Packet::WithinLimits

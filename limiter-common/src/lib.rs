@@ -12,7 +12,6 @@
 //! | [`key`] | what is counted: from a connection to a [`key::ZoneKey`] |
 //! | [`entry`] | the value of a zone's map, and the zone's own state |
 //! | [`refusals`] | how often a key was refused, and when that was told |
-//! | [`standing`] | refusals that an interface remembers for a moment |
 //! | [`admission`] | charge, roll back, release: the counting itself |
 //! | [`audit`] | what is said while counts are audited |
 //! | [`token`] | what a counted socket remembers |
@@ -34,7 +33,6 @@ pub mod names;
 pub mod packet;
 pub mod policy;
 pub mod refusals;
-pub mod standing;
 pub mod token;
 pub mod upstream;
 

@@ -75,13 +75,6 @@ impl Halves {
         Self(self.0 | 2)
     }
 
-    /// The same, as it comes after `before`: every change has another number, in the bits above. Whoever
-    /// remembers something of a policy sees by it whether anything has changed.
-    #[must_use]
-    pub const fn following(self, before: Self) -> Self {
-        Self(self.0 & 3 | (before.0 & !3).wrapping_add(4))
-    }
-
     /// The half in force.
     #[inline(always)]
     pub const fn active(self) -> u32 {

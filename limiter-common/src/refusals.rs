@@ -63,12 +63,6 @@ impl Refusals {
     }
 }
 
-/// Counts refusals of which nobody was to be told.
-#[inline(always)]
-pub fn add(refusals: impl Word, more: u64) {
-    refusals.fetch_add(more);
-}
-
 /// Counts a refusal; what was there before.
 #[inline(always)]
 pub fn count(refusals: impl Word) -> Refusals {

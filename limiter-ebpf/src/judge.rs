@@ -1,17 +1,14 @@
 //! The verdict on an attempt, the same from every hook that sees its packets.
 
-mod early;
-
 use limiter_common::{
     admission::{Admission, Peek, Refusal, may_wait, peek},
-    attempt::{Client, Endpoint, Fingerprint},
-    event::HOOK_CGROUP_SKB,
+    attempt::{Endpoint, Fingerprint},
+    event::HOOK_XDP,
     key::{Connection, KeyFields, ZoneKey},
     packet::{Handshake, Segment},
-    policy::{Limit, MAX_LIMITS, ServerPolicy},
+    policy::{ACTION_CLOSE, Limit, MAX_LIMITS, ServerPolicy},
 };
 
-pub use self::early::judge_early;
 use crate::{
     debug,
     maps::{
@@ -30,16 +27,16 @@ use crate::{
 #[inline(always)]
 pub fn judge(segment: &Segment, server: &ServerPolicy, hook: u8) -> bool {
     let mut suppressed = 0;
-    let word = limiter_judge(server, segment, &mut suppressed);
+    let word = limiter_judge(server, segment, &mut suppressed, hook.into());
     tell(segment, server, hook, word, suppressed)
 }
 
-/// The same at a listener, without a call, which costs more than a few comparisons do.
+/// The same without a call, which costs more than a few comparisons do.
 #[inline(always)]
-pub fn judge_at_listener(policy: Policy, segment: &Segment, server: &ServerPolicy) -> bool {
+pub fn judge_inline(policy: Policy, segment: &Segment, server: &ServerPolicy, hook: u8) -> bool {
     let mut suppressed = 0;
-    let word = verdict(policy, server, segment, &mut suppressed);
-    tell(segment, server, HOOK_CGROUP_SKB, word, suppressed)
+    let word = verdict(policy, server, segment, &mut suppressed, hook);
+    tell(segment, server, hook, word, suppressed)
 }
 
 #[inline(always)]
@@ -67,6 +64,7 @@ extern "C" fn limiter_judge(
     server: *const ServerPolicy,
     segment: *const Segment,
     suppressed: *mut u64,
+    hook: u32,
 ) -> u64 {
     // SAFETY: the verifier has checked that each pointer is to a value of its type or null.
     let (Some(server), Some(segment), Some(suppressed), Some(policy)) = (unsafe {
@@ -79,7 +77,7 @@ extern "C" fn limiter_judge(
     }) else {
         return 0;
     };
-    verdict(policy, server, segment, suppressed)
+    verdict(policy, server, segment, suppressed, hook as u8)
 }
 
 /// Looks for the first limit that says no, counts the refusal, and asks for leave to report it,
@@ -87,19 +85,40 @@ extern "C" fn limiter_judge(
 ///
 /// All of it in one, because the key's entry, once found, is needed for all of it.
 #[inline(always)]
-fn verdict(policy: Policy, server: &ServerPolicy, segment: &Segment, suppressed: &mut u64) -> u64 {
-    let connection = &segment.connection;
-    let Some(no) = first_no(server, connection) else {
+fn verdict(
+    policy: Policy,
+    server: &ServerPolicy,
+    segment: &Segment,
+    suppressed: &mut u64,
+    hook: u8,
+) -> u64 {
+    let endpoint = Endpoint::of(&segment.connection, policy.seed);
+    // First, because it is cheap and mostly ends it: where nobody is refused, no key is looked up.
+    if hook == HOOK_XDP && !endpoints::has_refused(endpoint) {
+        return 0;
+    }
+    let Some(no) = first_no(server, &segment.connection) else {
         return 0;
     };
-    let endpoint = Endpoint::of(connection, policy.seed);
-    endpoints::refused(endpoint);
-    no.refuse(
-        segment,
-        Client::at(endpoint, connection),
-        policy,
-        suppressed,
-    )
+    if hook != HOOK_XDP {
+        endpoints::refused(endpoint);
+    } else if server.action == ACTION_CLOSE && no.may_wait(policy) {
+        return 0;
+    }
+    let leave = no.count(segment, endpoint, policy);
+    let judgement = Admission {
+        is_refused: true,
+        limit: no.position,
+        why: no.why(),
+        connections: no.connections,
+        number: no.number,
+    };
+    let mut word = judgement.to_word();
+    if let Some(leave) = leave {
+        *suppressed = leave.suppressed;
+        word |= TELL;
+    }
+    word
 }
 
 /// A limit that says no.
@@ -173,39 +192,14 @@ impl No<'_> {
         }
     }
 
-    /// Counts the refusal; what is to be said of it.
-    #[inline(always)]
-    fn refuse(
-        &self,
-        segment: &Segment,
-        client: Client,
-        policy: Policy,
-        suppressed: &mut u64,
-    ) -> u64 {
-        let leave = self.count(segment, client, policy);
-        let judgement = Admission {
-            is_refused: true,
-            limit: self.position,
-            why: self.why(),
-            connections: self.connections,
-            number: self.number,
-        };
-        let mut word = judgement.to_word();
-        if let Some(leave) = leave {
-            *suppressed = leave.suppressed;
-            word |= TELL;
-        }
-        word
-    }
-
     /// Counts one refusal an attempt, however many packets it sends. Leave to report it, if this is
     /// the first one that is refused.
     #[inline(always)]
-    fn count(&self, segment: &Segment, client: Client, policy: Policy) -> Option<Leave> {
+    fn count(&self, segment: &Segment, endpoint: Endpoint, policy: Policy) -> Option<Leave> {
         let counters = counters::of_zone(self.limit.zone)?;
-        if attempts::is_repeated(Fingerprint::of_syn(segment, client))
+        if attempts::is_repeated(Fingerprint::of_syn(segment, endpoint))
             || segment.handshake == Handshake::Completion
-                && attempts::is_repeated(Fingerprint::of_completion(segment, client))
+                && attempts::is_repeated(Fingerprint::of_completion(segment, endpoint))
         {
             counters.retransmitted();
             return None;

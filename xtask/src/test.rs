@@ -46,7 +46,6 @@ const ONCE: &[&str] = &[
     "interface_changes",
     "interface_life",
     "interface_refusal",
-    "interface_standing",
     "life::two_sets",
     "life::upgrade",
     "logging",

@@ -6,11 +6,14 @@
 //! handshakes from being completed beyond the limit.
 
 use aya_ebpf::bindings::{__sk_buff, bpf_sock};
-use limiter_common::packet::{Handshake, Segment, Unparsed, parse_ipv6_addresses, read_segment};
+use limiter_common::{
+    event::HOOK_CGROUP_SKB,
+    packet::{Handshake, Segment, Unparsed, parse_ipv6_addresses, read_segment},
+};
 
 use crate::{
     bytes::Bytes,
-    judge::judge_at_listener,
+    judge::judge_inline,
     maps::{packets, policy, waiters},
 };
 
@@ -79,7 +82,7 @@ fn at_listener(skb: *mut __sk_buff, listener: *mut bpf_sock) -> Packet {
     if server.dry_run != 0 {
         return Packet::DryRun;
     }
-    if judge_at_listener(policy, &segment, server) {
+    if judge_inline(policy, &segment, server, HOOK_CGROUP_SKB) {
         Packet::Refused
     } else {
         Packet::WithinLimits

@@ -180,14 +180,6 @@ pub fn send_excess(excess: &Excess) {
     }
 }
 
-/// Counts a refusal that nobody is to be told of.
-#[inline(always)]
-pub fn suppress() {
-    if let Some(counters) = counters() {
-        suppressed(counters);
-    }
-}
-
 #[inline(always)]
 fn counters() -> Option<*mut EventCounters> {
     EVENT_COUNTERS.get_ptr_mut(0)

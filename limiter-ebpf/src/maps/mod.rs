@@ -14,7 +14,6 @@ pub mod packets;
 pub mod policy;
 pub mod queue;
 pub mod record;
-pub mod standing;
 pub mod targets;
 pub mod tokens;
 pub mod upstreams;

@@ -129,14 +129,7 @@ impl State {
         let position = change::zone(&policy, name)?;
         let status = self.read(&policy, position)?;
         let keys = self.kernel.keys(position).map_err(failed)?;
-        let untold = self.kernel.untold(position).map_err(failed)?;
-        Ok(OneZone {
-            status,
-            keys,
-            untold,
-            policy,
-            position,
-        })
+        Ok(OneZone::new(status, keys, policy, position))
     }
 
     /// The way to the open connections. A zone that is named must be there.

@@ -8,7 +8,6 @@ use limiter_common::{
     event::{Event, Excess},
     key::{Connection, ZoneKeyWords},
     policy::{Control, ListenerKey, Listening, Network, PortEntry, ServerPolicy},
-    standing::Standing,
     token::{Token, Waiter},
     upstream::{
         UpstreamKey, UpstreamServer, UpstreamState,
@@ -51,7 +50,6 @@ boundary!(
     PacketCounters,
     PortEntry,
     ServerPolicy,
-    Standing,
     ZoneCounters,
     ZoneEntry,
     ZoneKeyWords,

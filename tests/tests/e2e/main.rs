@@ -31,7 +31,6 @@ mod interface;
 mod interface_changes;
 mod interface_life;
 mod interface_refusal;
-mod interface_standing;
 mod life;
 mod limit;
 mod logging;

@@ -18,16 +18,12 @@ use aya::{
 use limiter_common::{
     counters::ZoneCounters,
     entry::ZoneState,
-    names::{
-        MAP_PREDECESSORS, MAP_STANDING, MAP_ZONE_COUNTERS, MAP_ZONE_STATES, MAP_ZONE_TEMPLATE,
-        MAP_ZONES,
-    },
+    names::{MAP_PREDECESSORS, MAP_ZONE_COUNTERS, MAP_ZONE_STATES, MAP_ZONE_TEMPLATE, MAP_ZONES},
     policy::MAX_ZONE_INDICES,
-    standing::Standing,
 };
 
 use self::memory::memory;
-pub use self::{keys::KeyReader, memory::possible_cpus, place::Origin, untold::UntoldReader};
+pub use self::{keys::KeyReader, memory::possible_cpus, place::Origin};
 pub(super) use self::{place::Placed, read::SharedCounts};
 use super::{
     error::{Context, KernelError},
@@ -45,7 +41,6 @@ mod memory;
 mod place;
 mod read;
 mod retire;
-mod untold;
 
 /// All zones.
 pub(super) struct ZoneMaps {
@@ -53,7 +48,6 @@ pub(super) struct ZoneMaps {
     outer_fd: OwnedFd,
     states: Array<MapData, Raw<ZoneState>>,
     counters: PerCpuArray<MapData, Raw<ZoneCounters>>,
-    standing: PerCpuArray<MapData, Raw<Standing>>,
     predecessors: Array<MapData, u32>,
     dispenser: Dispenser,
     zones: HashMap<u16, OneZone>,
@@ -85,7 +79,6 @@ impl ZoneMaps {
             outer: take(ebpf, MAP_ZONES)?,
             states: take(ebpf, MAP_ZONE_STATES)?,
             counters: take(ebpf, MAP_ZONE_COUNTERS)?,
-            standing: take(ebpf, MAP_STANDING)?,
             predecessors: take(ebpf, MAP_PREDECESSORS)?,
             dispenser: Dispenser::of_zones(),
             zones: HashMap::new(),

@@ -44,6 +44,7 @@ const ONCE: &[&str] = &[
     "import",
     "interface",
     "interface_changes",
+    "interface_flood",
     "interface_life",
     "interface_refusal",
     "life::two_sets",

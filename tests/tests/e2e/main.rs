@@ -29,6 +29,7 @@ mod harness_xdp;
 mod import;
 mod interface;
 mod interface_changes;
+mod interface_flood;
 mod interface_life;
 mod interface_refusal;
 mod life;

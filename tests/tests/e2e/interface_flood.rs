@@ -1,0 +1,201 @@
+//! A flood on an interface: a slot that is given back in the middle of it is usable at once, and every
+//! refusal of every key is counted.
+
+use std::{
+    collections::BTreeMap,
+    io::Read as _,
+    net::{IpAddr, SocketAddr, TcpStream},
+    sync::Barrier,
+    thread,
+};
+
+use limiter::api::ZoneStatus;
+use tests::{
+    Limiter, Server, World, client, frame, link, mib, settle,
+    settle::PATIENCE,
+    syn_flood::RawSocket,
+    veth::{self, Veth},
+};
+
+use crate::ZONE;
+
+const TO: &str = "10.0.0.1:8080";
+
+/// A server behind an interface that is attached to.
+struct Scene {
+    limiter: Limiter,
+    _server: Server,
+    veth: Veth,
+    _world: World,
+}
+
+impl Scene {
+    fn set(limit: &str) -> Self {
+        let world = World::new();
+        let veth = Veth::new(&world.netns);
+        link::set_mac(&world.netns, veth::SERVERS, frame::SERVER);
+        link::set_mac(veth.clients(), veth::CLIENTS, frame::CLIENT);
+        let server = world.serve(&[TO]);
+        let flags = ["--listen", "8080", "--interface", veth::SERVERS, "--limit"];
+        let limiter = Limiter::start(&world, &[&flags[..], &[limit]].concat());
+        Self {
+            limiter,
+            _server: server,
+            veth,
+            _world: world,
+        }
+    }
+
+    fn zone(&self) -> ZoneStatus {
+        self.limiter.zone(ZONE)
+    }
+
+    /// What sends SYNs of these clients, each a new attempt.
+    fn flood(&self, clients: impl IntoIterator<Item = IpAddr> + Send) -> RawSocket {
+        let socket = || RawSocket::from_each(veth::CLIENTS, clients, to());
+        self.veth.clients().run(socket).expect("a raw socket")
+    }
+
+    /// The interface refuses where a listener has refused a moment ago.
+    fn is_refused_at_the_listener(&self, from: IpAddr) {
+        client::must_be_refused(self.veth.clients(), from, to());
+    }
+
+    /// Refusals of each client that was refused.
+    fn refused(&self) -> BTreeMap<IpAddr, u64> {
+        let path = format!("/zones/{ZONE}?top=100000&by=rejected");
+        let response = self.limiter.http("GET", &path, None);
+        let zone: ZoneStatus = serde_json::from_str(&response.body).expect("a zone");
+        let keys = zone.top_rejected.expect("asked for").into_iter();
+        keys.map(|key| (key.parts.remote_addr.expect("in the key"), key.rejected))
+            .collect()
+    }
+}
+
+fn to() -> SocketAddr {
+    TO.parse().expect("literal")
+}
+
+fn number(number: u16) -> IpAddr {
+    veth::client(to().ip(), number)
+}
+
+/// Sends as many as fit into a few calls; how many.
+fn send(flood: &mut RawSocket, calls: u32) -> u64 {
+    (0..calls)
+        .map(|_| u64::from(flood.call().expect("send frames")))
+        .sum()
+}
+
+/// A connection that the server has greeted, from a port that no flood takes: it would answer for the
+/// client.
+fn connect(from: IpAddr, number: u16) -> TcpStream {
+    const PORTS: u16 = 500;
+    let port = 65_030 + number % PORTS;
+    let socket = client::bound_to((from, port).into()).expect("a port");
+    socket
+        .connect_timeout(&to().into(), PATIENCE)
+        .expect("below the limit");
+    let mut stream: TcpStream = socket.into();
+    stream.read_exact(&mut [0]).expect("a greeting");
+    stream
+}
+
+/// Has the server end the oldest connection. Its slot has been given back when the client is told so
+/// (net/ipv4/tcp.c, tcp_disconnect), and the next one is the client's.
+fn renew(open: &mut Vec<TcpStream>, from: IpAddr, number: u16) {
+    client::reset_by_server(open.remove(0)).expect("reset");
+    open.push(connect(from, number));
+}
+
+#[test]
+fn a_slot_that_is_given_back_in_the_middle_of_a_flood_is_usable_at_once() {
+    let scene = Scene::set("3");
+    let from = number(5);
+    let mut flood = scene.flood([from]);
+    let mut open = client::open_many(scene.veth.clients(), from, to(), 3);
+    scene.is_refused_at_the_listener(from);
+    let before = scene.zone();
+    let sent: u64 = scene.veth.clients().run(|| {
+        let rounds = (0..400).map(|round| {
+            let sent = send(&mut flood, 1);
+            renew(&mut open, from, round);
+            sent
+        });
+        rounds.sum()
+    });
+    settle("connections", 3, || scene.zone().connections);
+    let zone = scene.zone();
+    // Nothing but the flood was refused.
+    assert_eq!(zone.rejected - before.rejected, sent);
+    assert_eq!(zone.syn_retransmits, before.syn_retransmits);
+    assert_eq!(zone.passed - before.passed, 400);
+    assert_eq!(scene.refused(), [(from, zone.rejected)].into());
+    scene.limiter.must_be_exact(ZONE);
+}
+
+#[test]
+fn who_is_below_its_limit_is_never_refused_while_its_address_is_flooded_with() {
+    const ROUNDS: u16 = 1_000;
+    let _heavy = crate::heavy();
+    let scene = Scene::set("3");
+    let from = number(5);
+    let clients = scene.veth.clients();
+    let mut flood = scene.flood([from]);
+    let mut open = client::open_many(clients, from, to(), 3);
+    scene.is_refused_at_the_listener(from);
+    let repeated = || mib::counter(clients, "TcpExt", "TCPSynRetrans");
+    let before = repeated();
+    // Whoever is connected has had everything received that was sent before. So there are never so many
+    // SYNs under way that the device throws any away.
+    let round = Barrier::new(2);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..ROUNDS {
+                round.wait();
+                send(&mut flood, 1);
+            }
+        });
+        clients.run(|| {
+            for number in 0..ROUNDS {
+                round.wait();
+                renew(&mut open, from, number);
+            }
+        });
+    });
+    assert_eq!(repeated(), before, "SYNs were sent again");
+    settle("connections", 3, || scene.zone().connections);
+    let zone = scene.zone();
+    assert!(zone.rejected > 1, "the flood met the limit: {zone:?}");
+    assert_eq!(scene.refused(), [(from, zone.rejected)].into());
+    scene.limiter.must_be_exact(ZONE);
+}
+
+#[test]
+fn every_refusal_of_every_key_is_told_however_many_there_are() {
+    // So many that no CPU has all of them at hand.
+    const CLIENTS: u16 = 1_280;
+    let scene = Scene::set("1");
+    let clients: Vec<_> = (1..=CLIENTS).map(number).collect();
+    let netns = scene.veth.clients();
+    let open: Vec<_> = clients
+        .iter()
+        .map(|client| client::open(netns, *client, to()))
+        .collect();
+    scene.is_refused_at_the_listener(clients[0]);
+    let mut expected: BTreeMap<IpAddr, u64> = [(clients[0], scene.zone().rejected)].into();
+    // A few by themselves, all in turn, and some of them.
+    for (who, calls) in [(&clients[..2], 40), (&clients, 200), (&clients[..64], 50)] {
+        let sent = send(&mut scene.flood(who.iter().copied()), calls);
+        assert_eq!(sent % who.len() as u64, 0);
+        for client in who {
+            *expected.entry(*client).or_default() += sent / who.len() as u64;
+        }
+        assert_eq!(scene.refused(), expected);
+        assert_eq!(scene.zone().rejected, expected.values().sum::<u64>());
+    }
+    // Their keys stay for a moment, and so do those that did not fit into them.
+    drop(open);
+    settle("connections", 0, || scene.zone().connections);
+    scene.limiter.must_be_exact(ZONE);
+}

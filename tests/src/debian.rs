@@ -88,6 +88,8 @@ fn unpacked(places: &[PathBuf], name: &str) -> PathBuf {
 
 /// The C library is the machine's own, as that of the tests is.
 const UNPACK: &str = r#"
+# What a benchmark prints may be read by a program.
+exec >&2
 apt-cache show "$1" > /dev/null 2>&1 || apt-get update
 needed=$(apt-cache depends --recurse --important "$1" |
     sed -n 's/^ *|\{0,1\}\(Pre\)\{0,1\}Depends: \([a-z0-9.+-]*\)$/\2/p' |

@@ -22,11 +22,14 @@ pub fn text(results: &Results, systems: &[System]) -> String {
                 names.collect::<String>()
             );
         }
+        // What is nothing without a limiter has no ratio to it.
+        let base = results.summary(index, System::None);
+        let has_ratio =
+            !figure.unit.is_empty() && base.is_some_and(|base| number(base.median) != ZERO);
         let cells = systems.iter().map(|system| {
             let cell = results.summary(index, *system).map(|summary| {
                 let ratio = results.ratio(index, *system);
-                let tells = *system != System::None && !figure.unit.is_empty();
-                let ratio = ratio.filter(|_| tells && number(summary.median) != ZERO);
+                let ratio = ratio.filter(|_| has_ratio && *system != System::None);
                 cell(summary, ratio)
             });
             format!(" {} |", cell.unwrap_or_else(|| "–".to_owned()))

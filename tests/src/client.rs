@@ -110,6 +110,16 @@ pub fn open_here(from: IpAddr, to: SocketAddr, patience: Duration) -> io::Result
     greeted(connect_here(from, to, patience)?, patience)
 }
 
+/// The same from this address and port, also if they were used a moment ago.
+///
+/// # Errors
+/// Likewise.
+pub fn open_from(from: SocketAddr, to: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
+    let socket = bound_to(from)?;
+    socket.connect_timeout(&to.into(), patience)?;
+    greeted(socket.into(), patience)
+}
+
 fn greeted(mut stream: TcpStream, patience: Duration) -> io::Result<TcpStream> {
     stream.set_read_timeout(Some(patience))?;
     let mut greeting = [0];

@@ -108,15 +108,15 @@ fn dump_states(netns: &NetNs, states: u32) -> Vec<TcpSocket> {
 /// # Panics
 /// If the kernel refuses the dump.
 pub fn open(netns: &NetNs) -> Vec<TcpSocket> {
-    let closed = [
-        state::SYN_RECV,
-        state::TIME_WAIT,
-        state::LISTEN,
-        state::NEW_SYN_RECV,
-    ];
-    let states = closed
-        .iter()
-        .fold(u32::MAX, |rest, state| rest & !(1 << state));
+    let half_open = [state::SYN_RECV, state::NEW_SYN_RECV];
+    not_over(netns, &half_open)
+}
+
+/// Those that something may come of yet, and that are not in one of these states.
+fn not_over(netns: &NetNs, but: &[u8]) -> Vec<TcpSocket> {
+    let left_out = [state::TIME_WAIT, state::LISTEN];
+    let left_out = left_out.iter().chain(but);
+    let states = left_out.fold(u32::MAX, |rest, state| rest & !(1 << state));
     let mut sockets = dump_states(netns, states);
     sockets.retain(|socket| !socket.remnant);
     sockets
@@ -136,15 +136,12 @@ pub fn count(netns: &NetNs, port: u16) -> u64 {
 
 /// How many sockets of clients and servers of `port` there are that something may come of yet: what is
 /// open, and half-open handshakes.
+///
+/// # Panics
+/// If the kernel refuses the dump.
 pub fn unfinished(netns: &NetNs, port: u16) -> usize {
-    let is_of_port = |it: &TcpSocket| it.local.port() == port || it.remote.port() == port;
-    let is_over =
-        |it: &TcpSocket| it.remnant || matches!(it.state, state::LISTEN | state::TIME_WAIT);
-    let sockets = dump(netns);
-    sockets
-        .iter()
-        .filter(|it| is_of_port(it) && !is_over(it))
-        .count()
+    let is_of_port = |it: &&TcpSocket| it.local.port() == port || it.remote.port() == port;
+    not_over(netns, &[]).iter().filter(is_of_port).count()
 }
 
 /// Destroys a socket from outside, as `ss --kill` does.

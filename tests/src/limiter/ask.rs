@@ -45,6 +45,16 @@ impl Limiter {
         zone.top.expect("the keys that were asked for")
     }
 
+    /// The keys of a zone that were refused most, at most `count`.
+    ///
+    /// # Panics
+    /// If the daemon leaves them out.
+    #[track_caller]
+    pub fn top_rejected(&self, name: &str, count: usize) -> Vec<KeyStatus> {
+        let zone: ZoneStatus = self.get(&format!("/zones/{name}?top={count}&by=rejected"));
+        zone.top_rejected.expect("the keys that were asked for")
+    }
+
     /// Whether the zone kept its books: nothing lost, nothing corrected.
     ///
     /// # Panics

@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::Read as _,
     net::{IpAddr, SocketAddr, TcpStream},
     sync::Barrier,
     thread,
@@ -63,10 +62,7 @@ impl Scene {
 
     /// Refusals of each client that was refused.
     fn refused(&self) -> BTreeMap<IpAddr, u64> {
-        let path = format!("/zones/{ZONE}?top=100000&by=rejected");
-        let response = self.limiter.http("GET", &path, None);
-        let zone: ZoneStatus = serde_json::from_str(&response.body).expect("a zone");
-        let keys = zone.top_rejected.expect("asked for").into_iter();
+        let keys = self.limiter.top_rejected(ZONE, usize::MAX).into_iter();
         keys.map(|key| (key.parts.remote_addr.expect("in the key"), key.rejected))
             .collect()
     }
@@ -92,13 +88,7 @@ fn send(flood: &mut RawSocket, calls: u32) -> u64 {
 fn connect(from: IpAddr, number: u16) -> TcpStream {
     const PORTS: u16 = 500;
     let port = 65_030 + number % PORTS;
-    let socket = client::bound_to((from, port).into()).expect("a port");
-    socket
-        .connect_timeout(&to().into(), PATIENCE)
-        .expect("below the limit");
-    let mut stream: TcpStream = socket.into();
-    stream.read_exact(&mut [0]).expect("a greeting");
-    stream
+    client::open_from((from, port).into(), to(), PATIENCE).expect("below the limit")
 }
 
 /// Has the server end the oldest connection. Its slot has been given back when the client is told so
@@ -194,7 +184,6 @@ fn every_refusal_of_every_key_is_told_however_many_there_are() {
         assert_eq!(scene.refused(), expected);
         assert_eq!(scene.zone().rejected, expected.values().sum::<u64>());
     }
-    // Their keys stay for a moment, and so do those that did not fit into them.
     drop(open);
     settle("connections", 0, || scene.zone().connections);
     scene.limiter.must_be_exact(ZONE);

@@ -4,7 +4,7 @@ use crate::{
     results::{Results, grouped},
     system::System,
     table::number,
-    work::{crowd, keys},
+    work::{accepted_with, crowd, keys, refused_with},
 };
 
 /// A goal that was measured.
@@ -119,28 +119,27 @@ fn all(results: &Results) -> Goals {
         Some(median(work, many, system)? / median(work, few, system)?)
     };
     let grow = [
-        ("keys", "clients", &keys::NUMBERS, 1.3),
-        ("crowd", "open", &crowd::NUMBERS, 1.05),
+        ("keys", keys::OF, &keys::NUMBERS, 1.3),
+        ("crowd", crowd::OF, &crowd::NUMBERS, 1.05),
     ];
     for (work, of, numbers, goal) in grow {
         let (Some(few), Some(many)) = (numbers.first(), numbers.last()) else {
             continue;
         };
+        let grown = |name: fn(u32, &str) -> String, system| {
+            growth(work, &name(*few, of), &name(*many, of), system)
+        };
+        let accepted = grown(accepted_with, limiter);
+        let refused = |system| grown(refused_with, system);
         let (few, many) = (grouped((*few).into()), grouped((*many).into()));
-        let cost = |number: &str| format!("CPU of a connection with {number} {of}");
         let what = format!("accept with {many} {of}, of that with {few}");
-        goals.at_most(
-            &what,
-            growth(work, &cost(&few), &cost(&many), limiter),
-            goal,
-        );
-        let cost = |number: &str| format!("SYN refused with {number} {of}, with sending");
+        goals.at_most(&what, accepted, goal);
         for system in [limiter, System::LimiterXdp] {
             let what = format!(
                 "refuse with {many} {of}, of that with {few}, {}",
                 system.name()
             );
-            goals.at_most(&what, growth(work, &cost(&few), &cost(&many), system), goal);
+            goals.at_most(&what, refused(system), goal);
         }
     }
     let none_of = [

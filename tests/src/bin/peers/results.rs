@@ -66,6 +66,11 @@ impl Results {
         self.put(figure, system, &[value]);
     }
 
+    /// Adds one that is a number of something, and has no unit.
+    pub fn add_count(&mut self, work: &str, what: &str, system: System, count: usize) {
+        self.add(work, what, "", system, count as f64);
+    }
+
     /// Adds samples that were taken before.
     pub fn put(&mut self, figure: Figure, system: System, samples: &[f64]) {
         let known = self.figures.iter().position(|known| *known == figure);

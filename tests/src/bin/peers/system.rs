@@ -122,6 +122,12 @@ impl Rules {
         }
     }
 
+    /// Size of a zone with that room, as nginx counts it and we do after it: 64 bytes an address, and
+    /// eight pages at the least.
+    fn zone_size(self) -> String {
+        format!("{}k", (self.table / 16).max(32))
+    }
+
     /// With room for so many clients.
     pub fn table(self, table: u32) -> Self {
         Self { table, ..self }
@@ -232,10 +238,11 @@ fn limiter_text(system: System, rules: Rules) -> String {
         Refusal::Drop => "drop",
         Refusal::Reset => "reset",
     };
-    // 64 bytes of configured size are one key.
-    let size = format!("{}k", (rules.table / 16).max(32));
     let text = fill(include_str!("setup/limiter.conf"), rules);
-    interface + &text.replace("SIZE", &size).replace("ACTION", action)
+    interface
+        + &text
+            .replace("SIZE", &rules.zone_size())
+            .replace("ACTION", action)
 }
 
 /// What all of them are told.

@@ -47,13 +47,11 @@ pub(super) fn nginx_command(scene: &Scene, rules: Rules) -> Result<Command> {
     let listen = (FIRST_PORT..=LAST_SERVED)
         .map(|port| format!("        listen {SERVER}:{port} backlog=16384;\n"));
     let servers = BACKENDS.map(|port| format!("        server 127.0.0.1:{port} max_fails=0;\n"));
-    // The least that nginx takes is eight pages; an address takes 64 bytes.
-    let size = format!("{}k", (rules.table / 16).max(32));
     let text = fill(include_str!("../setup/nginx.conf"), rules)
         .replace("MODULE", &nginx_module().display().to_string())
         .replace("DIRECTORY", &directory.display().to_string())
         .replace("WORKERS", &rules.workers.to_string())
-        .replace("SIZE", &size)
+        .replace("SIZE", &rules.zone_size())
         .replace("SERVERS", &servers.concat())
         .replace("LISTEN", &listen.collect::<String>());
     let file = directory.join("nginx.conf");

@@ -34,6 +34,6 @@ pub fn run(system: System, results: &mut Results) -> Result<()> {
         .clients()
         .run(|| load::run(&load, Until::Tried(ATTEMPTS)))?;
     let what = "wrongly refused of 20 000";
-    results.add(WORK, what, "", system, done.refused as f64);
+    results.add_count(WORK, what, system, done.refused as usize);
     Ok(())
 }

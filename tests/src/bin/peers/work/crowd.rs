@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use tests::{client as connection, settle::PATIENCE};
 
-use super::{accept::closed_loop, refuse};
+use super::{accept::closed_loop, accepted_with, refuse, refused_with};
 use crate::{
     burst,
     cpu::Cpu,
@@ -22,6 +22,8 @@ use crate::{
 
 const WORK: &str = "crowd";
 
+/// What there are so many of.
+pub const OF: &str = "open";
 /// Connections that are tried.
 pub const NUMBERS: [u32; 4] = [1, 1_000, 10_000, 30_000];
 /// Connections that it may have besides.
@@ -48,7 +50,6 @@ fn with(system: System, connections: u32, turn: Duration, results: &mut Results)
     let running = Running::start(&scene, system, Rules::limit(connections + MORE))?;
     let _queues = Queues::open(&scene);
     let _crowd = OneClient::connect(&scene, client(CLIENT), connections)?;
-    let at = format!("with {} open", grouped(connections.into()));
     let load = Load {
         from: vec![client(CLIENT)],
         to: served(),
@@ -56,20 +57,21 @@ fn with(system: System, connections: u32, turn: Duration, results: &mut Results)
         patience: PATIENCE,
     };
     let cost = closed_loop(&scene, &running, &load, turn, false)?;
-    let what = format!("CPU of a connection {at}");
+    let what = accepted_with(connections, OF);
     results.add(WORK, &what, "us", system, cost.cpu_us);
     let mut times = scene.cable().clients().run(paced)?;
     times.sort_unstable();
     for (name, part) in [("p50", 50), ("p99", 99)] {
         let time = times[times.len() * part / 100].as_secs_f64() * 1e6;
-        let what = format!("{name} of a paced connection {at}");
+        let number = grouped(connections.into());
+        let what = format!("{name} of a paced connection with {number} {OF}");
         results.add(WORK, &what, "us", system, time);
     }
     if system != System::None {
         let held = refuse::hold(&scene, CLIENT, MORE as usize)?;
         let mut sender = flood::sender(&scene, &[client(CLIENT)])?;
         let syn = flood::cost_ns(&scene, &mut sender, turn / 2)?;
-        let what = format!("SYN refused {at}, with sending");
+        let what = refused_with(connections, OF);
         results.add(WORK, &what, "ns", system, syn);
         burst::leave(held);
     }

@@ -39,19 +39,12 @@ pub fn run(system: System, results: &mut Results) -> Result<()> {
         // A proxy closes its side after a while.
         thread::sleep(Duration::from_millis(100));
     }
-    results.add(
-        WORK,
-        "most ever established, of 10",
-        "",
-        system,
-        most as f64,
-    );
-    results.add(
+    results.add_count(WORK, "most ever established, of 10", system, most);
+    results.add_count(
         WORK,
         "wrongly refused in 20 bursts, of 200",
-        "",
         system,
-        wrongly as f64,
+        wrongly,
     );
     Ok(())
 }

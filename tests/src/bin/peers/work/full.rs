@@ -42,19 +42,7 @@ pub fn run(system: System, results: &mut Results) -> Result<()> {
         too_few += (LIMIT as usize).saturating_sub(has);
     }
     waves.into_iter().for_each(burst::leave);
-    results.add(
-        WORK,
-        "let in beyond the limit, of 1 024",
-        "",
-        system,
-        too_many as f64,
-    );
-    results.add(
-        WORK,
-        "refused within the limit, of 2 048",
-        "",
-        system,
-        too_few as f64,
-    );
+    results.add_count(WORK, "let in beyond the limit, of 1 024", system, too_many);
+    results.add_count(WORK, "refused within the limit, of 2 048", system, too_few);
     Ok(())
 }

@@ -6,18 +6,20 @@ use std::time::Duration;
 use anyhow::Result;
 use tests::settle::PATIENCE;
 
-use super::accept::closed_loop;
+use super::{accept::closed_loop, accepted_with, refused_with};
 use crate::{
     crowd::{Forged, Queues},
     flood,
     load::Load,
-    results::{Results, grouped},
+    results::Results,
     scene::{Scene, client, served},
     system::{Rules, Running, System},
 };
 
 const WORK: &str = "keys";
 
+/// What there are so many of.
+pub const OF: &str = "clients";
 /// Clients that are tried.
 pub const NUMBERS: [u32; 4] = [10, 1_000, 100_000, 1_000_000];
 
@@ -46,13 +48,12 @@ fn with(system: System, keys: u32, turn: Duration, results: &mut Results) -> Res
         patience: PATIENCE,
     };
     let cost = closed_loop(&scene, &running, &load, turn, false)?;
-    let at = format!("with {} clients", grouped(keys.into()));
-    let what = format!("CPU of a connection {at}");
+    let what = accepted_with(keys, OF);
     results.add(WORK, &what, "us", system, cost.cpu_us);
     if system != System::None {
         let mut sender = flood::sender(&scene, &crowd.some(65_536))?;
         let syn = flood::cost_ns(&scene, &mut sender, turn / 2)?;
-        let what = format!("SYN refused {at}, with sending");
+        let what = refused_with(keys, OF);
         results.add(WORK, &what, "ns", system, syn);
     }
     Ok(())

@@ -17,8 +17,10 @@ const WORK: &str = "memory";
 
 /// Clients with a connection each, and connections of one client, where nobody need accept.
 const QUEUED: (u32, u32) = (100_000, 30_000);
-/// The same through a proxy, which has few descriptors.
-const ACCEPTED: (u32, u32) = (4_000, 4_000);
+/// Either of them through a proxy, which has few descriptors.
+const ACCEPTED: u16 = 4_000;
+/// The one client.
+const CLIENT: u16 = 7;
 /// Clients that there is room for; and twice as many.
 const TABLE: u32 = 163_840;
 
@@ -27,11 +29,18 @@ pub fn run(system: System, results: &mut Results) -> Result<()> {
     if system == System::None {
         return Ok(());
     }
-    let accepted = system.is_proxy();
-    let (none, own) = (grow(System::None, accepted)?, grow(system, accepted)?);
-    let connection = own.connection - none.connection;
+    let (many, one) = if system.is_proxy() {
+        let many = (1..=ACCEPTED).map(client).collect();
+        let one = vec![client(CLIENT); ACCEPTED.into()];
+        (Clients::Accepted(many), Clients::Accepted(one))
+    } else {
+        (Clients::Forged(QUEUED.0), Clients::One(QUEUED.1))
+    };
+    let (none_of_many, of_many) = (take(System::None, &many)?, take(system, &many)?);
+    let (none_of_one, of_one) = (take(System::None, &one)?, take(system, &one)?);
+    let connection = of_one.connection - none_of_one.connection;
     // A client with one connection, less the connection.
-    let key = own.client - none.client - connection;
+    let key = of_many.connection - none_of_many.connection - connection;
     let table = if system.is_limiter() {
         let (single, double) = (room(system, TABLE)?, room(system, 2 * TABLE)?);
         (double - single) / f64::from(TABLE)
@@ -39,11 +48,11 @@ pub fn run(system: System, results: &mut Results) -> Result<()> {
         0.0
     };
     results.add(WORK, "a connection", "bytes", system, connection);
-    if !accepted {
+    if !system.is_proxy() {
         // A proxy has made its table beforehand, and of 4 000 keys nothing shows.
         results.add(WORK, "a key", "bytes", system, key + table);
     }
-    let user = own.processes / f64::from(1 << 20);
+    let user = of_many.processes / f64::from(1 << 20);
     results.add(
         WORK,
         "processes, before anybody connects",
@@ -54,56 +63,49 @@ pub fn run(system: System, results: &mut Results) -> Result<()> {
     Ok(())
 }
 
-struct Growth {
-    /// Bytes for one more client with one connection.
-    client: f64,
-    /// Bytes for one more connection of the same client.
+/// Who comes.
+enum Clients {
+    /// These, a connection each, which is accepted.
+    Accepted(Vec<IpAddr>),
+    /// So many, with a connection each that nobody accepts.
+    Forged(u32),
+    /// One, with so many that nobody accepts.
+    One(u32),
+}
+
+/// What a system takes, bytes.
+struct Taken {
+    /// One more connection: memory of the kernel and of processes.
     connection: f64,
-    /// Bytes of processes at the start.
+    /// Processes, before anybody connects.
     processes: f64,
 }
 
-fn grow(system: System, accepted: bool) -> Result<Growth> {
-    let (clients, connections) = if accepted { ACCEPTED } else { QUEUED };
-    let (per_client, processes) = {
-        let scene = Scene::set(system)?;
-        let queues = Queues::open(&scene);
-        let running = Running::start(&scene, system, Rules::limit(60_000).table(TABLE))?;
-        let before = bytes(&scene, &running)?;
-        let grown = if accepted {
-            let from: Vec<_> = (1..=clients).map(|it| client(it as u16)).collect();
-            let held = hold(&scene, &from)?;
-            let after = bytes(&scene, &running)?;
-            burst::leave(held);
-            after - before
-        } else {
-            let crowd = Forged::connect(&scene, clients);
-            let after = bytes(&scene, &running)?;
-            drop(crowd);
-            after - before
-        };
-        drop(queues);
-        (grown / f64::from(clients), resident(&running.processes()))
-    };
+fn take(system: System, clients: &Clients) -> Result<Taken> {
     let scene = Scene::set(system)?;
     let queues = Queues::open(&scene);
     let running = Running::start(&scene, system, Rules::limit(60_000).table(TABLE))?;
     let before = bytes(&scene, &running)?;
-    let grown = if accepted {
-        let held = hold(&scene, &vec![client(7); connections as usize])?;
-        let after = bytes(&scene, &running)?;
-        burst::leave(held);
-        after - before
-    } else {
-        let crowd = OneClient::connect(&scene, client(7), connections)?;
-        let after = bytes(&scene, &running)?;
-        drop(crowd);
-        after - before
+    let processes = resident(&running.processes());
+    let (after, count) = match clients {
+        Clients::Accepted(from) => {
+            let held = hold(&scene, from)?;
+            let after = bytes(&scene, &running)?;
+            burst::leave(held);
+            (after, from.len() as u32)
+        }
+        Clients::Forged(count) => {
+            let _crowd = Forged::connect(&scene, *count);
+            (bytes(&scene, &running)?, *count)
+        }
+        Clients::One(count) => {
+            let _crowd = OneClient::connect(&scene, client(CLIENT), *count)?;
+            (bytes(&scene, &running)?, *count)
+        }
     };
     drop(queues);
-    Ok(Growth {
-        client: per_client,
-        connection: grown / f64::from(connections),
+    Ok(Taken {
+        connection: (after - before) / f64::from(count),
         processes,
     })
 }

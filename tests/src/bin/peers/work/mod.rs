@@ -20,7 +20,10 @@ use std::{
 use anyhow::Result;
 use clap::ValueEnum;
 
-use crate::{results::Results, system::System};
+use crate::{
+    results::{Results, grouped},
+    system::System,
+};
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -101,6 +104,20 @@ pub type Turn = Box<dyn FnMut(&mut Results) -> Result<()>>;
 /// Works of which every system can be ready at the same time have this many turns for one, each as
 /// much shorter: what the machine is disturbed by changes from second to second.
 const SHORT: u32 = 8;
+
+/// Name of a figure that is measured while there are so many of something: what one more connection
+/// costs then.
+pub fn accepted_with(number: u32, of: &str) -> String {
+    format!("CPU of a connection with {} {of}", grouped(number.into()))
+}
+
+/// Likewise: what one more SYN costs that is refused.
+pub fn refused_with(number: u32, of: &str) -> String {
+    format!(
+        "SYN refused with {} {of}, with sending",
+        grouped(number.into())
+    )
+}
 
 impl Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -103,26 +103,18 @@ fn reload(system: System, results: &mut Results) -> Result<()> {
     let more = scene.cable().clients().run(connect)?;
     let let_in = burst::count(&more);
     burst::leave(more.into_iter().chain(held));
-    results.add(
-        WORK,
-        "connections lost in 10 reloads, of 10",
-        "",
-        system,
-        lost as f64,
-    );
-    results.add(
+    results.add_count(WORK, "connections lost in 10 reloads, of 10", system, lost);
+    results.add_count(
         WORK,
         "others refused meanwhile",
-        "",
         system,
-        others.refused as f64,
+        others.refused as usize,
     );
-    results.add(
+    results.add_count(
         WORK,
         "let in beyond the limit after it, of 10",
-        "",
         system,
-        let_in as f64,
+        let_in,
     );
     Ok(())
 }

@@ -17,6 +17,7 @@
 //! Veth      clients on another host
 //! syn_flood SYNs from a raw socket, as fast as it can
 //! Hardware  what figures depend on
+//! Cpu       one, to have threads run on
 //! test_run  the limiter's program on bytes
 //! User      somebody else than root
 //! multipath further paths of MPTCP connections
@@ -36,6 +37,7 @@ pub mod bpf;
 pub mod cgroup;
 pub mod churn;
 pub mod client;
+pub mod cpu;
 pub mod debian;
 pub mod descriptors;
 pub mod event_load;

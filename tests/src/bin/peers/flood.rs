@@ -6,12 +6,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use tests::{mib, syn_flood::RawSocket, veth};
-
-use crate::{
+use tests::{
     cpu::{self, Cpu},
-    scene::{FIRST_PORT, SERVER, Scene},
+    mib,
+    syn_flood::RawSocket,
+    veth,
 };
+
+use crate::scene::{FIRST_PORT, SERVER, Scene};
 
 /// What a SYN costs, sending included, ns of CPU: sender and receiver share one, and the receiver is
 /// done with a frame before the next is sent (a veth hands it over at once). Median of parts of the

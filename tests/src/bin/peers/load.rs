@@ -7,11 +7,9 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollTimeout};
+use tests::cpu;
 
-use crate::{
-    attempt::{self, Greeted},
-    cpu,
-};
+use crate::attempt::{self, Greeted};
 
 /// What clients do.
 #[derive(Clone, Debug)]

@@ -8,13 +8,11 @@
 //! | [`system`], `setup/` | what is compared, and its configuration |
 //! | [`scene`], [`crowd`], [`server`] | two hosts, who is connected there all the time, who accepts |
 //! | [`attempt`], [`load`], [`burst`], [`flood`] | one client; clients that come and go; many at once; SYNs of a client at its limit |
-//! | [`cpu`] | who shares a CPU, and who has used it |
 //! | [`work`] | what is measured |
 //! | [`results`], [`saved`], [`goals`], [`table`], [`plot`] | what came of it |
 
 mod attempt;
 mod burst;
-mod cpu;
 mod crowd;
 mod flood;
 mod goals;

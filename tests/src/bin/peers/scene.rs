@@ -7,9 +7,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use tests::{World, frame, link, process::Process, settle::PATIENCE, veth, veth::Veth};
+use tests::{World, cpu::Cpu, frame, link, process::Process, settle::PATIENCE, veth, veth::Veth};
 
-use super::{cpu::Cpu, system::System};
+use super::system::System;
 
 /// Where clients connect to.
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);

@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use tests::settle::PATIENCE;
+use tests::{
+    cpu::{self, Cpu},
+    settle::PATIENCE,
+};
 
 use super::Turn;
 use crate::{
-    cpu::{self, Cpu},
     load::{self, Load, Until},
     scene::{Scene, client, served},
     system::{Rules, Running, System},

@@ -6,12 +6,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use tests::{client as connection, settle::PATIENCE};
+use tests::{client as connection, cpu::Cpu, settle::PATIENCE};
 
 use super::{accept::closed_loop, accepted_with, refuse, refused_with};
 use crate::{
     burst,
-    cpu::Cpu,
     crowd::{OneClient, Queues},
     flood,
     load::Load,

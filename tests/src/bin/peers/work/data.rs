@@ -8,11 +8,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use tests::{client::open_here, settle::PATIENCE};
+use tests::{client::open_here, cpu::Cpu, settle::PATIENCE};
 
 use super::Turn;
 use crate::{
-    cpu::Cpu,
     scene::{Scene, client, served},
     server::SINK,
     system::{Rules, Running, System},

@@ -13,6 +13,7 @@ use std::{
 use anyhow::{Result, ensure};
 use tests::{
     bpf,
+    cpu::Cpu,
     link::XdpMode,
     mib,
     settle::PATIENCE,
@@ -23,9 +24,7 @@ use tests::{
 
 use super::{Turn, accept::closed_loop};
 use crate::{
-    burst,
-    cpu::Cpu,
-    flood,
+    burst, flood,
     load::{self, Load, Until},
     scene::{Scene, client, served},
     system::{self, Refusal, Rules, Running, System},

@@ -14,14 +14,28 @@ use nix::{
 pub struct Cpu(usize);
 
 impl Cpu {
-    /// The last one that this process may use; interrupts mostly go to the first.
-    pub fn last() -> Result<Self> {
+    /// Those that this process may use (sched_getaffinity).
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub fn all() -> Result<Vec<Self>> {
         let all = sched_getaffinity(Pid::this()).context("ask for the CPUs of this process")?;
-        let last = (0..CpuSet::count()).rfind(|cpu| all.is_set(*cpu).unwrap_or(false));
-        Ok(Self(last.context("find a CPU")?))
+        let ours = (0..CpuSet::count()).filter(|cpu| all.is_set(*cpu).unwrap_or(false));
+        Ok(ours.map(Self).collect())
+    }
+
+    /// The last of them; interrupts mostly go to the first.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub fn last() -> Result<Self> {
+        Self::all()?.pop().context("find a CPU")
     }
 
     /// Has all threads of a process run on it.
+    ///
+    /// # Errors
+    /// As the kernel says.
     pub fn pin(self, process: u32) -> Result<()> {
         for thread in threads(process)? {
             self.pin_thread(Pid::from_raw(thread.cast_signed()))?;
@@ -30,6 +44,9 @@ impl Cpu {
     }
 
     /// Has the calling thread run on it.
+    ///
+    /// # Errors
+    /// As the kernel says.
     pub fn pin_self(self) -> Result<()> {
         self.pin_thread(Pid::from_raw(0))
     }
@@ -43,6 +60,9 @@ impl Cpu {
 
 /// Time that processes have had on a CPU. What the kernel does for the network while they run is in
 /// it: it is done before they go on (softirq).
+///
+/// # Errors
+/// If there is no such process.
 pub fn time(processes: &[u32]) -> Result<Duration> {
     let mut sum = Duration::ZERO;
     for process in processes {
@@ -54,6 +74,10 @@ pub fn time(processes: &[u32]) -> Result<Duration> {
 }
 
 /// Time that the calling thread has had on a CPU.
+///
+/// # Panics
+/// Never: every thread has this clock.
+#[must_use]
 pub fn own_time() -> Duration {
     let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID);
     time.expect("every thread has this clock").into()

@@ -41,7 +41,7 @@ pub use self::{
         start,
     },
     settle::{cover_one, renew, trim_one},
-    slot::{Peek, Slot, peek, release, take},
+    slot::{Peek, Slot, peek, release, take, watch},
     waiting::{begin_wait, end_wait, may_wait},
 };
 
@@ -81,6 +81,8 @@ pub trait Zone: Copy {
     fn live_recount(self) -> Self::Word;
     /// [`crate::entry::ZoneState::slot_recount`].
     fn slot_recount(self) -> Self::Word;
+    /// [`crate::entry::ZoneState::freed`].
+    fn freed(self) -> Self::Word;
     /// [`crate::entry::ZoneState::live`].
     fn live(self) -> Self::Word;
     /// [`crate::entry::ZoneState::entries`].

@@ -73,6 +73,27 @@ impl Endpoint {
     }
 }
 
+/// A hash of a client's address and of an [`Endpoint`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// The hash.
+    pub hash: u64,
+    seed: u64,
+}
+
+impl Client {
+    /// The one that begins a connection to this endpoint, which is the local end of it.
+    #[inline(always)]
+    pub const fn at(endpoint: Endpoint, connection: &Connection) -> Self {
+        let Endpoint { hash, seed } = endpoint;
+        let [a, b] = connection.remote.halves();
+        let hash = hash
+            .wrapping_add(term(seed, a, 3))
+            .wrapping_add(term(seed, b, 4));
+        Self { hash, seed }
+    }
+}
+
 /// What an attempt is recognised by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
@@ -84,21 +105,21 @@ pub struct Fingerprint {
 impl Fingerprint {
     /// Of the attempt that began with the SYN of this sequence number.
     #[inline(always)]
-    pub fn of_syn(segment: &Segment, endpoint: Endpoint) -> Self {
+    pub fn of_syn(segment: &Segment, client: Client) -> Self {
         let sequence = match segment.handshake {
             Handshake::Syn => segment.sequence,
             // The pure ACK follows the SYN by one (RFC 9293 §3.5).
             Handshake::Completion | Handshake::Other => segment.sequence.wrapping_sub(1),
         };
-        Self::new(segment, endpoint, u64::from(sequence), 0)
+        Self::new(segment, client, u64::from(sequence), 0)
     }
 
     /// Of the handshake whose SYN-ACK this segment acknowledges. Its slot is another one: those of
     /// SYNs from the ports that clients have are in the other half.
     #[inline(always)]
-    pub fn of_completion(segment: &Segment, endpoint: Endpoint) -> Self {
+    pub fn of_completion(segment: &Segment, client: Client) -> Self {
         let number = u64::from(segment.acknowledgement) | 1 << 32;
-        Self::new(segment, endpoint, number, SLOTS / 2)
+        Self::new(segment, client, number, SLOTS / 2)
     }
 
     /// Slot of the table, below [`SLOTS`].
@@ -108,18 +129,13 @@ impl Fingerprint {
     }
 
     #[inline(always)]
-    fn new(segment: &Segment, endpoint: Endpoint, number: u64, offset: u32) -> Self {
-        let connection = &segment.connection;
-        let port = connection.remote_port;
-        let [a, b] = connection.remote.halves();
+    fn new(segment: &Segment, client: Client, number: u64, offset: u32) -> Self {
+        let port = segment.connection.remote_port;
         let rest = number << 16 | u64::from(port);
-        let Endpoint { hash, seed } = endpoint;
-        let client = hash
-            .wrapping_add(term(seed, a, 3))
-            .wrapping_add(term(seed, b, 4));
-        let first = (client >> 40) as u32;
+        let Client { hash, seed } = client;
+        let first = (hash >> 40) as u32;
         Self {
-            hash: client.wrapping_add(term(seed, rest, 5)) | 1,
+            hash: hash.wrapping_add(term(seed, rest, 5)) | 1,
             place: first.wrapping_add(offset + u32::from(port)),
         }
     }
@@ -149,25 +165,32 @@ mod tests {
         Endpoint::of(&segment(Handshake::Syn, 1, 41, 0).connection, seed)
     }
 
+    fn client(seed: u64) -> Client {
+        Client::at(
+            endpoint(seed),
+            &segment(Handshake::Syn, 1, 41, 0).connection,
+        )
+    }
+
     #[test]
     fn a_retransmission_has_the_fingerprint_of_its_attempt() {
-        let endpoint = endpoint(5);
-        let syn = Fingerprint::of_syn(&segment(Handshake::Syn, 1, 41, 0), endpoint);
+        let client = client(5);
+        let syn = Fingerprint::of_syn(&segment(Handshake::Syn, 1, 41, 0), client);
         let ack = segment(Handshake::Completion, 1, 42, 99);
-        assert_eq!(syn, Fingerprint::of_syn(&ack, endpoint));
+        assert_eq!(syn, Fingerprint::of_syn(&ack, client));
         let data = segment(Handshake::Completion, 1, 1_000, 99);
         assert_eq!(
-            Fingerprint::of_completion(&ack, endpoint),
-            Fingerprint::of_completion(&data, endpoint)
+            Fingerprint::of_completion(&ack, client),
+            Fingerprint::of_completion(&data, client)
         );
     }
 
     #[test]
     fn another_attempt_has_another_fingerprint() {
-        let one = Fingerprint::of_syn(&segment(Handshake::Syn, 1, 41, 0), endpoint(5));
+        let one = Fingerprint::of_syn(&segment(Handshake::Syn, 1, 41, 0), client(5));
         for (port, sequence, seed) in [(2, 41, 5), (1, 42, 5), (1, 41, 6)] {
             let other = segment(Handshake::Syn, port, sequence, 0);
-            let other = Fingerprint::of_syn(&other, endpoint(seed));
+            let other = Fingerprint::of_syn(&other, client(seed));
             assert_ne!(one.hash, other.hash);
         }
     }
@@ -176,7 +199,7 @@ mod tests {
     fn ports_of_a_client_have_slots_of_their_own_side_by_side() {
         let slot = |port| {
             let syn = segment(Handshake::Syn, port, 41, 0);
-            Fingerprint::of_syn(&syn, endpoint(5)).slot()
+            Fingerprint::of_syn(&syn, client(5)).slot()
         };
         let first = slot(0);
         for port in [1, 2, 32_768, u16::MAX] {
@@ -187,11 +210,11 @@ mod tests {
     #[test]
     fn a_handshake_does_not_take_the_slots_of_attempts() {
         let ack = segment(Handshake::Completion, 40_000, 42, 99);
-        let by_completion = Fingerprint::of_completion(&ack, endpoint(5));
+        let by_completion = Fingerprint::of_completion(&ack, client(5));
         // From the first port of Linux to the last (net/ipv4/af_inet.c, inet_init_net).
         for port in 32_768..=60_999 {
             let syn = segment(Handshake::Syn, port, 41, 0);
-            let by_syn = Fingerprint::of_syn(&syn, endpoint(5));
+            let by_syn = Fingerprint::of_syn(&syn, client(5));
             assert_ne!(by_syn.slot(), by_completion.slot());
         }
     }

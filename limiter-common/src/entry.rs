@@ -145,9 +145,12 @@ pub struct ZoneState {
     pub live_recount: u64,
     /// Slots that connections hold which the audit has met, those of keys that are gone included.
     pub slot_recount: u64,
+    /// How often keys had fewer connections than a moment before, since somebody wants to know it, plus
+    /// one; 0: nobody does. See [`crate::admission::watch`].
+    pub freed: u64,
 }
 
-const _: () = assert!(size_of::<ZoneState>() == 72);
+const _: () = assert!(size_of::<ZoneState>() == 80);
 
 /// A count that belongs to one pass of the audit: a word with the number of the pass in its upper 32
 /// bits. In another pass it means 0. The count is stored 2³¹ too high, because for a

@@ -12,6 +12,8 @@
 //! | [`key`] | what is counted: from a connection to a [`key::ZoneKey`] |
 //! | [`entry`] | the value of a zone's map, and the zone's own state |
 //! | [`refusals`] | how often a key was refused, and when that was told |
+//! | [`standing`] | refusals that an interface remembers for a moment |
+//! | [`tally`] | refusals that a key's entry does not know of yet |
 //! | [`admission`] | charge, roll back, release: the counting itself |
 //! | [`audit`] | what is said while counts are audited |
 //! | [`token`] | what a counted socket remembers |
@@ -33,6 +35,8 @@ pub mod names;
 pub mod packet;
 pub mod policy;
 pub mod refusals;
+pub mod standing;
+pub mod tally;
 pub mod token;
 pub mod upstream;
 

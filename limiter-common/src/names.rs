@@ -88,6 +88,10 @@ pub const MAP_EXHAUSTED_BUDGET: &str = "EXHAUSTED_BUDGET";
 pub const MAP_PACKET_COUNTERS: &str = "PACKET_COUNTERS";
 /// Local addresses and ports at which attempts were refused a moment ago.
 pub const MAP_ENDPOINTS: &str = "ENDPOINTS";
+/// Refusals that an interface remembers for a moment.
+pub const MAP_STANDING: &str = "STANDING";
+/// Refusals of keys that their entries do not know of yet.
+pub const MAP_TALLIES: &str = "TALLIES";
 /// Interface index → whether the XDP program may answer there.
 pub const MAP_INTERFACES: &str = "INTERFACES";
 /// Ring of ports on which sockets begin to listen.
@@ -121,7 +125,7 @@ pub const MAP_RECORD: &str = "RECORD";
 /// Bytes of the only value of [`MAP_RECORD`]: their number (4, in the machine's order), then JSON.
 pub const RECORD_BYTES: usize = 256 * 1024;
 /// Every map of the object that the daemon opens by name.
-pub const MAPS: [&str; 34] = [
+pub const MAPS: [&str; 36] = [
     MAP_CONTROL,
     MAP_PORTS,
     MAP_LISTENERS,
@@ -142,6 +146,8 @@ pub const MAPS: [&str; 34] = [
     MAP_EXHAUSTED_BUDGET,
     MAP_PACKET_COUNTERS,
     MAP_ENDPOINTS,
+    MAP_STANDING,
+    MAP_TALLIES,
     MAP_INTERFACES,
     MAP_LISTENING,
     MAP_NEW_LISTENERS,

@@ -75,6 +75,19 @@ impl Halves {
         Self(self.0 | 2)
     }
 
+    /// The same, as it comes after `before`: every change has another number, in the bits above. Whoever
+    /// remembers something of a policy sees by it whether anything has changed.
+    #[must_use]
+    pub const fn following(self, before: Self) -> Self {
+        Self(self.0 & 3 | (before.0 & !3).wrapping_add(4))
+    }
+
+    /// As a number, for a function of the BPF machine to take.
+    #[inline(always)]
+    pub const fn to_word(self) -> u32 {
+        self.0
+    }
+
     /// The half in force.
     #[inline(always)]
     pub const fn active(self) -> u32 {

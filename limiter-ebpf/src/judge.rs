@@ -1,14 +1,17 @@
 //! The verdict on an attempt, the same from every hook that sees its packets.
 
+mod early;
+
 use limiter_common::{
     admission::{Admission, Peek, Refusal, may_wait, peek},
-    attempt::{Endpoint, Fingerprint},
+    attempt::{Client, Endpoint, Fingerprint},
     event::HOOK_XDP,
     key::{Connection, KeyFields, ZoneKey},
     packet::{Handshake, Segment},
     policy::{ACTION_CLOSE, Limit, MAX_LIMITS, ServerPolicy},
 };
 
+pub use self::early::judge_early;
 use crate::{
     debug,
     maps::{
@@ -92,20 +95,17 @@ fn verdict(
     suppressed: &mut u64,
     hook: u8,
 ) -> u64 {
-    let endpoint = Endpoint::of(&segment.connection, policy.seed);
-    // First, because it is cheap and mostly ends it: where nobody is refused, no key is looked up.
-    if hook == HOOK_XDP && !endpoints::has_refused(endpoint) {
-        return 0;
-    }
     let Some(no) = first_no(server, &segment.connection) else {
         return 0;
     };
+    let endpoint = Endpoint::of(&segment.connection, policy.seed);
     if hook != HOOK_XDP {
         endpoints::refused(endpoint);
     } else if server.action == ACTION_CLOSE && no.may_wait(policy) {
         return 0;
     }
-    let leave = no.count(segment, endpoint, policy);
+    let client = Client::at(endpoint, &segment.connection);
+    let leave = no.count(segment, client, policy);
     let judgement = Admission {
         is_refused: true,
         limit: no.position,
@@ -148,31 +148,37 @@ pub fn first_no<'a>(server: &'a ServerPolicy, connection: &Connection) -> Option
         if position >= server.limit_count as usize {
             break;
         }
-        let limit = &server.limits[position];
-        if limit.fields.contains(KeyFields::EMPTY) {
-            continue;
+        if let Some(no) = no_at(server, position, connection) {
+            return Some(no);
         }
-        let Some(zone) = zone_at(limit.zone.into()) else {
-            continue;
-        };
-        let key = ZoneKey::new(limit.shape(connection), connection, server.index);
-        let number = networks::number(server, position, &connection.remote);
-        let (entry, connections) = match peek(zone, &key, number.into()) {
-            Peek::Room => continue,
-            Peek::Full { entry, connections } => (Some(entry), connections),
-            Peek::Exhausted => (None, 0),
-        };
-        return Some(No {
-            position,
-            limit,
-            number,
-            zone,
-            key,
-            entry,
-            connections,
-        });
     }
     None
+}
+
+/// The limit at this position of the server, if it says no. Not for exempt clients.
+#[inline(always)]
+fn no_at<'a>(server: &'a ServerPolicy, position: usize, connection: &Connection) -> Option<No<'a>> {
+    let limit = &server.limits[position];
+    if limit.fields.contains(KeyFields::EMPTY) {
+        return None;
+    }
+    let zone = zone_at(limit.zone.into())?;
+    let key = ZoneKey::new(limit.shape(connection), connection, server.index);
+    let number = networks::number(server, position, &connection.remote);
+    let (entry, connections) = match peek(zone, &key, number.into()) {
+        Peek::Room => return None,
+        Peek::Full { entry, connections } => (Some(entry), connections),
+        Peek::Exhausted => (None, 0),
+    };
+    Some(No {
+        position,
+        limit,
+        number,
+        zone,
+        key,
+        entry,
+        connections,
+    })
 }
 
 impl No<'_> {
@@ -195,11 +201,11 @@ impl No<'_> {
     /// Counts one refusal an attempt, however many packets it sends. Leave to report it, if this is
     /// the first one that is refused.
     #[inline(always)]
-    fn count(&self, segment: &Segment, endpoint: Endpoint, policy: Policy) -> Option<Leave> {
+    fn count(&self, segment: &Segment, client: Client, policy: Policy) -> Option<Leave> {
         let counters = counters::of_zone(self.limit.zone)?;
-        if attempts::is_repeated(Fingerprint::of_syn(segment, endpoint))
+        if attempts::is_repeated(Fingerprint::of_syn(segment, client))
             || segment.handshake == Handshake::Completion
-                && attempts::is_repeated(Fingerprint::of_completion(segment, endpoint))
+                && attempts::is_repeated(Fingerprint::of_completion(segment, client))
         {
             counters.retransmitted();
             return None;
@@ -207,7 +213,7 @@ impl No<'_> {
         match self.entry {
             Some(entry) => {
                 counters.rejected();
-                events::leave_for_entry(entry, policy)
+                events::leave_for_entry(entry, self.limit.zone, &self.key, policy)
             }
             None => {
                 counters.exhausted();

@@ -170,9 +170,12 @@ extern "C" fn limiter_report(event: *mut Event, shape: u32) -> u32 {
         ZoneKey::new(KeyShape::from_word(shape), &connection, event.server)
     };
     let leave = match event.reason {
-        REASON_LIMIT => zone_at(event.zone.into())
-            .and_then(|zone| zone.find(&key()))
-            .and_then(|entry| events::leave_for_entry(entry, policy)),
+        REASON_LIMIT => {
+            let key = key();
+            zone_at(event.zone.into())
+                .and_then(|zone| zone.find(&key))
+                .and_then(|entry| events::leave_for_entry(entry, event.zone, &key, policy))
+        }
         REASON_EXHAUSTED => events::leave_for_exhausted(event.zone, &key(), policy),
         _ => events::leave_for_passed(policy),
     };

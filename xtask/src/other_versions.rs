@@ -48,8 +48,8 @@ const VERSIONS: [Version; 2] = [
             ),
             (
                 ENTRY,
-                "size_of::<ZoneState>() == 72",
                 "size_of::<ZoneState>() == 80",
+                "size_of::<ZoneState>() == 88",
             ),
             (
                 TOKEN,

@@ -16,7 +16,7 @@
 //! closed while the walk is counting it, the entry may be another key's before the walk is done with it.
 //! The walk sees that afterwards: it has *collided*, and what was counted in this pass proves nothing.
 
-use super::{Word, Zone, Zones};
+use super::{Word, Zone, Zones, slot::tell_freed};
 use crate::{
     entry::{Occupancy, Recount},
     key::ZoneKey,
@@ -162,6 +162,7 @@ pub fn correct(zone: impl Zone, key: &ZoneKey, generation: u32, by: Difference) 
             connections: connections as u32,
         };
         if occupancy.compare_exchange(word, corrected.word()) == word {
+            tell_freed(zone);
             return by;
         }
     }

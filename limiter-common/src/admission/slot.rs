@@ -162,6 +162,28 @@ pub fn peek<Z: Zone>(zone: Z, key: &ZoneKey, number: u32) -> Peek<Z::Entry> {
     }
 }
 
+/// What [`Zone::freed`] is now. As long as it stays so, no key of the zone has had fewer connections
+/// than whatever [`peek`] finds after this.
+///
+/// Who gives a slot back first takes it from the count, and then looks here whether somebody wants to
+/// know. So either it sees that somebody does, or who asks sees the lower count.
+#[inline(always)]
+pub fn watch(zone: impl Zone) -> u64 {
+    match zone.freed().compare_exchange(0, 1) {
+        0 => 1,
+        freed => freed,
+    }
+}
+
+/// Tells those who [`watch`] that a key has fewer connections now.
+#[inline(always)]
+pub(super) fn tell_freed(zone: impl Zone) {
+    let freed = zone.freed();
+    if freed.load() != 0 {
+        freed.fetch_add(1);
+    }
+}
+
 /// Answer of [`peek`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peek<E> {
@@ -205,6 +227,7 @@ fn give_back<Z: Zone>(zone: Z, entry: Z::Entry, generation: u32) -> GivenBack {
 
 #[inline(always)]
 fn given_back(zone: impl Zone, connections_before: u32) -> GivenBack {
+    tell_freed(zone);
     if connections_before == 1 {
         give_live(zone);
         GivenBack::Last

@@ -8,7 +8,7 @@ use std::{
 
 use limiter_common::{
     addr::Addr,
-    admission::{Mode, Slot, Zone, release, take},
+    admission::{Mode, Peek, Slot, Word as _, Zone, peek, release, take, watch},
     key::{Connection, KeyFields, KeyShape, ZoneKey},
 };
 use loom::{model::Builder, thread};
@@ -138,6 +138,18 @@ impl Scene {
         drop(held);
         let found = Cell::new(None);
         release(self.zone(&found), &key(slot.key), slot.generation)
+    }
+
+    /// What an interface remembers when it refuses this key: [`Zone::freed`], watched before.
+    pub fn refusal(&self, number: u32) -> Option<u64> {
+        let freed = watch(&self.table);
+        let found = peek(&self.table, &key(number), self.limit);
+        matches!(found, Peek::Full { .. }).then_some(freed)
+    }
+
+    /// Whether it refuses the key still, without looking it up.
+    pub fn stands(&self, freed: u64) -> bool {
+        (&self.table).freed().load() == freed
     }
 
     /// What the code that is checked gets.

@@ -12,5 +12,6 @@ mod mutants;
 mod recount;
 mod slots;
 mod table;
+mod tallies;
 mod upstream;
 mod words;

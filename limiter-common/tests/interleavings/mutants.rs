@@ -127,6 +127,10 @@ impl<'a> Zone for View<'a> {
         self.wrong(self.table.slot_recount())
     }
 
+    fn freed(self) -> Wrong<'a> {
+        self.wrong(self.table.freed())
+    }
+
     fn live(self) -> Wrong<'a> {
         self.wrong(self.table.live())
     }

@@ -68,6 +68,29 @@ fn a_slot_that_is_given_back_is_taken_or_not_and_counts_once() {
     }
 }
 
+/// What an interface remembers of a client at its limit is forgotten when a slot has been given back.
+#[test]
+fn a_refusal_that_stands_ends_with_a_slot_that_is_given_back() {
+    for idle in [0, 1] {
+        explore(None, move || {
+            let settings = Settings {
+                idle,
+                ..Settings::capacity(1)
+            };
+            let scene = Scene::new(zone(1, settings), 2, Mutation::None);
+            let [one, _other] = [(); 2].map(|()| scene.take(0).expect("room"));
+            let mut remembered = None;
+            let leaves = task(move |it: &Scene| assert!(it.release(one)));
+            at_once(&scene, [leaves], |it| remembered = it.refusal(0));
+            assert!(!remembered.is_some_and(|it| scene.stands(it)));
+            // Of two who remember, each sees what comes after.
+            let _again = scene.take(0).expect("room");
+            let refused = scene.refusal(0).expect("the key is at its limit");
+            assert!(scene.stands(refused));
+        });
+    }
+}
+
 /// The last slot is given back, the entry removed, and made anew.
 #[test]
 fn whoever_leaves_last_and_whoever_comes_agree_on_the_entry() {

@@ -27,6 +27,7 @@ pub struct Table {
     recounts: Vec<AtomicU64>,
     live_recount: AtomicU64,
     slot_recount: AtomicU64,
+    freed: AtomicU64,
     /// A bit for each element that is free.
     free: AtomicU64,
     live: AtomicU64,
@@ -84,6 +85,7 @@ impl Table {
             recounts: words(elements),
             live_recount: AtomicU64::new(0),
             slot_recount: AtomicU64::new(0),
+            freed: AtomicU64::new(0),
             free: AtomicU64::new((1 << elements) - 1),
             live: AtomicU64::new(0),
             entries: AtomicU64::new(0),
@@ -242,6 +244,10 @@ impl<'a> Zone for &'a Table {
 
     fn live_recount(self) -> Shared<'a> {
         Shared(&self.live_recount)
+    }
+
+    fn freed(self) -> Shared<'a> {
+        Shared(&self.freed)
     }
 
     fn slot_recount(self) -> Shared<'a> {

@@ -6,7 +6,6 @@
 
 use aya_ebpf::{bindings::xdp_md, helpers::bpf_xdp_adjust_tail};
 use limiter_common::{
-    event::HOOK_XDP,
     packet::{
         Handshake, Packet as _, Segment, Unparsed, Version, find_in_frame,
         reset::{ResetV4, ResetV6, reset_v4, reset_v6},
@@ -16,7 +15,7 @@ use limiter_common::{
 
 use crate::{
     bytes::Bytes,
-    judge::judge_inline,
+    judge::judge_early,
     maps::{interfaces, packets, policy},
 };
 
@@ -94,7 +93,7 @@ fn attempt(ctx: *mut xdp_md, segment: &Segment) -> Early {
         // The network stack can answer.
         return Early::WithinLimits;
     }
-    if !judge_inline(policy, segment, server, HOOK_XDP) {
+    if !judge_early(policy, segment, server) {
         return Early::WithinLimits;
     }
     if resets && limiter_answer(ctx) != 0 {

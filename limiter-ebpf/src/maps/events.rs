@@ -21,7 +21,7 @@ use limiter_common::{
 use crate::{
     atomic::AtomicWord,
     clock::{now_ns, ticks},
-    maps::{policy::Policy, upstreams::State, zones::Entry},
+    maps::{policy::Policy, tallies, upstreams::State, zones::Entry},
 };
 
 #[btf_map]
@@ -60,9 +60,10 @@ pub struct Leave {
 }
 
 /// Asks for an event about a refusal of this entry's key: one a key and second, within the budget
-/// of this CPU. A refusal without leave is counted as suppressed.
+/// of this CPU. A refusal without leave is counted as suppressed. `key` is that of the entry, in the zone at
+/// the index `zone`.
 #[inline(always)]
-pub fn leave_for_entry(entry: Entry, policy: Policy) -> Option<Leave> {
+pub fn leave_for_entry(entry: Entry, zone: u16, key: &ZoneKey, policy: Policy) -> Option<Leave> {
     let before = refusals::count(entry.refusals());
     let counters = counters()?;
     let now = ticks();
@@ -75,7 +76,7 @@ pub fn leave_for_entry(entry: Entry, policy: Policy) -> Option<Leave> {
         return None;
     }
     Some(Leave {
-        suppressed: refusals::tell(entry.reported(), before),
+        suppressed: refusals::tell(entry.reported(), before, tallies::gather(zone, key)),
     })
 }
 
@@ -177,6 +178,14 @@ pub fn send_excess(excess: &Excess) {
     {
         // SAFETY: an aligned word of a map value.
         unsafe { AtomicWord::new(&raw mut (*counters).lost) }.add(1);
+    }
+}
+
+/// Counts a refusal that nobody is to be told of.
+#[inline(always)]
+pub fn suppress() {
+    if let Some(counters) = counters() {
+        suppressed(counters);
     }
 }
 

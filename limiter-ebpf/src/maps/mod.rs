@@ -14,6 +14,8 @@ pub mod packets;
 pub mod policy;
 pub mod queue;
 pub mod record;
+pub mod standing;
+pub mod tallies;
 pub mod targets;
 pub mod tokens;
 pub mod upstreams;

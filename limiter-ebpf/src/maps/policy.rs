@@ -66,6 +66,12 @@ pub fn in_force() -> Option<Policy> {
 }
 
 impl Policy {
+    /// What is in force, and the number of the change that has brought it.
+    #[inline(always)]
+    pub fn halves(self) -> Halves {
+        self.halves
+    }
+
     /// The policy that will be in force soon, if one is about to be.
     #[inline(always)]
     pub fn next(self) -> Option<Self> {

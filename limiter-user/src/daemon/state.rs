@@ -129,7 +129,14 @@ impl State {
         let position = change::zone(&policy, name)?;
         let status = self.read(&policy, position)?;
         let keys = self.kernel.keys(position).map_err(failed)?;
-        Ok(OneZone::new(status, keys, policy, position))
+        let untold = self.kernel.untold(position).map_err(failed)?;
+        Ok(OneZone {
+            status,
+            keys,
+            untold,
+            policy,
+            position,
+        })
     }
 
     /// The way to the open connections. A zone that is named must be there.

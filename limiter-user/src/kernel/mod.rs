@@ -98,7 +98,7 @@ pub use self::{
     run_time::{Runs, Stopwatch},
     start::{How, Started},
     upstreams::UpstreamReadings,
-    zones::{KeyReader, Origin, possible_cpus},
+    zones::{KeyReader, Origin, UntoldReader, possible_cpus},
 };
 use self::{
     adopt::Candidates,

@@ -172,7 +172,7 @@ impl PolicyMaps {
     /// any more.
     fn set_halves(&mut self, halves: Halves) -> Result<(), KernelError> {
         self.set_switches(Control {
-            halves,
+            halves: halves.following(self.switches.halves),
             pass: 0,
             ..self.switches
         })

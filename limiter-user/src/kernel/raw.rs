@@ -8,6 +8,7 @@ use limiter_common::{
     event::{Event, Excess},
     key::{Connection, ZoneKeyWords},
     policy::{Control, ListenerKey, Listening, Network, PortEntry, ServerPolicy},
+    tally::Tally,
     token::{Token, Waiter},
     upstream::{
         UpstreamKey, UpstreamServer, UpstreamState,
@@ -50,6 +51,7 @@ boundary!(
     PacketCounters,
     PortEntry,
     ServerPolicy,
+    Tally,
     ZoneCounters,
     ZoneEntry,
     ZoneKeyWords,

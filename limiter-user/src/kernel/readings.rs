@@ -3,7 +3,8 @@
 use limiter_common::counters::{EventCounters, PacketCounters, ZoneCounters};
 
 use super::{
-    EventStream, HolderReader, Indices, Kernel, KernelError, KeyReader, UpstreamReadings, events,
+    EventStream, HolderReader, Indices, Kernel, KernelError, KeyReader, UntoldReader,
+    UpstreamReadings, events,
 };
 
 /// Counts of one zone as the kernel has them.
@@ -35,6 +36,15 @@ impl Kernel {
     /// If there is no descriptor left.
     pub fn keys(&self, position: usize) -> Result<KeyReader, KernelError> {
         self.zones.keys(self.indices.zones[position])
+    }
+
+    /// Refusals of those keys that their entries do not know of yet; likewise.
+    ///
+    /// # Errors
+    ///
+    /// If there is no descriptor left.
+    pub fn untold(&self, position: usize) -> Result<UntoldReader, KernelError> {
+        self.zones.untold(self.indices.zones[position])
     }
 
     /// The open connections that hold slots. Reading them takes long, and does not need the kernel's

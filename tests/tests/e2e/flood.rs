@@ -217,7 +217,8 @@ fn fill(tun: &Tun, server: SocketAddr, clients: &[[u8; 4]], each: u16) {
     }
 }
 
-fn told(events: &[Event]) -> u64 {
+/// Refusals that these events tell of.
+pub fn told(events: &[Event]) -> u64 {
     events.iter().map(|event| 1 + event.suppressed).sum()
 }
 

@@ -5,18 +5,24 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr, TcpStream},
     sync::Barrier,
-    thread,
+    thread::{self, ScopedJoinHandle},
+    time::Duration,
 };
 
 use limiter::api::ZoneStatus;
 use tests::{
-    Limiter, Server, World, client, frame, link, mib, settle,
+    Limiter, Server, World, client,
+    cpu::Cpu,
+    frame, link, mib, settle,
     settle::PATIENCE,
     syn_flood::RawSocket,
     veth::{self, Veth},
 };
 
-use crate::ZONE;
+use crate::{ZONE, flood};
+
+/// Events come within it.
+const QUIET: Duration = Duration::from_millis(300);
 
 const TO: &str = "10.0.0.1:8080";
 
@@ -29,14 +35,19 @@ struct Scene {
 }
 
 impl Scene {
+    /// With a limit for every address.
     fn set(limit: &str) -> Self {
+        Self::with(&["--limit", limit])
+    }
+
+    fn with(limits: &[&str]) -> Self {
         let world = World::new();
         let veth = Veth::new(&world.netns);
         link::set_mac(&world.netns, veth::SERVERS, frame::SERVER);
         link::set_mac(veth.clients(), veth::CLIENTS, frame::CLIENT);
         let server = world.serve(&[TO]);
-        let flags = ["--listen", "8080", "--interface", veth::SERVERS, "--limit"];
-        let limiter = Limiter::start(&world, &[&flags[..], &[limit]].concat());
+        let flags = ["--listen", "8080", "--interface", veth::SERVERS];
+        let limiter = Limiter::start(&world, &[&flags, limits].concat());
         Self {
             limiter,
             _server: server,
@@ -186,5 +197,56 @@ fn every_refusal_of_every_key_is_told_however_many_there_are() {
     }
     drop(open);
     settle("connections", 0, || scene.zone().connections);
+    scene.limiter.must_be_exact(ZONE);
+}
+
+/// Each CPU keeps what it has refused to itself for a moment.
+#[test]
+fn an_event_tells_what_all_cpus_have_refused_of_a_network() {
+    const CALLS: u32 = 200;
+    let _heavy = crate::heavy();
+    let scene = Scene::with(&["--limit", "1", "--v4-prefix", "16"]);
+    let _open = client::open(scene.veth.clients(), number(1), to());
+    scene.is_refused_at_the_listener(number(2));
+    let before = scene.zone().rejected;
+    let events = scene.limiter.events();
+    let cpus = Cpu::all().expect("CPUs");
+    let of_network = || scene.limiter.top_rejected(ZONE, 1)[0].rejected;
+    let (mut read, mut told) = (0, 0);
+    for round in 1..=4 {
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..)
+                .zip(&cpus)
+                .map(|(nth, cpu)| {
+                    let mut flood = scene.flood((0..8).map(|n| number(10 + 8 * nth + n)));
+                    scope.spawn(move || {
+                        cpu.pin_self().expect("pinned");
+                        for _ in 0..CALLS {
+                            // While the other CPU is at it the device may have no room for some.
+                            let _ = flood.call();
+                        }
+                    })
+                })
+                .collect();
+            while !threads.iter().all(ScopedJoinHandle::is_finished) {
+                let now = of_network();
+                assert!(now >= read, "round {round}: {now} after {read}");
+                read = now;
+                let most = scene.zone().rejected;
+                assert!(now <= most, "round {round}: {now} of {most}");
+            }
+        });
+        // Until an event is due, and the interface leaves it to the listener.
+        thread::sleep(Duration::from_millis(3_100));
+        scene.is_refused_at_the_listener(number(2));
+        let refused = scene.zone().rejected;
+        assert!(
+            refused > before + round * 10_000,
+            "round {round}: {refused}"
+        );
+        assert_eq!(of_network(), refused, "round {round}");
+        told += flood::told(&events.rest(QUIET));
+        assert_eq!(told, refused - before, "round {round}");
+    }
     scene.limiter.must_be_exact(ZONE);
 }

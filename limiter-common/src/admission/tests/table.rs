@@ -53,6 +53,7 @@ pub struct Table {
     pub(super) index: Mutex<Index>,
     pub(super) live_recount: AtomicU64,
     pub(super) slot_recount: AtomicU64,
+    pub(super) freed: AtomicU64,
     pub(super) live: AtomicU64,
     pub(super) entries: AtomicU64,
     pub(super) generation: AtomicU64,
@@ -80,6 +81,7 @@ impl Table {
             }),
             live_recount: AtomicU64::new(0),
             slot_recount: AtomicU64::new(0),
+            freed: AtomicU64::new(0),
             live: AtomicU64::new(0),
             entries: AtomicU64::new(0),
             generation: AtomicU64::new(0),
@@ -157,6 +159,10 @@ impl<'a> Zone for &'a Table {
 
     fn live_recount(self) -> &'a AtomicU64 {
         &self.live_recount
+    }
+
+    fn freed(self) -> &'a AtomicU64 {
+        &self.freed
     }
 
     fn slot_recount(self) -> &'a AtomicU64 {

@@ -18,12 +18,16 @@ use aya::{
 use limiter_common::{
     counters::ZoneCounters,
     entry::ZoneState,
-    names::{MAP_PREDECESSORS, MAP_ZONE_COUNTERS, MAP_ZONE_STATES, MAP_ZONE_TEMPLATE, MAP_ZONES},
+    names::{
+        MAP_PREDECESSORS, MAP_TALLIES, MAP_ZONE_COUNTERS, MAP_ZONE_STATES, MAP_ZONE_TEMPLATE,
+        MAP_ZONES,
+    },
     policy::MAX_ZONE_INDICES,
+    tally::Tally,
 };
 
 use self::memory::memory;
-pub use self::{keys::KeyReader, memory::possible_cpus, place::Origin};
+pub use self::{keys::KeyReader, memory::possible_cpus, place::Origin, untold::UntoldReader};
 pub(super) use self::{place::Placed, read::SharedCounts};
 use super::{
     error::{Context, KernelError},
@@ -41,6 +45,7 @@ mod memory;
 mod place;
 mod read;
 mod retire;
+mod untold;
 
 /// All zones.
 pub(super) struct ZoneMaps {
@@ -48,6 +53,7 @@ pub(super) struct ZoneMaps {
     outer_fd: OwnedFd,
     states: Array<MapData, Raw<ZoneState>>,
     counters: PerCpuArray<MapData, Raw<ZoneCounters>>,
+    tallies: PerCpuArray<MapData, Raw<Tally>>,
     predecessors: Array<MapData, u32>,
     dispenser: Dispenser,
     zones: HashMap<u16, OneZone>,
@@ -79,6 +85,7 @@ impl ZoneMaps {
             outer: take(ebpf, MAP_ZONES)?,
             states: take(ebpf, MAP_ZONE_STATES)?,
             counters: take(ebpf, MAP_ZONE_COUNTERS)?,
+            tallies: take(ebpf, MAP_TALLIES)?,
             predecessors: take(ebpf, MAP_PREDECESSORS)?,
             dispenser: Dispenser::of_zones(),
             zones: HashMap::new(),

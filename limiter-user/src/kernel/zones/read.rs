@@ -2,14 +2,17 @@
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use aya::maps::{IterableMap as _, Map, MapData, PerCpuArray};
+use aya::{
+    Pod,
+    maps::{IterableMap as _, Map, MapData, PerCpuArray},
+};
 use limiter_common::{
     counters::ZoneCounters,
     entry::{Occupancy, ZoneState},
-    names::{MAP_ZONE_COUNTERS, MAP_ZONE_STATES},
+    names::{MAP_TALLIES, MAP_ZONE_COUNTERS, MAP_ZONE_STATES},
 };
 
-use super::{KeyReader, ZoneMaps};
+use super::{KeyReader, UntoldReader, ZoneMaps};
 use crate::kernel::{
     ZoneReading,
     error::{Context, KernelError},
@@ -46,6 +49,16 @@ fn sum(
     let per_cpu = per_cpu.context("read map", MAP_ZONE_COUNTERS)?;
     let cpus = per_cpu.iter();
     Ok(cpus.fold(ZoneCounters::default(), |sum, cpu| sum.plus(&cpu.0)))
+}
+
+/// The same map, for somebody else.
+fn opened_again<T: Pod>(
+    map: &PerCpuArray<MapData, T>,
+    name: &'static str,
+) -> Result<PerCpuArray<MapData, T>, KernelError> {
+    let descriptor = map.map().fd().as_fd().try_clone_to_owned();
+    let map = MapData::from_fd(descriptor.context("open map", name)?).context("open map", name)?;
+    Map::PerCpuArray(map).try_into().context("open map", name)
 }
 
 impl ZoneMaps {
@@ -89,14 +102,17 @@ impl ZoneMaps {
     /// else.
     pub(in crate::kernel) fn shared(&self) -> Result<SharedCounts, KernelError> {
         let states = self.states.map().fd().as_fd().try_clone_to_owned();
-        let counters = self.counters.map().fd().as_fd().try_clone_to_owned();
-        let counters = counters.context("open map", MAP_ZONE_COUNTERS)?;
-        let counters = MapData::from_fd(counters).context("open map", MAP_ZONE_COUNTERS)?;
         Ok(SharedCounts {
             states: states.context("open map", MAP_ZONE_STATES)?,
-            counters: Map::PerCpuArray(counters)
-                .try_into()
-                .context("open map", MAP_ZONE_COUNTERS)?,
+            counters: opened_again(&self.counters, MAP_ZONE_COUNTERS)?,
+        })
+    }
+
+    /// Refusals of the keys of one zone that their entries do not know of yet.
+    pub(in crate::kernel) fn untold(&self, index: u16) -> Result<UntoldReader, KernelError> {
+        Ok(UntoldReader {
+            tallies: opened_again(&self.tallies, MAP_TALLIES)?,
+            zone: index,
         })
     }
 

@@ -1,0 +1,300 @@
+//! Tallies: what the program on an interface counts, others bring to the entries meanwhile.
+
+use std::sync::{Arc, Mutex};
+
+use limiter_common::{
+    addr::Addr,
+    admission::Word,
+    key::{Connection, KeyFields, KeyShape, ZoneKey},
+    tally::{Owner, Shared as Tally, State, bring, count, give_to},
+};
+use loom::sync::atomic::AtomicU64;
+
+use super::{
+    alike::{BOUND, Task, at_once, explore, task},
+    words::Shared,
+};
+
+/// What is wrong.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mutation {
+    None,
+    /// The version never changes.
+    OneVersion,
+    /// What is taken is not marked so.
+    NotMarked,
+}
+
+const KEYS: usize = 3;
+
+/// A tally, and the entries of its keys.
+struct Scene {
+    word: AtomicU64,
+    /// Two halves of the owner's key: who reads it may find half of another one.
+    owner: [AtomicU64; 2],
+    entries: [AtomicU64; KEYS],
+    /// Of each key. No access to it is a step of the interleaving.
+    counted: Mutex<[Counted; KEYS]>,
+    mutation: Mutation,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Counted {
+    begun: u64,
+    done: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Handle<'a>(&'a Scene);
+
+#[derive(Clone, Copy)]
+struct Wrong<'a> {
+    word: Shared<'a>,
+    mutation: Mutation,
+}
+
+impl Word for Wrong<'_> {
+    fn load(self) -> u64 {
+        self.word.load()
+    }
+
+    fn compare_exchange(self, current: u64, new: u64) -> u64 {
+        let unmarked = State {
+            is_taken: false,
+            ..State::from_word(new)
+        };
+        match self.mutation {
+            Mutation::NotMarked => self.word.compare_exchange(current, unmarked.word()),
+            _ => self.word.compare_exchange(current, new),
+        }
+    }
+
+    fn fetch_add(self, n: u64) -> u64 {
+        // What marks the end of a step.
+        let is_end = n > u64::from(u32::MAX / 2);
+        match self.mutation {
+            Mutation::OneVersion if is_end => self.word.fetch_add(n.wrapping_sub(1 << 32)),
+            Mutation::NotMarked if is_end => self.word.fetch_add(1 << 32),
+            _ => self.word.fetch_add(n),
+        }
+    }
+}
+
+impl<'a> Tally for Handle<'a> {
+    type Word = Wrong<'a>;
+
+    fn word(self) -> Wrong<'a> {
+        Wrong {
+            word: Shared(&self.0.word),
+            mutation: self.0.mutation,
+        }
+    }
+
+    fn owner(self) -> Owner {
+        let [one, other] = &self.0.owner;
+        owner(Shared(one).load(), Shared(other).load())
+    }
+
+    fn set_owner(self, owner: &Owner) {
+        let [one, other] = &self.0.owner;
+        Shared(one).store(owner.key.remote().halves()[1]);
+        Shared(other).store(owner.key.local().halves()[1]);
+    }
+}
+
+/// The owner whose key has these halves.
+fn owner(one: u64, other: u64) -> Owner {
+    let connection = Connection {
+        remote: Addr::from_halves([0, one]),
+        local: Addr::from_halves([0, other]),
+        ..Connection::default()
+    };
+    let shape = KeyShape::whole(KeyFields::REMOTE_ADDR.union(KeyFields::SERVER_ADDR));
+    Owner {
+        key: ZoneKey::new(shape, &connection, 0),
+        ..Owner::default()
+    }
+}
+
+fn key(number: usize) -> ZoneKey {
+    let half = number as u64;
+    owner(half, half).key
+}
+
+impl Scene {
+    fn new(mutation: Mutation) -> Arc<Self> {
+        Arc::new(Self {
+            word: AtomicU64::new(0),
+            owner: [(); 2].map(|()| AtomicU64::new(0)),
+            entries: [(); KEYS].map(|()| AtomicU64::new(0)),
+            counted: Mutex::default(),
+            mutation,
+        })
+    }
+
+    /// For the owner whose refusals have been taken.
+    fn add_to_entry(&self, count: u64) -> u64 {
+        let owner = Handle(self).owner();
+        let [_, number] = owner.key.remote().halves();
+        assert_eq!(owner.key, key(number as usize), "half of another owner");
+        Shared(&self.entries[number as usize]).fetch_add(count);
+        count
+    }
+
+    /// What the program on the interface does to count for this key.
+    fn lease(&self, number: usize) -> bool {
+        let tally = Handle(self);
+        bring(tally, |_| true, |n| self.add_to_entry(n));
+        let half = number as u64;
+        give_to(tally, &owner(half, half))
+    }
+
+    fn count(&self, number: usize) {
+        self.counted.lock().expect("nobody has failed")[number].begun += 1;
+        count(Handle(self));
+        self.counted.lock().expect("nobody has failed")[number].done += 1;
+    }
+
+    /// What whoever has claimed an event about this key does.
+    fn gather(&self, number: usize) {
+        let is_mine = |owner: &Owner| owner.is_key(0, &key(number));
+        bring(Handle(self), is_mine, |n| self.add_to_entry(n));
+    }
+
+    fn counted(&self, number: usize) -> Counted {
+        self.counted.lock().expect("nobody has failed")[number]
+    }
+
+    /// What the daemon reads: all refusals of the key, unless something is on its way.
+    fn read(&self, number: usize) -> Option<u64> {
+        let tally = Handle(self);
+        let before = State::from_word(tally.word().load());
+        let is_mine = tally.owner().is_key(0, &key(number));
+        let known = Shared(&self.entries[number]).load();
+        let after = State::from_word(tally.word().load());
+        let is_at_rest = !before.is_taken && !after.is_taken && before.version == after.version;
+        let untold = if is_mine { before.count } else { 0 };
+        is_at_rest.then_some(known + u64::from(untold))
+    }
+
+    /// At the end nothing has been lost or brought twice.
+    fn end(&self) {
+        for number in 0..KEYS {
+            let read = self.read(number).expect("nobody is at it");
+            assert_eq!(read, self.counted(number).done, "refusals of key {number}");
+        }
+    }
+}
+
+fn gathers(number: usize) -> Task<Scene> {
+    task(move |it: &Scene| it.gather(number))
+}
+
+#[test]
+fn what_is_brought_while_it_is_counted_is_neither_lost_nor_doubled() {
+    explore(None, || {
+        let scene = Scene::new(Mutation::None);
+        assert!(scene.lease(1));
+        scene.count(1);
+        at_once(&scene, [gathers(1)], |it| it.count(1));
+        scene.end();
+    });
+}
+
+#[test]
+fn of_two_who_gather_one_gets_it() {
+    two_gather(Mutation::None);
+}
+
+fn two_gather(mutation: Mutation) {
+    explore(Some(BOUND), move || {
+        let scene = Scene::new(mutation);
+        assert!(scene.lease(1));
+        scene.count(1);
+        at_once(&scene, [gathers(1), gathers(1)], |it| it.count(1));
+        scene.end();
+    });
+}
+
+#[test]
+fn a_tally_that_becomes_another_keys_is_brought_to_its_own_entries() {
+    becomes_another_keys(Mutation::None);
+}
+
+fn becomes_another_keys(mutation: Mutation) {
+    explore(Some(BOUND), move || {
+        let scene = Scene::new(mutation);
+        assert!(scene.lease(1));
+        scene.count(1);
+        at_once(&scene, [gathers(1), gathers(2)], |it| {
+            if it.lease(2) {
+                it.count(2);
+            }
+        });
+        scene.end();
+    });
+}
+
+/// The program may lease it back to the first key, which then has as many refusals as before.
+#[test]
+fn a_tally_that_comes_back_is_not_taken_for_what_it_was() {
+    comes_back(Mutation::None);
+}
+
+fn comes_back(mutation: Mutation) {
+    explore(Some(BOUND), move || {
+        let scene = Scene::new(mutation);
+        assert!(scene.lease(1));
+        scene.count(1);
+        at_once(&scene, [gathers(1)], |it| {
+            for number in [2, 1] {
+                if it.lease(number) {
+                    it.count(number);
+                }
+            }
+        });
+        scene.end();
+    });
+}
+
+#[test]
+fn who_reads_finds_every_refusal_once() {
+    reads(Mutation::None);
+}
+
+fn reads(mutation: Mutation) {
+    explore(Some(BOUND), move || {
+        let scene = Scene::new(mutation);
+        assert!(scene.lease(1));
+        scene.count(1);
+        let counts = task(|it: &Scene| {
+            it.count(1);
+            if it.lease(2) {
+                it.count(2);
+            }
+        });
+        at_once(&scene, [counts, gathers(1)], |it| {
+            for number in [1, 2] {
+                let least = it.counted(number).done;
+                let read = it.read(number);
+                let most = it.counted(number).begun;
+                if let Some(read) = read {
+                    assert!((least..=most).contains(&read), "read {read}");
+                }
+            }
+        });
+        scene.end();
+    });
+}
+
+#[test]
+#[should_panic(expected = "refusals of key")]
+fn a_version_that_does_not_change_is_found() {
+    comes_back(Mutation::OneVersion);
+}
+
+#[test]
+#[should_panic(expected = "read")]
+fn a_tally_that_is_not_marked_is_found() {
+    reads(Mutation::NotMarked);
+}

@@ -1,0 +1,74 @@
+//! Refusals that stand for a moment, see [`limiter_common::standing`].
+
+use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
+use limiter_common::{
+    attempt::Client,
+    key::Connection,
+    standing::{Moment, Refused, SLOTS, Standing},
+};
+
+use super::{policy::Policy, tallies, zones};
+use crate::clock::ticks;
+
+#[btf_map]
+static STANDING: PerCpuArray<Standing, { SLOTS as usize }> = PerCpuArray::new();
+
+/// A slot of this CPU.
+pub struct Slot {
+    standing: &'static mut Standing,
+    moment: Moment,
+}
+
+/// The slot of this client.
+#[inline(always)]
+pub fn slot(client: Client, policy: Policy) -> Option<Slot> {
+    let standing = STANDING.get_ptr_mut(Standing::slot(client))?;
+    // SAFETY: a value of the map, on this CPU, where nobody else writes it while the program runs.
+    let standing = unsafe { &mut *standing };
+    let moment = Moment {
+        tick: ticks(),
+        halves: policy.halves(),
+        padding: 0,
+    };
+    Some(Slot { standing, moment })
+}
+
+impl Slot {
+    /// Whether a refusal of this client stands.
+    #[inline(always)]
+    pub fn stands(&self, connection: &Connection) -> bool {
+        self.standing.is_of(connection, self.moment)
+            && zones::freed(self.standing.zone.into()) == Some(self.standing.freed)
+            && self.tally().is_some()
+    }
+
+    /// Where refusals of the key are counted, as long as the key has it.
+    #[inline(always)]
+    pub fn tally(&self) -> Option<tallies::Handle> {
+        tallies::leased(self.standing.lease)
+    }
+
+    /// The zone that says no.
+    #[inline(always)]
+    pub fn zone(&self) -> u16 {
+        self.standing.zone
+    }
+
+    /// Connections that the key has.
+    #[inline(always)]
+    pub fn connections(&self) -> u32 {
+        self.standing.connections
+    }
+
+    /// Whether the client is refused for the second time in this tick, if it is.
+    #[inline(always)]
+    pub fn comes_again(&mut self, client: Client) -> bool {
+        self.standing.comes_again(client, self.moment)
+    }
+
+    /// Remembers a refusal.
+    #[inline(always)]
+    pub fn remember(&mut self, connection: &Connection, refused: Refused) {
+        self.standing.remember(connection, self.moment, refused);
+    }
+}

@@ -1,14 +1,15 @@
 //! One client with many connections, and what one more, or one that is refused, costs then.
 
 use std::{
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
-use tests::{client as connection, cpu::Cpu, settle::PATIENCE};
+use tests::{client as connection, cpu::Cpu, settle::PATIENCE, syn_flood::RawSocket};
 
-use super::{accept::closed_loop, accepted_with, refuse, refused_with};
+use super::{Turn, accept::closed_loop, accepted_with, refuse, refused_with};
 use crate::{
     burst,
     crowd::{OneClient, Queues},
@@ -31,50 +32,88 @@ const MORE: u32 = 64;
 const CLIENT: u16 = 7;
 /// Paced connections, and the time between two of them.
 const PACED: u32 = 100;
-const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(5);
 
-/// One turn of one system.
-pub fn run(system: System, turn: Duration, results: &mut Results) -> Result<()> {
+/// Its turns. All crowds stand at the same time and are measured one after the other, so that what
+/// disturbs the machine is no difference between them.
+pub fn stand(system: System, turn: Duration) -> Result<Turn> {
     if system.is_proxy() {
         // It has a descriptor for either side of each connection, and not so many.
-        return Ok(());
+        return Ok(Box::new(|_| Ok(())));
     }
-    NUMBERS
-        .into_iter()
-        .try_for_each(|connections| with(system, connections, turn, results))
+    let stand = |connections| Stand::set(system, connections);
+    let mut stands = NUMBERS.into_iter().map(stand).collect::<Result<Vec<_>>>()?;
+    Ok(Box::new(move |results| {
+        for stand in &mut stands {
+            stand.measure(turn, results)?;
+        }
+        // None of them is always the first.
+        stands.rotate_left(1);
+        Ok(())
+    }))
 }
 
-fn with(system: System, connections: u32, turn: Duration, results: &mut Results) -> Result<()> {
-    let scene = Scene::set(system)?;
-    let running = Running::start(&scene, system, Rules::limit(connections + MORE))?;
-    let _queues = Queues::open(&scene);
-    let _crowd = OneClient::connect(&scene, client(CLIENT), connections)?;
-    let load = Load {
-        from: vec![client(CLIENT)],
-        to: served(),
-        together: 32,
-        patience: PATIENCE,
-    };
-    let cost = closed_loop(&scene, &running, &load, turn, false)?;
-    let what = accepted_with(connections, OF);
-    results.add(WORK, &what, "us", system, cost.cpu_us);
-    let mut times = scene.cable().clients().run(paced)?;
-    times.sort_unstable();
-    for (name, part) in [("p50", 50), ("p99", 99)] {
-        let time = times[times.len() * part / 100].as_secs_f64() * 1e6;
-        let number = grouped(connections.into());
-        let what = format!("{name} of a paced connection with {number} {OF}");
-        results.add(WORK, &what, "us", system, time);
+/// One crowd. What is dropped first stands first.
+struct Stand {
+    sender: RawSocket,
+    _crowd: OneClient,
+    _queues: Queues,
+    running: Running,
+    scene: Arc<Scene>,
+    connections: u32,
+}
+
+impl Stand {
+    fn set(system: System, connections: u32) -> Result<Self> {
+        let scene = Scene::set(system)?;
+        let running = Running::start(&scene, system, Rules::limit(connections + MORE))?;
+        let queues = Queues::open(&scene);
+        let crowd = OneClient::connect(&scene, client(CLIENT), connections)?;
+        Ok(Self {
+            sender: flood::sender(&scene, &[client(CLIENT)])?,
+            _crowd: crowd,
+            _queues: queues,
+            running,
+            scene,
+            connections,
+        })
     }
-    if system != System::None {
-        let held = refuse::hold(&scene, CLIENT, MORE as usize)?;
-        let mut sender = flood::sender(&scene, &[client(CLIENT)])?;
-        let syn = flood::cost_ns(&scene, &mut sender, turn / 2)?;
-        let what = refused_with(connections, OF);
-        results.add(WORK, &what, "ns", system, syn);
-        burst::leave(held);
+
+    fn measure(&mut self, turn: Duration, results: &mut Results) -> Result<()> {
+        let Self {
+            sender,
+            running,
+            scene,
+            connections,
+            ..
+        } = self;
+        let (system, connections) = (running.system(), *connections);
+        let load = Load {
+            from: vec![client(CLIENT)],
+            to: served(),
+            together: 32,
+            patience: PATIENCE,
+        };
+        let cost = closed_loop(scene, running, &load, turn, false)?;
+        let what = accepted_with(connections, OF);
+        results.add(WORK, &what, "us", system, cost.cpu_us);
+        let mut times = scene.cable().clients().run(paced)?;
+        times.sort_unstable();
+        for (name, part) in [("p50", 50), ("p99", 99)] {
+            let time = times[times.len() * part / 100].as_secs_f64() * 1e6;
+            let number = grouped(connections.into());
+            let what = format!("{name} of a paced connection with {number} {OF}");
+            results.add(WORK, &what, "us", system, time);
+        }
+        if system != System::None {
+            let held = refuse::hold(scene, CLIENT, MORE as usize)?;
+            let syn = flood::cost_ns(scene, sender, turn / 2)?;
+            let what = refused_with(connections, OF);
+            results.add(WORK, &what, "ns", system, syn);
+            burst::leave(held);
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Times to connect.

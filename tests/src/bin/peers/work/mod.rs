@@ -73,8 +73,9 @@ impl Work {
     pub fn rounds(self, rounds: usize) -> usize {
         match self {
             Self::Accept | Self::Refuse | Self::Data => rounds * SHORT as usize,
+            Self::Crowd => rounds,
             Self::Start => rounds.div_ceil(2).min(3),
-            Self::Keys | Self::Crowd => rounds.div_ceil(7),
+            Self::Keys => rounds.div_ceil(3),
             Self::Churn | Self::Forged | Self::Full | Self::Memory | Self::Exact => 1,
         }
     }
@@ -87,7 +88,7 @@ impl Work {
             Self::Refuse => refuse::stand(system, short)?,
             Self::Data => data::stand(system, short)?,
             Self::Keys => Box::new(move |results| keys::run(system, turn, results)),
-            Self::Crowd => Box::new(move |results| crowd::run(system, turn, results)),
+            Self::Crowd => crowd::stand(system, short)?,
             Self::Churn => Box::new(move |results| churn::run(system, results)),
             Self::Forged => Box::new(move |results| forged::run(system, results)),
             Self::Full => Box::new(move |results| full::run(system, results)),

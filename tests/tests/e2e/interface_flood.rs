@@ -4,7 +4,11 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr, TcpStream},
-    sync::Barrier,
+    panic::{self, AssertUnwindSafe},
+    sync::{
+        Barrier,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     thread::{self, ScopedJoinHandle},
     time::Duration,
 };
@@ -31,7 +35,7 @@ struct Scene {
     limiter: Limiter,
     _server: Server,
     veth: Veth,
-    _world: World,
+    world: World,
 }
 
 impl Scene {
@@ -41,18 +45,21 @@ impl Scene {
     }
 
     fn with(limits: &[&str]) -> Self {
+        let flags = ["--listen", "8080", "--interface", veth::SERVERS];
+        Self::of(|world| Limiter::start(world, &[&flags, limits].concat()))
+    }
+
+    fn of(start: impl FnOnce(&World) -> Limiter) -> Self {
         let world = World::new();
         let veth = Veth::new(&world.netns);
         link::set_mac(&world.netns, veth::SERVERS, frame::SERVER);
         link::set_mac(veth.clients(), veth::CLIENTS, frame::CLIENT);
         let server = world.serve(&[TO]);
-        let flags = ["--listen", "8080", "--interface", veth::SERVERS];
-        let limiter = Limiter::start(&world, &[&flags, limits].concat());
         Self {
-            limiter,
+            limiter: start(&world),
             _server: server,
             veth,
-            _world: world,
+            world,
         }
     }
 
@@ -64,6 +71,30 @@ impl Scene {
     fn flood(&self, clients: impl IntoIterator<Item = IpAddr> + Send) -> RawSocket {
         let socket = || RawSocket::from_each(veth::CLIENTS, clients, to());
         self.veth.clients().run(socket).expect("a raw socket")
+    }
+
+    /// Does something while SYNs of this client come in all the time, but never so many that the device has
+    /// no room for what else does.
+    fn while_flooded_from(&self, from: IpAddr, act: impl FnOnce()) {
+        const PAUSE: Duration = Duration::from_micros(300);
+        // For it ends, whatever happens to the other thread.
+        const CALLS: u32 = 100_000;
+        let mut flood = self.flood([from]);
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..CALLS {
+                    if is_over.load(Relaxed) {
+                        break;
+                    }
+                    send(&mut flood, 1);
+                    thread::sleep(PAUSE);
+                }
+            });
+            let result = panic::catch_unwind(AssertUnwindSafe(act));
+            is_over.store(true, Relaxed);
+            result.unwrap_or_else(|cause| panic::resume_unwind(cause));
+        });
     }
 
     /// The interface refuses where a listener has refused a moment ago.
@@ -195,6 +226,50 @@ fn every_refusal_of_every_key_is_told_however_many_there_are() {
         assert_eq!(scene.refused(), expected);
         assert_eq!(scene.zone().rejected, expected.values().sum::<u64>());
     }
+    drop(open);
+    settle("connections", 0, || scene.zone().connections);
+    scene.limiter.must_be_exact(ZONE);
+}
+
+/// Whatever the interface remembers of the client, it is forgotten with the policy that said no.
+#[test]
+fn a_policy_that_lets_the_client_in_does_so_at_once_in_the_middle_of_a_flood() {
+    const ROUNDS: u32 = 30;
+    let _heavy = crate::heavy();
+    let policy = |limit: u32, zone: &str| {
+        format!(
+            "attach interface {};
+             limit_conn_zone $binary_remote_addr zone={ZONE}:{zone};
+             server {{ listen 8080; limit_conn {ZONE} {limit}; }}",
+            veth::SERVERS
+        )
+    };
+    let scene = Scene::of(|world| Limiter::start_config(world, &policy(2, "1m")));
+    let from = number(5);
+    let clients = scene.veth.clients();
+    let repeated = || mib::counter(clients, "TcpExt", "TCPSynRetrans");
+    let open = client::open_many(clients, from, to(), 2);
+    scene.while_flooded_from(from, || {
+        for round in 0..ROUNDS {
+            scene.is_refused_at_the_listener(from);
+            let before = repeated();
+            let lets_in: Box<dyn Fn()> = match round % 3 {
+                0 => Box::new(|| drop(scene.limiter.cli_ok(&["dry-run", "on"]))),
+                1 => Box::new(|| drop(scene.limiter.reload(&scene.world, &policy(3, "1m")))),
+                _ => Box::new(|| drop(scene.limiter.reload(&scene.world, &policy(3, "2m")))),
+            };
+            lets_in();
+            let third = clients.run(|| connect(from, u16::try_from(round).expect("few")));
+            assert_eq!(repeated(), before, "round {round}: its SYN was dropped");
+            client::reset(third).expect("reset");
+            if round % 3 == 0 {
+                scene.limiter.cli_ok(&["dry-run", "off"]);
+            } else {
+                scene.limiter.reload(&scene.world, &policy(2, "1m"));
+            }
+            settle("connections", 2, || scene.zone().connections);
+        }
+    });
     drop(open);
     settle("connections", 0, || scene.zone().connections);
     scene.limiter.must_be_exact(ZONE);

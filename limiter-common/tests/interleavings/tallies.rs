@@ -35,6 +35,8 @@ struct Scene {
     entries: [AtomicU64; KEYS],
     /// Of each key. No access to it is a step of the interleaving.
     counted: Mutex<[Counted; KEYS]>,
+    /// The key that the program counts for.
+    leased: Mutex<usize>,
     mutation: Mutation,
 }
 
@@ -42,6 +44,8 @@ struct Scene {
 struct Counted {
     begun: u64,
     done: u64,
+    /// As whoever has brought it says.
+    brought: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -128,6 +132,7 @@ impl Scene {
             owner: [(); 2].map(|()| AtomicU64::new(0)),
             entries: [(); KEYS].map(|()| AtomicU64::new(0)),
             counted: Mutex::default(),
+            leased: Mutex::default(),
             mutation,
         })
     }
@@ -144,9 +149,19 @@ impl Scene {
     /// What the program on the interface does to count for this key.
     fn lease(&self, number: usize) -> bool {
         let tally = Handle(self);
-        bring(tally, |_| true, |n| self.add_to_entry(n));
+        let mut leased = self.leased.lock().expect("nobody has failed");
+        self.bring(*leased, |_| true);
         let half = number as u64;
-        give_to(tally, &owner(half, half))
+        let is_given = give_to(tally, &owner(half, half));
+        if is_given {
+            *leased = number;
+        }
+        is_given
+    }
+
+    fn bring(&self, number: usize, is_mine: impl Fn(&Owner) -> bool) {
+        let brought = bring(Handle(self), is_mine, |n| self.add_to_entry(n));
+        self.counted.lock().expect("nobody has failed")[number].brought += brought;
     }
 
     fn count(&self, number: usize) {
@@ -157,8 +172,7 @@ impl Scene {
 
     /// What whoever has claimed an event about this key does.
     fn gather(&self, number: usize) {
-        let is_mine = |owner: &Owner| owner.is_key(0, &key(number));
-        bring(Handle(self), is_mine, |n| self.add_to_entry(n));
+        self.bring(number, |owner| owner.is_key(0, &key(number)));
     }
 
     fn counted(&self, number: usize) -> Counted {
@@ -181,7 +195,10 @@ impl Scene {
     fn end(&self) {
         for number in 0..KEYS {
             let read = self.read(number).expect("nobody is at it");
-            assert_eq!(read, self.counted(number).done, "refusals of key {number}");
+            let Counted { done, brought, .. } = self.counted(number);
+            assert_eq!(read, done, "refusals of key {number}");
+            let known = Shared(&self.entries[number]).load();
+            assert_eq!(brought, known, "brought for key {number}");
         }
     }
 }
@@ -288,13 +305,13 @@ fn reads(mutation: Mutation) {
 }
 
 #[test]
-#[should_panic(expected = "refusals of key")]
+#[should_panic(expected = "brought for key")]
 fn a_version_that_does_not_change_is_found() {
     comes_back(Mutation::OneVersion);
 }
 
 #[test]
-#[should_panic(expected = "read")]
+#[should_panic(expected = "half of another owner")]
 fn a_tally_that_is_not_marked_is_found() {
     reads(Mutation::NotMarked);
 }

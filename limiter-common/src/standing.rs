@@ -75,13 +75,21 @@ impl Standing {
             && self.local_port == connection.local_port
     }
 
-    /// Whether this client was the last one to be refused here, in the same tick. From now on it is.
+    /// Whether this client was the last one to be refused here, in the same tick.
     #[inline(always)]
-    pub fn comes_again(&mut self, client: Client, moment: Moment) -> bool {
-        let now = client.hash.wrapping_add(moment.tick);
-        let before = self.last;
-        self.last = now;
-        before == now
+    pub fn comes_again(&self, client: Client, moment: Moment) -> bool {
+        self.last == Self::mark(client, moment)
+    }
+
+    /// This client is the last one to be refused here.
+    #[inline(always)]
+    pub fn refused(&mut self, client: Client, moment: Moment) {
+        self.last = Self::mark(client, moment);
+    }
+
+    #[inline(always)]
+    const fn mark(client: Client, moment: Moment) -> u64 {
+        client.hash.wrapping_add(moment.tick)
     }
 
     /// Remembers a refusal.
@@ -189,12 +197,20 @@ mod tests {
     fn who_is_refused_twice_in_a_tick_comes_again() {
         let client = |seed| Client::at(Endpoint::of(&CONNECTION, seed), &CONNECTION);
         let mut standing = Standing::default();
-        assert!(!standing.comes_again(client(1), MOMENT));
-        assert!(standing.comes_again(client(1), MOMENT));
-        assert!(!standing.comes_again(client(2), MOMENT));
-        assert!(!standing.comes_again(client(1), MOMENT));
+        let mut is_refused_again = |client, moment| {
+            let comes_again = standing.comes_again(client, moment);
+            standing.refused(client, moment);
+            comes_again
+        };
+        assert!(!is_refused_again(client(1), MOMENT));
+        assert!(is_refused_again(client(1), MOMENT));
+        assert!(!is_refused_again(client(2), MOMENT));
+        assert!(!is_refused_again(client(1), MOMENT));
         let later = Moment { tick: 6, ..MOMENT };
-        assert!(!standing.comes_again(client(1), later));
+        assert!(!is_refused_again(client(1), later));
+        assert!(is_refused_again(client(1), later));
+        // Who is not refused is not remembered.
+        assert!(!standing.comes_again(client(2), later));
         assert!(standing.comes_again(client(1), later));
     }
 

@@ -3,12 +3,12 @@
 //!
 //! Each CPU has some tallies, and a key has one place among those of every CPU ([`Tally::slot`]). Only the
 //! program on the interface counts in a tally, on its CPU, where nothing interrupts it that does. Two may
-//! *bring* what is there to the key's entry: that program, when it makes the tally another key's, and
-//! whoever has claimed an event about the key, on whatever CPU and from whatever hook, so that the event
+//! *bring* what is there to the key's entry: that program, when it leases the tally to this key again or to another
+//! one, and whoever has claimed an event about the key, on whatever CPU and from whatever hook, so that the event
 //! tells of every refusal before it. Who only reads ([`Tally::untold_of`]) adds it up.
 //!
 //! Nothing is lost and nothing brought twice, because the count shares a word with a version, and every
-//! step is an exchange of the whole word ([`State`]):
+//! step changes the whole word at once ([`State`]):
 //!
 //! - Whoever brings something marks the tally as taken in the exchange that takes the count. Nobody else
 //!   takes anything until the entry has it; what is counted meanwhile stays.
@@ -33,7 +33,7 @@ pub struct Tally {
     pub owner: Owner,
     /// How often it became another key's. Only the program on the interface looks at it.
     pub life: u32,
-    /// The tick in which it became this key's, its lower bits; likewise.
+    /// The tick in which it was leased last, its lower bits; likewise.
     pub tick: u32,
 }
 

@@ -19,7 +19,7 @@ use crate::{
         events::{self, Leave},
         networks,
         policy::{self, Policy},
-        waiters,
+        standing, waiters,
         zones::{Entry, Zone, zone_at},
     },
     report,
@@ -99,12 +99,14 @@ fn verdict(
         return 0;
     };
     let endpoint = Endpoint::of(&segment.connection, policy.seed);
+    let client = Client::at(endpoint, &segment.connection);
     if hook != HOOK_XDP {
         endpoints::refused(endpoint);
     } else if server.action == ACTION_CLOSE && no.may_wait(policy) {
         return 0;
+    } else if let Some(mut slot) = standing::slot(client, policy) {
+        slot.refused(client);
     }
-    let client = Client::at(endpoint, &segment.connection);
     let leave = no.count(segment, client, policy);
     let judgement = Admission {
         is_refused: true,

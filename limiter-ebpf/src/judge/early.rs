@@ -19,8 +19,8 @@ use crate::{
     maps::{
         attempts, counters, endpoints, events, networks,
         policy::{self, Policy},
-        standing::{self, Slot},
-        tallies,
+        standing,
+        tallies::{self, Handle},
         zones::zone_at,
     },
 };
@@ -31,29 +31,33 @@ pub fn judge_early(policy: Policy, segment: &Segment, server: &ServerPolicy) -> 
     let connection = &segment.connection;
     let endpoint = Endpoint::of(connection, policy.seed);
     let client = Client::at(endpoint, connection);
-    let Some(mut slot) = standing::slot(client, policy) else {
+    let Some(slot) = standing::slot(client, policy) else {
         return false;
     };
-    if !slot.stands(connection) {
+    let mut tally = slot.stands(connection);
+    if tally.is_none() {
         // Before any key is looked up, because it mostly ends it: where nobody is refused, nobody will be.
         if !endpoints::has_refused(endpoint) {
             return false;
         }
-        if !slot.comes_again(client)
-            || limiter_remember(server, connection, policy.halves().to_word()) == 0
+        if slot.comes_again(client)
+            && limiter_remember(server, connection, policy.halves().to_word()) != 0
         {
-            return judge(segment, server, HOOK_XDP);
+            tally = slot.tally();
         }
     }
+    let Some(tally) = tally else {
+        return judge(segment, server, HOOK_XDP);
+    };
     debug::refused(connection, server.index, slot.connections());
-    refuse_again(&slot, segment, client);
+    refuse_again(slot.zone(), tally, segment, client);
     true
 }
 
 /// Counts a refusal that stands. An event is due in another tick at the soonest.
 #[inline(always)]
-fn refuse_again(slot: &Slot, segment: &Segment, client: Client) {
-    let (Some(counters), Some(tally)) = (counters::of_zone(slot.zone()), slot.tally()) else {
+fn refuse_again(zone: u16, tally: Handle, segment: &Segment, client: Client) {
+    let Some(counters) = counters::of_zone(zone) else {
         return;
     };
     if attempts::is_repeated(Fingerprint::of_syn(segment, client)) {

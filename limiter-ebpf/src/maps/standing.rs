@@ -34,12 +34,15 @@ pub fn slot(client: Client, policy: Policy) -> Option<Slot> {
 }
 
 impl Slot {
-    /// Whether a refusal of this client stands.
+    /// Where the next refusal of this client is counted, if one stands.
     #[inline(always)]
-    pub fn stands(&self, connection: &Connection) -> bool {
-        self.standing.is_of(connection, self.moment)
-            && zones::freed(self.standing.zone.into()) == Some(self.standing.freed)
-            && self.tally().is_some()
+    pub fn stands(&self, connection: &Connection) -> Option<tallies::Handle> {
+        if !self.standing.is_of(connection, self.moment)
+            || zones::freed(self.standing.zone.into()) != Some(self.standing.freed)
+        {
+            return None;
+        }
+        self.tally()
     }
 
     /// Where refusals of the key are counted, as long as the key has it.
@@ -60,10 +63,16 @@ impl Slot {
         self.standing.connections
     }
 
-    /// Whether the client is refused for the second time in this tick, if it is.
+    /// Whether the client has been refused in this tick.
     #[inline(always)]
-    pub fn comes_again(&mut self, client: Client) -> bool {
+    pub fn comes_again(&self, client: Client) -> bool {
         self.standing.comes_again(client, self.moment)
+    }
+
+    /// The client is refused.
+    #[inline(always)]
+    pub fn refused(&mut self, client: Client) {
+        self.standing.refused(client, self.moment);
     }
 
     /// Remembers a refusal.

@@ -20,7 +20,8 @@ use crate::{atomic::AtomicWord, clock::ticks};
 #[btf_map]
 static TALLIES: PerCpuArray<Tally, { SLOTS as usize }> = PerCpuArray::new();
 
-/// CPUs whose tallies are looked at when there is an event. Of those above, the event tells a tick late.
+/// CPUs whose tallies are looked at when there is an event. What those above have is told when they have brought
+/// it themselves.
 const CPUS: u32 = 1024;
 
 /// A tally of some CPU.

@@ -8,9 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::time::{ClockId, clock_gettime};
-
-use crate::{packet::Flow, settle::PATIENCE, tun::Tun};
+use crate::{cpu, packet::Flow, settle::PATIENCE, tun::Tun};
 
 /// Clients, each of which has an event a second.
 pub const CLIENTS: u16 = 16_000;
@@ -63,7 +61,7 @@ pub fn refused(tun: &Tun, server: SocketAddr, time: Duration) -> Load {
 }
 
 fn refused_by(tun: &Tun, server: SocketAddr, time: Duration, clients: Range<u16>) -> Load {
-    let (begin, begin_cpu) = (Instant::now(), cpu_time());
+    let (begin, begin_cpu) = (Instant::now(), cpu::own_time());
     let mut offered = 0;
     'load: for isn in 1.. {
         for client in clients.clone() {
@@ -78,7 +76,7 @@ fn refused_by(tun: &Tun, server: SocketAddr, time: Duration, clients: Range<u16>
     Load {
         offered,
         time: begin.elapsed(),
-        cpu_time: cpu_time() - begin_cpu,
+        cpu_time: cpu::own_time() - begin_cpu,
     }
 }
 
@@ -89,9 +87,4 @@ fn flow(client: u16, port: u16, server: SocketAddr, isn: u32) -> Flow {
         server,
         isn,
     }
-}
-
-fn cpu_time() -> Duration {
-    let clock = ClockId::CLOCK_THREAD_CPUTIME_ID;
-    Duration::from(clock_gettime(clock).expect("the clock of a thread"))
 }

@@ -22,12 +22,8 @@ fn what_is_brought_while_it_is_counted_is_neither_lost_nor_doubled() {
 
 #[test]
 fn of_two_who_gather_one_gets_it() {
-    two_gather(Mutation::None);
-}
-
-fn two_gather(mutation: Mutation) {
-    explore(Some(BOUND), move || {
-        let scene = Scene::new(mutation);
+    explore(Some(BOUND), || {
+        let scene = Scene::new(Mutation::None);
         assert!(scene.lease(1));
         scene.count(1);
         at_once(&scene, [gathers(1), gathers(1)], |it| it.count(1));
@@ -37,12 +33,8 @@ fn two_gather(mutation: Mutation) {
 
 #[test]
 fn a_tally_that_becomes_another_keys_is_brought_to_its_own_entries() {
-    becomes_another_keys(Mutation::None);
-}
-
-fn becomes_another_keys(mutation: Mutation) {
-    explore(Some(BOUND), move || {
-        let scene = Scene::new(mutation);
+    explore(Some(BOUND), || {
+        let scene = Scene::new(Mutation::None);
         assert!(scene.lease(1));
         scene.count(1);
         at_once(&scene, [gathers(1), gathers(2)], |it| {

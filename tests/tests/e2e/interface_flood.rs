@@ -1,5 +1,5 @@
-//! A flood on an interface: a slot that is given back in the middle of it is usable at once, and every
-//! refusal of every key is counted.
+//! A flood on an interface: a slot that is given back in the middle of it is usable at once, another
+//! policy holds at once, and every refusal of every key is counted and told.
 
 mod scene;
 

@@ -6,11 +6,9 @@
 //! ([`limiter_common::attempt::Epoch`]). So each sample begins with such a SYN, and counts if
 //! verdict and counters say that every run has done what it should.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, ensure};
-use nix::time::{ClockId, clock_gettime};
 use tests::{
+    cpu,
     frame::{Frame, ethertype},
     packet::Flow,
     syn_flood::random_u32,
@@ -251,14 +249,8 @@ fn timed(program: &Program, frame: &[u8]) -> Result<(Verdict, f64)> {
         ingress: None,
         repeat: PIECES,
     };
-    let before = on_cpu()?;
+    let before = cpu::own_time();
     let outcome = program.run(run).context("run an XDP program")?;
-    let time = on_cpu()? - before;
+    let time = cpu::own_time() - before;
     Ok((outcome.verdict, time.as_nanos() as f64 / f64::from(PIECES)))
-}
-
-fn on_cpu() -> Result<Duration> {
-    let time =
-        clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).context("read the thread's clock")?;
-    Ok(time.into())
 }
